@@ -1,0 +1,56 @@
+# A room of the house: one target, one include root, a list of what it may see.
+#
+# vmm_module(<name> SOURCES ... HEADERS ... [DEPS ...] [PRIVATE_DEPS ...])
+#
+# The folder that calls this becomes visible as "<name>/..." to those who name vmm::<name> in their
+# DEPS, and to nobody else: the root that goes on the include path is a folder in the build tree
+# that holds one link, so neither the project's root nor a neighbour can be reached from it.
+# DEPS shows in the module's headers, PRIVATE_DEPS only in its .cpp files.
+function(vmm_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 M "" "" "SOURCES;HEADERS;DEPS;PRIVATE_DEPS")
+  set(root ${CMAKE_BINARY_DIR}/rooms/${name})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${name} SYMBOLIC)
+  list(TRANSFORM M_HEADERS PREPEND ${root}/${name}/ OUTPUT_VARIABLE headers)
+  if(M_SOURCES)
+    add_library(vmm_${name} STATIC ${M_SOURCES})
+    target_sources(vmm_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})
+    target_link_libraries(vmm_${name} PUBLIC ${M_DEPS} PRIVATE vmm::options ${M_PRIVATE_DEPS})
+  else()
+    add_library(vmm_${name} INTERFACE)
+    target_sources(vmm_${name} INTERFACE FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})
+    target_link_libraries(vmm_${name} INTERFACE ${M_DEPS})
+  endif()
+  add_library(vmm::${name} ALIAS vmm_${name})
+  set_target_properties(vmm_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+endfunction()
+
+# vmm_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds]): one test program per room or device.
+# Label `threads` puts it into the ThreadSanitizer job as well, `kvm` says that it needs /dev/kvm.
+function(vmm_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 T "" "TIMEOUT" "SOURCES;DEPS;LABELS")
+  if(NOT VMM_BUILD_TESTS)
+    return()
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 60)
+  endif()
+  add_executable(${name}_test ${T_SOURCES})
+  target_link_libraries(${name}_test PRIVATE vmm::options ${T_DEPS} vmm::test_support
+                                             GTest::gmock_main)
+  target_precompile_headers(${name}_test REUSE_FROM vmm_test_pch)
+  gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT})
+endfunction()
+
+# vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `fuzz` preset only.
+function(vmm_fuzz name)
+  cmake_parse_arguments(PARSE_ARGV 1 F "" "" "SOURCES;DEPS")
+  if(NOT VMM_BUILD_FUZZERS)
+    return()
+  endif()
+  add_executable(${name}_fuzz ${F_SOURCES})
+  target_link_libraries(${name}_fuzz PRIVATE vmm::options ${F_DEPS} vmm::test_support)
+  target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  set_property(GLOBAL APPEND PROPERTY VMM_FUZZERS ${name}_fuzz)
+endfunction()

@@ -1,0 +1,46 @@
+// Message signalled interrupts, as a device's transport sees them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "vmm/error.hpp"
+
+namespace vmm {
+
+/// What the guest wrote into an MSI or MSI-X table entry. Spec: PCI Express 6.0, 6.1.4.
+struct MsiMessage {
+    std::uint64_t address = 0;
+    std::uint32_t data = 0;
+    friend bool operator==(const MsiMessage&, const MsiMessage&) = default;
+};
+
+/// One vector: an irqfd of the hypervisor whose route is the guest's message.
+class MsiVector {
+public:
+    virtual ~MsiVector() = default;
+
+    /// Sets the route and connects the irqfd, in this order: KVM must never see an irqfd without a
+    /// route. Any thread; may take a lock inside the hypervisor, so only on (un)mask, never per
+    /// interrupt.
+    virtual Result<> unmask(MsiMessage message) = 0;
+
+    /// Disconnects the irqfd, then drops the route. Signals are kept in the eventfd until then;
+    /// a signal that arrives while masked is for the owner to remember (pending bit).
+    virtual void mask() noexcept = 0;
+
+    /// Raises the interrupt: a leaf call. Any thread.
+    virtual void signal() noexcept = 0;
+
+    /// The eventfd behind it, for another process or the kernel (vhost, vhost-user, VFIO).
+    virtual int fd() const noexcept = 0;
+};
+
+/// Where transports get their vectors. Any thread.
+class MsiSink {
+public:
+    virtual ~MsiSink() = default;
+    virtual Result<std::unique_ptr<MsiVector>> allocate() = 0;
+};
+
+}  // namespace vmm

@@ -1,0 +1,87 @@
+// The ground: numbers that cannot be mixed up, errors that tell their story, messages.
+#include <cerrno>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "vmm/error.hpp"
+#include "vmm/event_fd.hpp"
+#include "vmm/gpa.hpp"
+#include "vmm/register.hpp"
+#include "vmm/ring_index.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm {
+namespace {
+
+TEST(GpaRangeTest, ContainsRejectsLengthThatWouldWrap) {
+    constexpr GpaRange ram{Gpa{0x1000}, 0x1000};
+
+    EXPECT_TRUE(ram.contains(Gpa{0x1000}, 0x1000));
+    EXPECT_TRUE(ram.contains(Gpa{0x1fff}, 1));
+    EXPECT_FALSE(ram.contains(Gpa{0x1fff}, 2));
+    EXPECT_FALSE(ram.contains(Gpa{0x1800}, ~0ull));
+    EXPECT_FALSE(ram.contains(Gpa{0xfff}, 1));
+}
+
+struct Wide : Register<Wide, std::uint64_t> {
+    using Register::Register;
+    static constexpr Field<Wide, 63, 0, std::uint64_t> all{};
+    static constexpr Field<Wide, 63, 56, std::uint8_t> top{};
+};
+static_assert(Wide{~0ull}[Wide::all] == ~0ull && Wide{0xab00'0000'0000'0001}[Wide::top] == 0xab);
+static_assert(Wide{}.with(Wide::top, std::uint8_t{0xab}).raw() == 0xab00'0000'0000'0000);
+static_assert(Wide{0b1111'0000}.written(0b0101'0101, 0x0f, 0xf0).raw() == 0b1010'0101);
+static_assert(sizeof(Error) == sizeof(void*) && sizeof(Result<>) == 16);
+
+Result<int> open_image() {
+    return std::unexpected(Error::os("open", ENOENT).hint("create it with truncate"));
+}
+Result<int> add_disk() {
+    return VMM_TRY_OR(open_image(), "device disk0: open backing file /no/such.img");
+}
+
+TEST(ErrorTest, ReportIsOneLineWithTheAdviceUnderIt) {
+    const auto disk = add_disk();
+
+    ASSERT_FALSE(disk);
+    EXPECT_EQ(disk.error().report(),
+              "error: device disk0: open backing file /no/such.img: open: No such file or "
+              "directory (errno 2)\n  help: create it with truncate\n");
+    EXPECT_EQ(disk.error().os_error(), ENOENT);
+}
+
+TEST(ErrorTest, ReportWithPlacesNamesEachFrameOutermostFirst) {
+    const auto disk = add_disk();
+
+    ASSERT_FALSE(disk);
+    EXPECT_THAT(disk.error().report_with_places(),
+                testing::MatchesRegex("error: device disk0(.|\n)*at tests/base_test.cpp:[0-9]+\n  "
+                                      "because: open: No such(.|\n)*help: create(.|\n)*"));
+}
+
+TEST(ErrorTest, AnotherKindKeepsErrnoAndStory) {
+    const auto error = Error::os("open", ENOENT).as(ErrorKind::Config);
+
+    EXPECT_EQ(error.kind(), ErrorKind::Config);
+    EXPECT_EQ(error.os_error(), ENOENT);
+}
+
+TEST(TextTest, PartsOfAllKindsStandInARow) {
+    EXPECT_EQ(cat("a", 'b', std::string{"c"}, 12, -3, Hex{0x1f}, " ", Gpa{0xfff}, true ? "!" : ""),
+              "abc12-30x1f gpa 0xfff!");
+}
+
+TEST(EventFdTest, DrainTellsOnceThatSomethingWasSignalled) {
+    const auto event = EventFd::create();
+    ASSERT_TRUE(event);
+
+    event->signal();
+    event->signal();
+
+    EXPECT_TRUE(event->drain());
+    EXPECT_FALSE(event->drain());
+}
+
+}  // namespace
+}  // namespace vmm
