@@ -39,8 +39,9 @@ function(vmm_test name)
   target_link_libraries(${name}_test PRIVATE vmm::options ${T_DEPS} vmm::test_support
                                              GTest::gmock_main)
   target_precompile_headers(${name}_test REUSE_FROM vmm_test_pch)
+  list(APPEND T_LABELS unit)
   gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT})
+    PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}")
 endfunction()
 
 # vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `fuzz` preset only.
