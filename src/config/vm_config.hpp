@@ -1,0 +1,144 @@
+// What a virtual machine is to be: plain values with every default filled in, as a person asked for
+// them.
+//
+// One structure per object of the JSON file, members named as its keys; where Cloud Hypervisor's
+// VmConfig has a feature, the name is Cloud Hypervisor's. The tables in config/schema.cpp describe
+// these members for the command line, the JSON reader and writer, the help and the reference page.
+// Units: sizes in bytes. An empty text or list means "not given"; so does an empty optional.
+// Threads: values; copy them. Not here: reading (config/load.hpp), checking (config/validate.hpp).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmm {
+
+enum class OnReset : std::uint8_t { Reset, Exit };
+enum class OnCrash : std::uint8_t { Exit, Reset };
+enum class OnPanic : std::uint8_t { Exit, Reset, Pause, Continue };
+
+/// Where the other end of a character device is.
+enum class ConsoleMode : std::uint8_t { Off, Null, Tty, Pty, File, Socket };
+
+enum class AutoSwitch : std::uint8_t { Auto, On, Off };
+
+struct CpuTopology {
+    std::uint32_t threads_per_core = 1;
+    std::uint32_t cores_per_die = 1;
+    std::uint32_t dies_per_package = 1;
+    std::uint32_t packages = 1;
+
+    bool operator==(const CpuTopology&) const = default;
+};
+
+struct CpusConfig {
+    std::uint32_t boot_vcpus = 1;
+    std::optional<std::uint32_t> max_vcpus;  ///< absent: boot_vcpus
+    std::optional<CpuTopology> topology;     ///< absent: one package with a core per vCPU
+
+    std::uint32_t max() const { return max_vcpus.value_or(boot_vcpus); }
+    bool operator==(const CpusConfig&) const = default;
+};
+
+struct MemoryConfig {
+    std::uint64_t size = 512ULL << 20;
+    bool shared = false;     ///< memfd (or a shared mapping of `file`): others can map it
+    bool hugepages = false;  ///< hugetlbfs pages
+    std::optional<std::uint64_t> hugepage_size;  ///< absent: the host's default
+    bool prefault = false;                       ///< every page is backed before the guest starts
+    bool thp = true;                             ///< transparent huge pages
+    std::string file;                            ///< RAM is this file
+
+    bool operator==(const MemoryConfig&) const = default;
+};
+
+struct PayloadConfig {
+    std::string kernel;
+    std::vector<std::string> initramfs;  ///< concatenated in this order
+    std::string cmdline;
+    std::string firmware;
+    AutoSwitch unpack = AutoSwitch::Auto;  ///< unpack a bzImage on the host and enter it as ELF
+    bool auto_cmdline = true;              ///< add console= and the like when cmdline has none
+
+    bool operator==(const PayloadConfig&) const = default;
+};
+
+/// The first serial port.
+struct SerialConfig {
+    ConsoleMode mode = ConsoleMode::Tty;
+    std::string file;    ///< with mode File
+    std::string socket;  ///< with mode Socket: path of the Unix socket to listen on
+
+    bool operator==(const SerialConfig&) const = default;
+};
+
+/// virtio-console, hvc0 in the guest.
+struct ConsoleConfig {
+    ConsoleMode mode = ConsoleMode::Off;
+    std::string file;
+    std::string socket;
+
+    bool operator==(const ConsoleConfig&) const = default;
+};
+
+struct DiskConfig {
+    std::string path;
+    bool readonly = false;
+    bool direct = false;  ///< O_DIRECT
+    std::uint32_t num_queues = 1;
+    std::uint32_t queue_size = 128;
+    bool packed = true;  ///< offer the packed ring
+    std::string serial;  ///< what the guest reads as the disk's serial number, at most 20 bytes
+    std::string id;
+
+    bool operator==(const DiskConfig&) const = default;
+};
+
+enum class NetBackend : std::uint8_t {
+    Tap,
+    User,  ///< passt, as a process of its own
+};
+
+struct NetConfig {
+    NetBackend backend = NetBackend::Tap;
+    std::string tap;                   ///< interface name; empty: the kernel picks one
+    std::vector<std::uint32_t> fds;    ///< tap queues that whoever started us has opened
+    std::vector<std::string> publish;  ///< with User: HOST:GUEST ports
+    std::string mac;                   ///< empty: made from the machine's name
+    std::optional<std::uint32_t> mtu;
+    std::uint32_t num_queues = 2;  ///< receive and transmit queues counted alone
+    std::uint32_t queue_size = 256;
+    bool packed = true;
+    std::string id;
+
+    bool operator==(const NetConfig&) const = default;
+};
+
+struct RngConfig {
+    std::string src;  ///< empty: getrandom(2)
+    bool packed = true;
+
+    bool operator==(const RngConfig&) const = default;
+};
+
+struct VmConfig {
+    PayloadConfig payload;
+    CpusConfig cpus;
+    MemoryConfig memory;
+    SerialConfig serial;
+    ConsoleConfig console;
+    std::vector<DiskConfig> disks;
+    std::vector<NetConfig> net;
+    std::optional<RngConfig> rng;
+    bool pvpanic = false;
+    OnReset on_reset = OnReset::Reset;
+    OnCrash on_crash = OnCrash::Exit;
+    OnPanic on_panic = OnPanic::Exit;
+    std::optional<std::uint32_t> debug_exit;  ///< I/O port; a byte written ends the process with it
+
+    bool operator==(const VmConfig&) const = default;
+};
+
+}  // namespace vmm
