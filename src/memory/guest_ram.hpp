@@ -1,0 +1,93 @@
+// Guest RAM: where its bytes come from, where the guest sees them, and who is told.
+//
+// One host mapping holds all of it, the part above the 4 GiB hole directly behind the part below;
+// it is aligned so that a huge page of the host is one of the guest as well, and has guard pages
+// on both ends.
+// Units: bytes. Threads: GuestMemory is for any thread; everything else is the machine's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/error.hpp"
+#include "vmm/guest_memory.hpp"
+#include "vmm/memory_layout.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm {
+
+struct RamSettings {
+    bool shared = false;              ///< a memfd that other processes can map (vhost-user)
+    bool hugepages = false;           ///< from the hugetlb pool, reserved when the machine starts
+    std::uint64_t hugepage_size = 0;  ///< 0: the host's default
+    bool prefault = false;            ///< all of it now rather than when it is touched
+    bool thp = true;                  ///< transparent huge pages, see advise_huge_pages()
+    std::string file;                 ///< a file that holds the RAM
+};
+
+class GuestRam final : public GuestMemory, public MemoryLayout {
+public:
+    /// `ranges` ascend and do not touch; each is a multiple of 4 KiB, of the huge page size where
+    /// those are asked for. Errors name the way out.
+    static Result<std::unique_ptr<GuestRam>> create(std::span<const GpaRange> ranges,
+                                                    const RamSettings& settings);
+    ~GuestRam() override;
+    GuestRam(const GuestRam&) = delete;
+    GuestRam& operator=(const GuestRam&) = delete;
+
+    bool copy_in(Gpa from, std::span<std::byte> to) const noexcept override;
+    bool copy_out(Gpa to, std::span<const std::byte> from) noexcept override;
+    std::optional<std::size_t> host_iovecs(Gpa at, std::uint64_t length,
+                                           std::span<iovec> out) const noexcept override;
+    GuestView view(Gpa at, std::uint64_t length) const noexcept override;
+
+    Result<> subscribe(MemoryObserver& observer) override;
+    void unsubscribe(MemoryObserver& observer) noexcept override;
+    std::span<const RamRegion> regions() const noexcept override { return regions_; }
+
+    /// From now on the host may back RAM with transparent huge pages, if the settings want them.
+    /// Before this it does not, so that a small payload does not cost a cleared 2 MiB for each
+    /// page that start-up touches: called before a large kernel is loaded, else before vCPUs run.
+    void advise_huge_pages() noexcept;
+
+    /// Back to what it was at power-on: zero (the file's content for a private file). No vCPU runs.
+    Result<> clear();
+
+    std::uint64_t size() const noexcept { return size_; }
+
+private:
+    GuestRam() = default;
+
+    struct Piece {
+        std::byte* host;
+        std::uint64_t size;
+    };
+    /// Where RAM is at `at` and how much of `length` is there in one piece; null if it is not RAM.
+    Piece piece(Gpa at, std::uint64_t length) const noexcept;
+    template <class Use>
+    bool for_each_piece(Gpa at, std::uint64_t length, Use use) const noexcept;
+
+    Result<> map(const RamSettings& settings);
+    Result<> reserve(std::uint64_t alignment);
+    Result<> map_source(const RamSettings& settings);
+    Result<> populate();
+
+    std::byte* reserved_ = nullptr;  // the mapping with its guard pages
+    std::size_t reserved_size_ = 0;
+    std::byte* host_ = nullptr;
+    std::uint64_t size_ = 0;
+    std::uint64_t page_size_ = 4096;
+    UniqueFd fd_;
+    bool shared_ = false;
+    bool huge_ = false;
+    bool thp_ = false;
+    std::vector<RamRegion> regions_;  // ascending
+    std::vector<MemoryObserver*> observers_;
+};
+
+}  // namespace vmm

@@ -1,0 +1,185 @@
+#include "memory/guest_ram.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+
+namespace vmm {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::array kTwoRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMiB}, 2 * kMiB}};
+
+struct Observer final : MemoryObserver {
+    std::vector<Gpa> added, removed;
+    Result<> ram_added(const RamRegion& region) override {
+        added.push_back(region.range.first);
+        return {};
+    }
+    void ram_removed(const RamRegion& region) noexcept override {
+        removed.push_back(region.range.first);
+    }
+};
+
+struct GuestRamTest : testing::Test {
+    std::unique_ptr<GuestRam> make(const RamSettings& settings = {}) {
+        auto ram = GuestRam::create(kTwoRanges, settings);
+        EXPECT_TRUE(ram) << ram.error().report();
+        return ram ? std::move(*ram) : nullptr;
+    }
+    std::string path = testing::TempDir() + "/vmm-ram-" + std::to_string(::getpid());
+    ~GuestRamTest() override { ::unlink(path.c_str()); }
+};
+
+TEST_F(GuestRamTest, WhatWasWrittenIsReadBack) {
+    const auto ram = make();
+
+    EXPECT_TRUE(ram->write(Gpa{8 * kMiB + 4}, std::uint32_t{0xabcd}));
+
+    EXPECT_EQ(ram->read<std::uint32_t>(Gpa{8 * kMiB + 4}), 0xabcdu);
+}
+
+TEST_F(GuestRamTest, RangeThatLeavesRamCopiesNothing) {
+    const auto ram = make();
+
+    EXPECT_FALSE(ram->write(Gpa{2 * kMiB - 2}, std::uint32_t{0x01020304}));
+
+    EXPECT_EQ(ram->read<std::uint16_t>(Gpa{2 * kMiB - 2}), 0u);
+    EXPECT_EQ(ram->read<std::uint32_t>(Gpa{2 * kMiB - 2}), std::nullopt);
+    EXPECT_EQ(ram->read<std::uint32_t>(Gpa{4 * kMiB}), std::nullopt);
+    EXPECT_EQ(ram->read<std::uint64_t>(Gpa{~std::uint64_t{0} - 3}), std::nullopt);
+}
+
+TEST_F(GuestRamTest, LastByteOfARegionIsRamAndTheNextIsNot) {
+    const auto ram = make();
+
+    EXPECT_TRUE(ram->read<std::uint8_t>(Gpa{2 * kMiB - 1}).has_value());
+    EXPECT_FALSE(ram->read<std::uint8_t>(Gpa{2 * kMiB}).has_value());
+}
+
+TEST_F(GuestRamTest, TouchingRegionsAreOneRange) {
+    constexpr std::array touching{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{2 * kMiB}, 2 * kMiB}};
+    const auto ram = GuestRam::create(touching, {});
+    ASSERT_TRUE(ram);
+
+    EXPECT_TRUE((*ram)->write(Gpa{2 * kMiB - 4}, std::uint64_t{0x1122334455667788}));
+
+    EXPECT_EQ((*ram)->read<std::uint64_t>(Gpa{2 * kMiB - 4}), 0x1122334455667788u);
+    std::array<iovec, 2> two{};
+    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, two), 2u);
+    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, std::span{two}.first(1)), std::nullopt);
+}
+
+TEST_F(GuestRamTest, ViewOfAHoleIsEmpty) {
+    const auto ram = make();
+
+    EXPECT_FALSE(ram->view(Gpa{2 * kMiB - 8}, 16));
+    EXPECT_FALSE(ram->view(Gpa{0}, 3 * kMiB));
+    EXPECT_TRUE(ram->view(Gpa{2 * kMiB - 8}, 8));
+}
+
+TEST_F(GuestRamTest, LateSubscriberGetsAReplay) {
+    const auto ram = make();
+    Observer observer;
+
+    EXPECT_TRUE(ram->subscribe(observer));
+    ram->unsubscribe(observer);
+
+    EXPECT_THAT(observer.added, testing::ElementsAre(Gpa{0}, Gpa{8 * kMiB}));
+    EXPECT_THAT(observer.removed, testing::ElementsAre(Gpa{0}, Gpa{8 * kMiB}));
+}
+
+TEST_F(GuestRamTest, ClearMakesPrivateMemoryZero) {
+    const auto ram = make();
+    EXPECT_TRUE(ram->write(Gpa{0x1000}, std::uint32_t{7}));
+
+    EXPECT_TRUE(ram->clear());
+
+    EXPECT_EQ(ram->read<std::uint32_t>(Gpa{0x1000}), 0u);
+}
+
+TEST_F(GuestRamTest, ClearMakesSharedMemoryZero) {
+    const auto ram = make({.shared = true});
+    EXPECT_TRUE(ram->write(Gpa{0x1000}, std::uint32_t{7}));
+
+    EXPECT_TRUE(ram->clear());
+
+    EXPECT_EQ(ram->read<std::uint32_t>(Gpa{0x1000}), 0u);
+    EXPECT_GE(ram->regions()[0].fd, 0);
+}
+
+TEST_F(GuestRamTest, SharedFileHoldsTheGuestsBytes) {
+    const auto ram = make({.shared = true, .file = path});
+    EXPECT_TRUE(ram->write(Gpa{8 * kMiB}, std::uint32_t{0x64636261}));  // behind the first 2 MiB
+
+    std::ifstream file{path};
+    file.seekg(2 * kMiB);
+    std::string text(4, ' ');
+    file.read(text.data(), 4);
+
+    EXPECT_EQ(text, "abcd");
+}
+
+TEST_F(GuestRamTest, FileThatIsTooSmallIsRefusedWithTheWayOut) {
+    std::ofstream{path} << "small";
+
+    const auto ram = GuestRam::create(kTwoRanges, {.file = path});
+
+    ASSERT_FALSE(ram);
+    EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
+    EXPECT_THAT(ram.error().report(), HasSubstr("has 0 MiB, the guest is to have 4 MiB"));
+    EXPECT_THAT(ram.error().report(), HasSubstr("truncate -s 4194304 " + path));
+}
+
+TEST_F(GuestRamTest, FileThatCannotBeOpenedIsNamed) {
+    const auto ram = GuestRam::create(kTwoRanges, {.file = "/proc/none/ram"});
+
+    ASSERT_FALSE(ram);
+    EXPECT_THAT(ram.error().report(), HasSubstr("memory: open /proc/none/ram: open: No such"));
+}
+
+TEST_F(GuestRamTest, MoreThanTheHostHasIsRefused) {
+    constexpr std::array huge{GpaRange{Gpa{0}, std::uint64_t{100} << 40}};
+
+    const auto ram = GuestRam::create(huge, {});
+
+    ASSERT_FALSE(ram);
+    EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
+    EXPECT_THAT(ram.error().report(), HasSubstr("the guest is to have 104857600 MiB, this host"));
+    EXPECT_THAT(ram.error().report(), HasSubstr("--memory SIZE"));
+}
+
+TEST_F(GuestRamTest, SizeThatIsNoMultipleOfTheHugePageIsRefused) {
+    constexpr std::array odd{GpaRange{Gpa{0}, 3 * kMiB}};
+
+    const auto ram = GuestRam::create(odd, {.hugepages = true, .hugepage_size = 2 * kMiB});
+
+    ASSERT_FALSE(ram);
+    EXPECT_THAT(ram.error().report(), HasSubstr("not a multiple of the huge page size, 2097152"));
+}
+
+TEST_F(GuestRamTest, EmptyHugePagePoolSaysHowToFillIt) {
+    constexpr std::array large{GpaRange{Gpa{0}, std::uint64_t{1} << 40}};
+
+    const auto ram = GuestRam::create(large, {.hugepages = true, .hugepage_size = 2 * kMiB});
+
+    ASSERT_FALSE(ram);
+    EXPECT_THAT(ram.error().report(), HasSubstr("hugepages-2048kB/nr_hugepages"));
+}
+
+TEST_F(GuestRamTest, HostAddressIsAlignedForHugePages) {
+    const auto ram = make();
+
+    EXPECT_EQ(std::bit_cast<std::uintptr_t>(ram->regions()[0].host) % (2 * kMiB), 0u);
+}
+
+}  // namespace
+}  // namespace vmm
