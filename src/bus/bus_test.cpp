@@ -104,8 +104,9 @@ TEST_F(BusTest, ReadersGoOnWhileTheMapChanges) {
     std::jthread other{[&] {
         BusReader mine{bus};
         std::array<std::byte, 1> byte{};
-        while (!done)
+        do
             mine.read(0x500, byte);
+        while (!done);
         EXPECT_EQ(byte[0], std::byte{0x11});
     }};
     for (int i = 0; i < 1000; ++i) {
