@@ -1,0 +1,185 @@
+#include "machine/vcpu_set.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+namespace {
+
+/// Answers one exit. A value means that this vCPU does not go on by itself.
+struct Answer {
+    BusReader& ports;
+    BusReader& mmio;
+
+    using Stop = std::optional<VcpuStop>;
+
+    Stop operator()(const hv::exit::PortIn& in) const noexcept {
+        const auto width = static_cast<std::size_t>(in.size);
+        for (std::size_t done = 0; done + width <= in.data.size(); done += width)
+            ports.read(in.port, in.data.subspan(done, width));
+        return {};
+    }
+    Stop operator()(const hv::exit::PortOut& out) const noexcept {
+        const auto width = static_cast<std::size_t>(out.size);
+        for (std::size_t done = 0; done + width <= out.data.size(); done += width)
+            ports.write(out.port, out.data.subspan(done, width));
+        return {};
+    }
+    Stop operator()(const hv::exit::MmioRead& read) const noexcept {
+        mmio.read(read.at.value(), read.data);
+        return {};
+    }
+    Stop operator()(const hv::exit::MmioWrite& write) const noexcept {
+        mmio.write(write.at.value(), write.data);
+        return {};
+    }
+    Stop operator()(const hv::exit::Halt&) const noexcept { return {}; }
+    Stop operator()(const hv::exit::Interrupted&) const noexcept { return {}; }
+    Stop operator()(const hv::exit::TripleFault&) const {
+        return VcpuStop{VcpuStop::Why::TripleFault, "the guest's CPU shut down (triple fault)"};
+    }
+    Stop operator()(const hv::exit::SystemEvent& event) const {
+        switch (event.kind) {
+            case hv::exit::SystemEvent::Kind::PowerOff:
+                return VcpuStop{VcpuStop::Why::PowerOff, {}};
+            case hv::exit::SystemEvent::Kind::Reset:
+                return VcpuStop{VcpuStop::Why::Reset, {}};
+            case hv::exit::SystemEvent::Kind::Crash:
+                break;
+        }
+        return VcpuStop{VcpuStop::Why::Crash, "the guest reported a crash"};
+    }
+    Stop operator()(const hv::exit::Failed& failed) const {
+        return VcpuStop{VcpuStop::Why::Failed, failed.what};
+    }
+};
+
+/// Blocks every signal in threads made while it lives: signals belong to the main thread.
+class SignalsBlocked {
+public:
+    SignalsBlocked() {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
+}  // namespace
+
+VcpuSet::VcpuSet(Bus& ports, Bus& mmio, Report report)
+    : ports_{ports}, mmio_{mmio}, report_{std::move(report)} {}
+
+VcpuSet::~VcpuSet() {
+    stop();
+}
+
+Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
+    prepare_ = std::move(prepare);
+    vcpus_.assign(vcpus.begin(), vcpus.end());
+    threads_.reserve(vcpus_.size());
+    const SignalsBlocked blocked;
+    try {
+        for (unsigned index = 0; index < vcpus_.size(); ++index)
+            threads_.emplace_back([this, index] { thread_main(index); });
+    } catch (const std::system_error& failure) {
+        return std::unexpected(
+            Error::os("pthread_create", failure.code().value())
+                .context(cat("start the thread of vCPU ", threads_.size()))
+                .hint("raise the limit on threads (ulimit -u), or give the guest fewer CPUs"));
+    }
+    return {};
+}
+
+void VcpuSet::thread_main(unsigned index) {
+    ::pthread_setname_np(::pthread_self(), cat("vcpu", index).c_str());
+    BusReader ports{ports_};
+    BusReader mmio{mmio_};
+    if (const auto prepared = prepare_(index); !prepared) {
+        hold();
+        report_(index, {VcpuStop::Why::Failed, prepared.error().one_line()});
+    }
+    do
+        run_until_unwanted(index, ports, mmio);
+    while (park(*vcpus_[index]));
+}
+
+void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio) {
+    auto& vcpu = *vcpus_[index];
+    const Answer answer{ports, mmio};
+    while (wanted_.load(std::memory_order_acquire) == Wanted::Run) {
+        auto exit = vcpu.run();
+        if (!exit) [[unlikely]] {
+            hold();
+            report_(index, {VcpuStop::Why::Failed, exit.error().one_line()});
+            return;
+        }
+        if (auto stop = std::visit(answer, *exit)) [[unlikely]] {
+            hold();
+            report_(index, std::move(*stop));
+            return;
+        }
+    }
+}
+
+bool VcpuSet::park(hv::Vcpu& vcpu) {
+    // The guest must not see the access it just made done twice, or not at all, when its state is
+    // saved or replaced from here on.
+    if (const auto done = vcpu.complete_io(); !done)
+        log::warn("a vCPU could not finish its last access: ", done.error().one_line());
+
+    std::unique_lock lock{mutex_};
+    if (++parked_ == vcpus_.size())
+        all_parked_.notify_all();
+    changed_.wait(lock, [this] { return wanted_.load(std::memory_order_relaxed) != Wanted::Park; });
+    --parked_;
+    return wanted_.load(std::memory_order_relaxed) == Wanted::Run;
+}
+
+void VcpuSet::hold() noexcept {
+    auto expected = Wanted::Run;  // an end that was asked for stays
+    wanted_.compare_exchange_strong(expected, Wanted::Park, std::memory_order_release);
+}
+
+void VcpuSet::kick_all() noexcept {
+    for (auto* const vcpu : vcpus_)
+        vcpu->kick();
+}
+
+void VcpuSet::pause() {
+    hold();
+    kick_all();
+    std::unique_lock lock{mutex_};
+    all_parked_.wait(lock, [this] { return parked_ == vcpus_.size(); });
+}
+
+void VcpuSet::resume() {
+    const std::lock_guard guard{mutex_};
+    auto expected = Wanted::Park;
+    wanted_.compare_exchange_strong(expected, Wanted::Run, std::memory_order_release);
+    changed_.notify_all();
+}
+
+void VcpuSet::stop() {
+    {
+        const std::lock_guard guard{mutex_};
+        wanted_.store(Wanted::End, std::memory_order_release);
+        changed_.notify_all();
+    }
+    kick_all();
+    threads_.clear();  // joins
+}
+
+}  // namespace vmm::machine

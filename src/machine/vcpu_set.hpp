@@ -1,0 +1,87 @@
+// The vCPU threads: they run guest code, answer its port and MMIO accesses, and park when the
+// machine wants something else.
+//
+// Who may do what: the machine's thread starts, pauses, resumes and stops; any thread may hold();
+// what a vCPU stopped for comes to the machine as a report, and that vCPU stays parked until
+// resume(). Between pause() and resume() no vCPU is inside the hypervisor or a device, so all state
+// may be read, saved or replaced.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bus/bus.hpp"
+#include "vmm/error.hpp"
+#include "vmm/hv.hpp"
+
+namespace vmm::machine {
+
+/// Why a vCPU parked of its own.
+struct VcpuStop {
+    enum class Why : std::uint8_t {
+        TripleFault,  ///< x86 shutdown condition
+        PowerOff,     ///< asked of the hypervisor itself (PSCI)
+        Reset,
+        Crash,
+        Failed,  ///< the hypervisor cannot go on; `text` explains
+    };
+    Why why = Why::Failed;
+    std::string text;
+};
+
+class VcpuSet {
+public:
+    /// Called from vCPU threads, without any lock held.
+    using Report = std::move_only_function<void(unsigned index, VcpuStop stop) noexcept>;
+    /// Called in the vCPU's own thread before it runs the first time.
+    using Prepare = std::move_only_function<Result<>(unsigned index)>;
+
+    VcpuSet(Bus& ports, Bus& mmio, Report report);
+    ~VcpuSet();
+    VcpuSet(const VcpuSet&) = delete;
+    VcpuSet& operator=(const VcpuSet&) = delete;
+
+    /// One thread a vCPU, vCPU 0 first: it runs while the others come up. The vCPUs outlive the
+    /// set or are alive until stop() has returned.
+    Result<> start(std::span<hv::Vcpu* const> vcpus, Prepare prepare);
+
+    /// From now on a vCPU that leaves the guest does not enter it again until resume(). Does not
+    /// wait and kicks nobody: for a device that, called by a vCPU, knows that this vCPU is done.
+    void hold() noexcept;
+
+    void pause();   ///< kicks all and waits until all are parked; I/O of the last exit is finished
+    void resume();  ///< all run again
+    void stop();    ///< ends and joins the threads; nothing can be started again
+
+private:
+    enum class Wanted : std::uint8_t { Run, Park, End };
+
+    void thread_main(unsigned index);
+    void run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio);
+    bool park(hv::Vcpu& vcpu);  // false: end
+    void kick_all() noexcept;
+
+    Bus& ports_;
+    Bus& mmio_;
+    Report report_;
+    Prepare prepare_;
+    std::vector<hv::Vcpu*> vcpus_;
+
+    std::atomic<Wanted> wanted_ = Wanted::Run;  // written under mutex_ or by hold()
+    std::mutex mutex_;                          // over parked_ and the two conditions
+    std::condition_variable changed_;           // wanted_ did
+    std::condition_variable all_parked_;
+    std::size_t parked_ = 0;
+
+    std::vector<std::jthread> threads_;
+};
+
+}  // namespace vmm::machine
