@@ -60,9 +60,9 @@ struct Failed {
 
 }  // namespace exit
 
-using VmExit = std::variant<exit::PortIn, exit::PortOut, exit::MmioRead, exit::MmioWrite,
-                            exit::Halt, exit::Interrupted, exit::TripleFault, exit::SystemEvent,
-                            exit::Failed>;
+using VmExit =
+    std::variant<exit::PortIn, exit::PortOut, exit::MmioRead, exit::MmioWrite, exit::Halt,
+                 exit::Interrupted, exit::TripleFault, exit::SystemEvent, exit::Failed>;
 
 /// One virtual CPU. All functions but kick() belong to the one thread that runs it, or to the
 /// thread that made it while no thread runs it.
@@ -75,8 +75,10 @@ public:
     virtual Result<VmExit> run() = 0;
 
     /// Finishes the I/O of the last exit (KVM writes results back on the next run) without running
-    /// guest code, so that the state may be read, saved or replaced.
-    virtual Result<> complete_io() = 0;
+    /// guest code, so that the state may be read, saved or replaced. False: the same instruction
+    /// asks for more (the other half of a wide access, the next element of a string); run() returns
+    /// that request without entering the guest, and once answered this is to be called again.
+    virtual Result<bool> complete_io() = 0;
 
     /// Makes the current run(), or the next one if none is going on, return Interrupted: never
     /// lost, whatever the timing. Any thread, also before the first run().
@@ -91,10 +93,12 @@ public:
     /// In the hypervisor's kernel: x86 PICs, I/O APIC and local APICs; aarch64 GICv3.
     virtual Result<> create_interrupt_controller() = 0;
 
-    /// A pin of it. Level triggered lines stay up until they are set low.
+    /// A pin of it. Level triggered lines stay up until they are set low. Several lines of one pin
+    /// are a wired OR: the pin is high while any of them is (PCI's INTx). Any thread.
     virtual Result<std::unique_ptr<IrqLine>> irq_line(Gsi gsi) = 0;
 
-    /// Signals of `eventfd` pulse the pin (edge). Any thread.
+    /// Signals of `eventfd` pulse the pin (edge); not together with an irq_line() of the same pin.
+    /// Any thread.
     virtual Result<> connect_irqfd(Gsi gsi, int eventfd) = 0;
     virtual void disconnect_irqfd(Gsi gsi, int eventfd) noexcept = 0;
 

@@ -1,5 +1,5 @@
-// The x86 half of the hypervisor port: CPU state as values. arch/x86_64 makes them, hv/ applies them.
-// Spec: Intel SDM volume 3A 2.5 (control registers), 3.4.5 (segment descriptors), 2A CPUID.
+// The x86 half of the hypervisor port: CPU state as values. arch/x86_64 makes them, hv/ applies
+// them. Spec: Intel SDM volume 3A 2.5 (control registers), 3.4.5 (segment descriptors), 2A CPUID.
 #pragma once
 
 #include <array>
@@ -11,6 +11,10 @@
 #include "vmm/hv.hpp"
 
 namespace vmm::hv::x86 {
+
+/// Guest addresses that the hypervisor takes for itself (KVM on Intel: identity map, then three
+/// pages of TSS for real mode). No RAM, no device; reserved in the guest's memory map.
+inline constexpr GpaRange kHypervisorPages{Gpa{0xfffb'c000}, 0x4000};
 
 /// General registers; all others are zero after set_registers().
 struct Registers {
@@ -65,14 +69,15 @@ public:
     virtual Result<SystemRegisters> system_registers() = 0;
 
     /// All of it as after power-on: registers, FPU, MSRs the guest may have changed, local APIC,
-    /// pending events; vCPU 0 runnable, the others waiting for INIT and SIPI. CPUID stays.
+    /// pending events; vCPU 0 runnable, the others waiting for INIT and SIPI. CPUID stays, and
+    /// so does what the last exit was: an unfinished access is given up.
     virtual Result<> reset() = 0;
 };
 
 class Vm : public hv::Vm {
 public:
     /// `apic_id` is the vCPU's initial APIC id; vCPU 0 (apic_id 0) starts runnable, the others wait
-    /// for INIT and SIPI. After create_interrupt_controller().
+    /// for INIT and SIPI. After create_interrupt_controller(). Any thread.
     virtual Result<std::unique_ptr<Vcpu>> create_vcpu(std::uint32_t apic_id) = 0;
 
     /// What this host can give a guest: KVM_GET_SUPPORTED_CPUID. One expensive call; keep it.

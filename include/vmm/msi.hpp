@@ -21,12 +21,14 @@ public:
     virtual ~MsiVector() = default;
 
     /// Sets the route and connects the irqfd, in this order: KVM must never see an irqfd without a
-    /// route. Any thread; may take a lock inside the hypervisor, so only on (un)mask, never per
-    /// interrupt.
+    /// route. Costs nothing when it is unmasked with this message already. A message that is not an
+    /// interrupt (the guest's mistake) goes nowhere. Any thread; may take a lock inside the
+    /// hypervisor, so only on (un)mask, never per interrupt.
     virtual Result<> unmask(MsiMessage message) = 0;
 
-    /// Disconnects the irqfd, then drops the route. Signals are kept in the eventfd until then;
-    /// a signal that arrives while masked is for the owner to remember (pending bit).
+    /// Disconnects the irqfd, and only then may the route go (it stays for the next unmask() with
+    /// the same message). A signal that arrives while masked stays in the eventfd: the owner reads
+    /// it there as the pending bit, and it is delivered when unmasked.
     virtual void mask() noexcept = 0;
 
     /// Raises the interrupt: a leaf call. Any thread.
