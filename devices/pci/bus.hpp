@@ -1,0 +1,121 @@
+// The PCI host bridge: which functions there are, how the guest finds them, where BARs may lie.
+//
+// Spec: PCI Local Bus 3.0, 3.2.2.3.2 (0xcf8/0xcfc); PCI Express 6.0, 7.2.2 (ECAM); PCI Firmware
+// 3.3, 4.1 (MCFG). There is one bus, number 0, without bridges below it: 31 slots with up to eight
+// functions each are room for 248 devices, and a guest has 1 MiB of ECAM and one bus to scan. The
+// first 31 devices become function 0 of a slot each, later ones share slots.
+//
+// Threads: add() and assign_addresses() before the first vCPU runs. ecam() and cam() are called by
+// the buses they are mapped on.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "pci/function.hpp"
+#include "vmm/error.hpp"
+#include "vmm/io_bus.hpp"
+#include "vmm/io_device.hpp"
+#include "vmm/irq_line.hpp"
+
+namespace vmm::pci {
+
+/// A stretch of an address space that BARs may use; size 0 means none.
+struct Window {
+    std::uint64_t base = 0;
+    std::uint64_t size = 0;  ///< bytes
+};
+
+/// Where BARs may lie: what _CRS tells the guest and what we assign from are the same numbers.
+struct Windows {
+    Window io;
+    Window memory32;  ///< below 4 GiB
+    Window memory64;
+};
+
+struct Address {
+    std::uint8_t slot = 0;      ///< 0..31
+    std::uint8_t function = 0;  ///< 0..7
+    friend bool operator==(const Address&, const Address&) = default;
+};
+
+inline constexpr unsigned kSlots = 32;
+inline constexpr unsigned kFunctions = 8;
+inline constexpr unsigned kPins = 4;                                       // INTA to INTD
+inline constexpr std::uint64_t kEcamSize = kSlots * kFunctions * 0x1000u;  // bytes, bus 0 alone
+inline constexpr std::uint64_t kCamPort = 0xcf8;
+inline constexpr std::uint64_t kCamSize = 8;  // bytes: address, then data
+
+/// Which of the four lines pin `pin` (1 = INTA) of a slot is wired to: what _PRT says.
+/// Spec: PCI-to-PCI Bridge 1.2, 9.1 (the same rotation, on the root bus).
+constexpr unsigned line_of(unsigned slot, unsigned pin) {
+    return (slot + pin - 1) % kPins;
+}
+
+struct BusParts {
+    Windows windows;
+    IoBus& mmio;
+    IoBus& io;                          ///< port I/O, or the MMIO stretch that stands for it
+    std::array<IrqLine*, kPins> lines;  ///< level triggered; may be null: no INTx
+    /// What the guest finds in Interrupt Line for each line (PC: 8259 input or GSI); 0xff unknown.
+    std::array<std::uint8_t, kPins> line_numbers{0xff, 0xff, 0xff, 0xff};
+};
+
+class Bus final : public Resettable {
+public:
+    explicit Bus(const BusParts& parts);
+    ~Bus() override;
+    Bus(const Bus&) = delete;
+    Bus& operator=(const Bus&) = delete;
+
+    /// `function` outlives the bus. Fails when all places are taken (Config).
+    Result<Address> add(Function& function);
+
+    /// Gives every BAR its initial address: largest first, from the windows. Fails when a window
+    /// is too small (Config).
+    Result<> assign_addresses();
+
+    IoDevice& ecam() noexcept;  ///< kEcamSize bytes
+    IoDevice& cam() noexcept;   ///< kCamSize ports from kCamPort
+
+    void reset() noexcept override;
+
+    /// Brings the I/O buses in line with what the functions' registers say. Called after each
+    /// configuration write; never with a device's lock held.
+    void settle() noexcept;
+
+private:
+    class Ecam;
+    class Cam;
+    class SharedLine;
+    class Pin;
+
+    Function* at(unsigned slot, unsigned function) const noexcept {
+        return functions_[slot * kFunctions + function];
+    }
+    std::uint32_t read(unsigned index, unsigned offset, unsigned size) noexcept;
+    void write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept;
+
+    bool wanted(Function& function, unsigned bar, std::uint64_t& at) const noexcept;
+    bool inside_window(const BarShape& shape, std::uint64_t at) const noexcept;
+    IoBus& bus_of(const BarShape& shape) const noexcept;
+    void unmap_stale(Function& function) noexcept;
+    void map_wanted(Function& function) noexcept;
+
+    BusParts parts_;
+    std::array<Function*, kSlots * kFunctions> functions_{};
+    std::vector<Function*> present_;  // in the order of add()
+    Function host_bridge_;
+    std::array<std::unique_ptr<SharedLine>, kPins> lines_;
+    std::vector<std::unique_ptr<Pin>> pins_;
+    std::unique_ptr<Ecam> ecam_;
+    std::unique_ptr<Cam> cam_;
+    /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
+    /// waits here until that is done. Taken before a function's lock, never after it.
+    std::mutex layout_lock_;
+};
+
+}  // namespace vmm::pci

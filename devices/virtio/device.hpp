@@ -1,0 +1,95 @@
+// A virtio device without its transport: what a device body implements, and what it gets.
+//
+// Spec: virtio 1.3, chapter 2. The same body serves virtio-pci here and a vhost-user socket later.
+//
+// Who owns what: registers (features, configuration space) belong to the register side, which calls
+// the body on a vCPU thread with the device's lock held. Queues belong to the body's I/O threads
+// from activate() until the body says reset_done(). The two exchange messages and atomics only:
+// nothing that Device's functions do may wait for an I/O thread, for I/O or for a lock that is
+// held during I/O. virtio/worker.hpp is a ready-made I/O thread that keeps to this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <utility>
+
+#include "virtio/features.hpp"
+#include "virtio/queue.hpp"
+
+namespace vmm::virtio {
+
+/// The body's way back to the register side. Any thread.
+class Link {
+public:
+    virtual ~Link() = default;
+
+    /// The device cannot go on until the driver resets it. A leaf call.
+    virtual void needs_reset() noexcept = 0;
+
+    /// The answer to Device::reset(), once: no queue is touched any more. A leaf call; may come
+    /// from inside reset().
+    virtual void reset_done() noexcept = 0;
+
+    /// The answer to Device::stop_queue(), once. A leaf call; may come from inside stop_queue().
+    virtual void queue_stopped(std::uint16_t index) noexcept = 0;
+
+    /// Changes what read_config() shows, under the device's lock, and tells the driver.
+    /// Never from inside a call to the Device.
+    template <class Change>
+    void update_config(Change&& change) {
+        const std::scoped_lock held{register_lock()};
+        std::forward<Change>(change)();
+        config_changed();
+    }
+
+protected:
+    virtual std::mutex& register_lock() noexcept = 0;
+    /// A new configuration generation and, when a driver runs, an interrupt.
+    virtual void config_changed() noexcept = 0;
+};
+
+/// A device body. All calls come one at a time, with the device's lock held; none may block.
+class Device {
+public:
+    virtual ~Device() = default;
+
+    // What it is. Never changes.
+    virtual DeviceType type() const noexcept = 0;
+    /// Its own feature bits, and IN_ORDER if it completes in order anyway. The transport adds
+    /// VERSION_1, indirect descriptors, EVENT_IDX, RING_RESET and, as configured, the others.
+    virtual Features features() const noexcept = 0;
+    /// Largest size of each queue: a power of two up to Queue::kMaxSize. At most 1024 queues.
+    virtual std::span<const std::uint16_t> queue_sizes() const noexcept = 0;
+    virtual std::uint32_t config_size() const noexcept = 0;  ///< bytes, up to 4096
+
+    /// Would it run with these? (A subset of what was offered, with VERSION_1.) False: the driver
+    /// sees FEATURES_OK refused.
+    virtual bool accepts(Features features) const noexcept = 0;
+
+    // Its configuration space; [offset, offset + size) lies inside. Any width, any alignment.
+    virtual void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept = 0;
+    virtual void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept = 0;
+
+    /// Once, before anything else. `link` outlives every I/O thread's use of it: whoever owns both
+    /// destroys the transport first, which resets the device and waits for reset_done().
+    virtual void attach(Link& link) noexcept = 0;
+
+    /// DRIVER_OK: `queues` are the body's I/O threads' now; those that are not enabled() are to be
+    /// left alone until start_queue(). The span stays valid until reset_done().
+    virtual void activate(Features features, std::span<Queue> queues) noexcept = 0;
+
+    /// Stop taking chains, let what is in flight end (or cancel it), then Link::reset_done().
+    /// Comes only after activate(), once for each.
+    virtual void reset() noexcept = 0;
+
+    /// The same for one queue (RING_RESET), answered by Link::queue_stopped(). A reset() may come
+    /// before the answer, which may then be left out.
+    virtual void stop_queue(std::uint16_t index) noexcept = 0;
+    /// A queue that was not enabled at activate(), or was stopped since, is the I/O thread's
+    /// (again).
+    virtual void start_queue(Queue& queue) noexcept = 0;
+};
+
+}  // namespace vmm::virtio

@@ -1,0 +1,170 @@
+#include "virtio/packed_ring.hpp"
+
+#include <atomic>
+
+namespace vmm::virtio {
+namespace {
+
+// A descriptor. Spec: 2.8.13.
+constexpr std::size_t kId = 12;
+constexpr std::size_t kLength = 8;
+constexpr std::size_t kFlags = 14;
+
+// Event suppression, the driver's and ours. Spec: 2.8.14.
+constexpr std::size_t kEventAt = 0;  // 15 bits of place, 1 of lap
+constexpr std::size_t kEventFlags = 2;
+constexpr std::size_t kEventSize = 4;  // bytes
+constexpr std::uint16_t kEventEnable = 0;
+constexpr std::uint16_t kEventDisable = 1;
+constexpr std::uint16_t kEventDescriptor = 2;
+constexpr std::uint16_t kEventFlagsMask = 3;
+constexpr std::uint16_t kEventWrap = 1u << 15;
+
+constexpr bool aligned(Gpa at, std::uint64_t to) {
+    return at.value() % to == 0;
+}
+
+}  // namespace
+
+bool PackedRing::start(const RingConfig& config, Features features, const GuestMemory& memory) {
+    *this = {};
+    size_ = config.size;
+    event_idx_ = (features & f::kEventIdx) != 0;
+    indirect_ = (features & f::kIndirectDescriptors) != 0;
+    if (size_ == 0 || !aligned(config.descriptors, 16) || !aligned(config.driver, 4) ||
+        !aligned(config.device, 4))
+        return false;
+
+    ring_ = memory.view(config.descriptors, sizeof(Descriptor) * size_);
+    driver_event_ = memory.view(config.driver, kEventSize);
+    device_event_ = memory.view(config.device, kEventSize);
+    return ring_ && driver_event_ && device_event_;
+}
+
+PackedRing::Position PackedRing::advanced(Position from, std::uint16_t by) const noexcept {
+    const unsigned at = from.at + unsigned{by};
+    if (at < size_)
+        return {static_cast<std::uint16_t>(at), from.wrap};
+    return {static_cast<std::uint16_t>(at - size_), !from.wrap};
+}
+
+bool PackedRing::available(std::uint16_t flags) const noexcept {
+    const bool avail = (flags & descriptor::kAvail) != 0;
+    const bool used = (flags & descriptor::kUsed) != 0;
+    return avail == next_avail_.wrap && used != next_avail_.wrap;
+}
+
+Pop PackedRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
+    // Acquire: the driver writes the flags of a chain's first descriptor last.
+    auto flags = ring_.load<std::uint16_t>(sizeof(Descriptor) * next_avail_.at + kFlags,
+                                           std::memory_order_acquire);
+    if (!available(flags))
+        return Pop::Nothing;
+
+    chain.clear();
+    bool good = true;
+    Position place = next_avail_;
+    for (std::uint16_t count = 1; count <= size_; ++count) {
+        const auto current = ring_.copy<Descriptor>(sizeof(Descriptor) * place.at);
+        if (count > 1)
+            flags = current.packed.flags;
+        const bool last = (flags & descriptor::kNext) == 0;
+        // Once a chain has gone wrong only its end is of interest: there its id stands.
+        if ((flags & descriptor::kIndirect) != 0)
+            good = good && last && add_indirect(current, chain, memory);
+        else
+            good = good &&
+                   chain.add(Gpa{current.at}, current.length, (flags & descriptor::kWrite) != 0);
+        place = advanced(place, 1);
+        if (last) {
+            next_avail_ = place;
+            chain.set_head({.id = current.packed.id, .descriptors = count});
+            return good ? Pop::Chain : Pop::Malformed;
+        }
+    }
+    return Pop::Broken;
+}
+
+bool PackedRing::add_indirect(const Descriptor& from, Chain& chain,
+                              const GuestMemory& memory) const noexcept {
+    if (!indirect_ || from.length == 0 || from.length % sizeof(Descriptor) != 0)
+        return false;
+    const GuestView table = memory.view(Gpa{from.at}, from.length);
+    if (!table)
+        return false;
+    const std::uint32_t entries = from.length / std::uint32_t{sizeof(Descriptor)};
+    if (entries > Chain::kMaxSegments)
+        return false;
+    for (std::uint32_t i = 0; i < entries; ++i) {
+        const auto current = table.copy<Descriptor>(sizeof(Descriptor) * i);
+        // Of the flags only WRITE means something here; INDIRECT is a driver that nests tables.
+        if ((current.packed.flags & descriptor::kIndirect) != 0)
+            return false;
+        if (!chain.add(Gpa{current.at}, current.length,
+                       (current.packed.flags & descriptor::kWrite) != 0))
+            return false;
+    }
+    return true;
+}
+
+void PackedRing::unpop(Head head) noexcept {
+    // Back by n places is a lap less size - n places forward.
+    next_avail_ = advanced(next_avail_, static_cast<std::uint16_t>(size_ - head.descriptors));
+    next_avail_.wrap = !next_avail_.wrap;
+}
+
+void PackedRing::put_used(Head head, std::uint32_t written) noexcept {
+    const std::size_t at = sizeof(Descriptor) * next_used_.at;
+    ring_.store<std::uint16_t>(at + kId, head.id);
+    ring_.store<std::uint32_t>(at + kLength, written);
+    std::uint16_t flags = written > 0 ? descriptor::kWrite : std::uint16_t{0};
+    if (next_used_.wrap)
+        flags = static_cast<std::uint16_t>(flags | descriptor::kAvail | descriptor::kUsed);
+    // Release: id, length and the buffer's content come before the flags that give them away.
+    ring_.store<std::uint16_t>(at + kFlags, flags, std::memory_order_release);
+    next_used_ = advanced(next_used_, head.descriptors);
+}
+
+bool PackedRing::publish(std::uint16_t /*fresh*/) noexcept {
+    const Position from = published_;
+    published_ = next_used_;
+    // As with a split ring: used flags first, then the driver's wish.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const auto wish =
+        driver_event_.load<std::uint16_t>(kEventFlags, std::memory_order_acquire) & kEventFlagsMask;
+    if (wish == kEventDisable)
+        return false;
+    if (wish != kEventDescriptor || !event_idx_)
+        return true;
+
+    const auto event = driver_event_.load<std::uint16_t>(kEventAt);
+    // All places as distances from the start of the lap that we are on now; those of the lap
+    // before are negative and wrap, as `passed` expects.
+    const auto on_this_lap = [&](std::uint16_t place, bool wrap) {
+        return static_cast<std::uint16_t>(wrap == next_used_.wrap ? place : place - size_);
+    };
+    return passed(
+        on_this_lap(static_cast<std::uint16_t>(event & ~kEventWrap), (event & kEventWrap) != 0),
+        on_this_lap(from.at, from.wrap), next_used_.at);
+}
+
+void PackedRing::disable_kicks() noexcept {
+    if (!event_idx_)
+        device_event_.store<std::uint16_t>(kEventFlags, kEventDisable);
+}
+
+bool PackedRing::enable_kicks() noexcept {
+    if (event_idx_) {
+        const auto at =
+            static_cast<std::uint16_t>(next_avail_.at | (next_avail_.wrap ? kEventWrap : 0));
+        device_event_.store<std::uint16_t>(kEventAt, at);
+        device_event_.store<std::uint16_t>(kEventFlags, kEventDescriptor,
+                                           std::memory_order_release);
+    } else {
+        device_event_.store<std::uint16_t>(kEventFlags, kEventEnable);
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return available(ring_.load<std::uint16_t>(sizeof(Descriptor) * next_avail_.at + kFlags));
+}
+
+}  // namespace vmm::virtio

@@ -1,0 +1,51 @@
+// The packed virtqueue: one ring of descriptors that both sides write.
+//
+// Spec: virtio 1.3, 2.8. Threads: the one that owns the queue.
+#pragma once
+
+#include <cstdint>
+
+#include "virtio/chain.hpp"
+#include "virtio/features.hpp"
+#include "virtio/ring.hpp"
+#include "vmm/guest_memory.hpp"
+
+namespace vmm::virtio {
+
+class PackedRing {
+public:
+    [[nodiscard]] bool start(const RingConfig& config, Features features,
+                             const GuestMemory& memory);
+
+    Pop pop(Chain& chain, const GuestMemory& memory) noexcept;
+    void unpop(Head head) noexcept;
+    void put_used(Head head, std::uint32_t written) noexcept;
+    /// Does the driver want to hear that the ring moved on since the last call?
+    bool publish(std::uint16_t fresh) noexcept;
+    void disable_kicks() noexcept;
+    bool enable_kicks() noexcept;
+
+private:
+    /// A place in the ring and the lap it is on.
+    struct Position {
+        std::uint16_t at = 0;
+        bool wrap = true;
+    };
+
+    Position advanced(Position from, std::uint16_t by) const noexcept;
+    bool available(std::uint16_t flags) const noexcept;
+    bool add_indirect(const Descriptor& from, Chain& chain,
+                      const GuestMemory& memory) const noexcept;
+
+    GuestView ring_;
+    GuestView driver_event_;
+    GuestView device_event_;
+    std::uint16_t size_ = 0;
+    bool event_idx_ = false;
+    bool indirect_ = false;
+    Position next_avail_;
+    Position next_used_;
+    Position published_;  // next_used_ at the last publish()
+};
+
+}  // namespace vmm::virtio

@@ -1,0 +1,165 @@
+#include "virtio/queue.hpp"
+
+#include <bit>
+#include <utility>
+
+#include "vmm/assert.hpp"
+
+namespace vmm::virtio {
+namespace {
+
+constexpr unsigned kBits = 64;
+
+}  // namespace
+
+Queue::Queue(std::uint16_t index, std::uint16_t max_size, EventFd kick, GuestMemory& memory,
+             QueueEvents& events)
+    : index_{index},
+      max_size_{max_size},
+      kick_{std::move(kick)},
+      memory_{&memory},
+      events_{&events} {
+    VMM_ASSERT(std::has_single_bit(max_size) && max_size <= kMaxSize);
+}
+
+bool Queue::start(const RingConfig& config, Features features) {
+    VMM_ASSERT(!enabled_);
+    packed_ = (features & f::kRingPacked) != 0;
+    in_order_ = (features & f::kInOrder) != 0;
+    size_ = config.size;
+    broken_ = false;
+    in_flight_ = 0;
+    in_flight_descriptors_ = 0;
+    fresh_ = 0;
+    order_first_ = 0;
+    order_next_ = 0;
+    if (size_ > max_size_ || !ring([&](auto& r) { return r.start(config, features, *memory_); }))
+        return false;
+    // Ids in a split ring are places in it; in a packed ring the driver numbers as it likes.
+    claimed_.assign(packed_ ? 0x10000 / kBits : (size_ + kBits - 1) / kBits, 0);
+    order_.assign(in_order_ ? size_ : 0, {});
+    enabled_ = true;
+    return true;
+}
+
+void Queue::stop() noexcept {
+    enabled_ = false;
+}
+
+bool Queue::pop(Chain& chain) noexcept {
+    if (broken_ || !enabled_) [[unlikely]]
+        return false;
+    // A driver cannot have more than `size_` chains out, malformed or not.
+    for (std::uint16_t tries = 0; tries < size_; ++tries) {
+        switch (ring([&](auto& r) { return r.pop(chain, *memory_); })) {
+            case Pop::Nothing:
+                return false;
+            case Pop::Chain:
+                if (claim(chain))
+                    return true;
+                fail();
+                return false;
+            case Pop::Malformed:
+                if (!claim(chain)) {
+                    fail();
+                    return false;
+                }
+                complete(chain.head(), 0);
+                break;
+            case Pop::Broken:
+                fail();
+                return false;
+        }
+    }
+    fail();
+    return false;
+}
+
+// A head that is in flight belongs to the device; a driver that offers it again would have us
+// complete it twice, and what the first use of it points to freed under the second.
+bool Queue::claim(Chain& chain) noexcept {
+    Head head = chain.head();
+    std::uint64_t& word = claimed_[head.id / kBits];
+    const std::uint64_t bit = std::uint64_t{1} << (head.id % kBits);
+    if ((word & bit) != 0 || in_flight_descriptors_ + head.descriptors > size_) [[unlikely]]
+        return false;
+    word |= bit;
+    ++in_flight_;
+    in_flight_descriptors_ = static_cast<std::uint16_t>(in_flight_descriptors_ + head.descriptors);
+    if (in_order_) {
+        head.order = order_next_;
+        order_[order_next_] = {.head = head};
+        order_next_ = static_cast<std::uint16_t>((order_next_ + 1u) % size_);
+        chain.set_head(head);
+    }
+    return true;
+}
+
+void Queue::release(Head head) noexcept {
+    std::uint64_t& word = claimed_[head.id / kBits];
+    const std::uint64_t bit = std::uint64_t{1} << (head.id % kBits);
+    VMM_ASSERT((word & bit) != 0);  // a device that completes what it does not have
+    word &= ~bit;
+    --in_flight_;
+    in_flight_descriptors_ = static_cast<std::uint16_t>(in_flight_descriptors_ - head.descriptors);
+}
+
+void Queue::unpop(Head head) noexcept {
+    if (broken_ || !enabled_) [[unlikely]]
+        return;
+    release(head);
+    if (in_order_)
+        order_next_ = head.order;
+    ring([&](auto& r) { r.unpop(head); });
+}
+
+void Queue::complete(Head head, std::uint32_t written) noexcept {
+    if (broken_ || !enabled_) [[unlikely]]
+        return;
+    if (!in_order_) {
+        put_used(head, written);
+        return;
+    }
+    // A buffer that is done too early waits for those before it.
+    order_[head.order].written = written;
+    order_[head.order].done = true;
+    while (order_[order_first_].done) {
+        Ordered& first = order_[order_first_];
+        first.done = false;
+        order_first_ = static_cast<std::uint16_t>((order_first_ + 1u) % size_);
+        put_used(first.head, first.written);
+    }
+}
+
+void Queue::put_used(Head head, std::uint32_t written) noexcept {
+    release(head);
+    ring([&](auto& r) { r.put_used(head, written); });
+    ++fresh_;
+}
+
+void Queue::publish() noexcept {
+    if (fresh_ == 0 || broken_)
+        return;
+    const std::uint16_t fresh = std::exchange(fresh_, std::uint16_t{0});
+    if (ring([&](auto& r) { return r.publish(fresh); }))
+        events_->used_buffers(index_);
+}
+
+void Queue::disable_kicks() noexcept {
+    if (enabled_ && !broken_)
+        ring([](auto& r) { r.disable_kicks(); });
+}
+
+bool Queue::enable_kicks() noexcept {
+    if (!enabled_ || broken_)
+        return false;
+    return ring([](auto& r) { return r.enable_kicks(); });
+}
+
+void Queue::fail() noexcept {
+    if (std::exchange(broken_, true))
+        return;
+    events_->needs_reset();
+}
+
+}  // namespace vmm::virtio

@@ -1,0 +1,64 @@
+// What split and packed rings have in common: descriptors, where they are, how a pop can end.
+//
+// Spec: virtio 1.3, 2.7.5 (split descriptor), 2.8.13 (packed descriptor), 2.7.5.3 and 2.8.8
+// (indirect tables).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "virtio/chain.hpp"
+#include "virtio/features.hpp"
+#include "vmm/gpa.hpp"
+#include "vmm/guest_memory.hpp"
+
+namespace vmm::virtio {
+
+/// What the driver wrote into a queue's registers. `size` was checked against the maximum.
+struct RingConfig {
+    std::uint16_t size = 0;
+    Gpa descriptors;  ///< split: descriptor table; packed: descriptor ring
+    Gpa driver;       ///< split: avail ring; packed: driver event suppression
+    Gpa device;       ///< split: used ring; packed: device event suppression
+};
+
+/// Little endian, as is every field of virtio 1.
+struct Descriptor {
+    std::uint64_t at;      //  0
+    std::uint32_t length;  //  8
+    union {
+        struct {
+            std::uint16_t flags;  // 12
+            std::uint16_t next;   // 14
+        } split;
+        struct {
+            std::uint16_t id;     // 12
+            std::uint16_t flags;  // 14
+        } packed;
+    };
+};
+static_assert(sizeof(Descriptor) == 16 && offsetof(Descriptor, packed.flags) == 14);
+
+namespace descriptor {
+inline constexpr std::uint16_t kNext = 1;
+inline constexpr std::uint16_t kWrite = 2;
+inline constexpr std::uint16_t kIndirect = 4;
+inline constexpr std::uint16_t kAvail = 1u << 7;  // packed
+inline constexpr std::uint16_t kUsed = 1u << 15;  // packed
+}  // namespace descriptor
+
+enum class Pop : std::uint8_t {
+    Nothing,
+    Chain,
+    Malformed,  ///< the chain's head is set, its segments are not to be used
+    Broken,     ///< the ring itself makes no sense
+};
+
+/// Has the event index `event` been passed on the way from `from` to `to`?
+/// Spec: virtio 1.3, 2.7.7.2 (vring_need_event).
+constexpr bool passed(std::uint16_t event, std::uint16_t from, std::uint16_t to) {
+    return static_cast<std::uint16_t>(to - event - 1u) < static_cast<std::uint16_t>(to - from);
+}
+static_assert(passed(0, 0, 1) && !passed(1, 0, 1) && passed(0xffff, 0xfffe, 2));
+
+}  // namespace vmm::virtio

@@ -1,0 +1,45 @@
+// The split virtqueue: descriptor table, avail ring, used ring.
+//
+// Spec: virtio 1.3, 2.7. Threads: the one that owns the queue.
+#pragma once
+
+#include <cstdint>
+
+#include "virtio/chain.hpp"
+#include "virtio/features.hpp"
+#include "virtio/ring.hpp"
+#include "vmm/guest_memory.hpp"
+
+namespace vmm::virtio {
+
+class SplitRing {
+public:
+    [[nodiscard]] bool start(const RingConfig& config, Features features,
+                             const GuestMemory& memory);
+
+    Pop pop(Chain& chain, const GuestMemory& memory) noexcept;
+    void unpop(Head head) noexcept;
+    void put_used(Head head, std::uint32_t written) noexcept;
+    /// `fresh` used elements become visible; does the driver want to hear of it?
+    bool publish(std::uint16_t fresh) noexcept;
+    void disable_kicks() noexcept;
+    bool enable_kicks() noexcept;
+
+private:
+    bool walk(std::uint16_t first, Chain& chain, const GuestMemory& memory) const noexcept;
+    bool walk_indirect(const Descriptor& from, Chain& chain,
+                       const GuestMemory& memory) const noexcept;
+
+    GuestView descriptors_;
+    GuestView avail_;
+    GuestView used_;
+    std::uint16_t size_ = 0;
+    std::uint16_t mask_ = 0;  // size is a power of two
+    bool event_idx_ = false;
+    bool indirect_ = false;
+    std::uint16_t next_avail_ = 0;  // counts on, as the ring's own indices do
+    std::uint16_t seen_avail_ = 0;  // what the driver's index was when last looked at
+    std::uint16_t next_used_ = 0;
+};
+
+}  // namespace vmm::virtio
