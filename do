@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The project's commands. `./do help` lists them.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+. tools/lib.sh
+
+help() {
+    cat <<'TEXT'
+./do try              boot a Linux guest to a u-root shell (Ctrl-A X leaves it)
+./do test             install what is missing, build, run every check and test: what CI runs
+./do setup [PART]...  install what is missing and no more: build lint nest fuzz bench (default: all)
+./do build [PRESET]   configure and build a preset of CMakePresets.json (default: dev)
+./do lint             format, size budget, layering: seconds
+./do tidy             clang-tidy over everything
+./do fuzz [SECONDS]   build the fuzzers and run each for so long (default: 60)
+./do nest SCENARIO... run scenarios with whole guests: all, long, or files of integration/scenarios
+./do bench [NAME]...  the benchmarks
+TEXT
+}
+
+case ${1:-help} in
+help | -h | --help) help ;;
+setup) shift && . tools/setup.sh && setup "$@" ;;
+try) shift && . tools/setup.sh && . tools/stages.sh && try_guest "$@" ;;
+test) shift && . tools/setup.sh && . tools/stages.sh && test_everything "$@" ;;
+build) shift && . tools/setup.sh && . tools/stages.sh && build_preset "${1:-dev}" ;;
+lint) . tools/setup.sh && . tools/stages.sh && lint ;;
+tidy) . tools/setup.sh && . tools/stages.sh && tidy ;;
+fuzz) shift && . tools/setup.sh && . tools/stages.sh && fuzz "${1:-60}" ;;
+nest) shift && . tools/setup.sh && . tools/stages.sh && nest "$@" ;;
+bench) shift && . tools/setup.sh && . tools/stages.sh && bench "$@" ;;
+*) help >&2 && die "no command '$1'" ;;
+esac

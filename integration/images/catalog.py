@@ -1,0 +1,200 @@
+"""What guests and the nest are made of: kernels and their modules, busybox, the u-root initramfs.
+
+PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | busybox | all
+Prints the path; makes the thing in the cache if it is not there yet. Nothing is installed.
+"""
+import contextlib
+import fcntl
+import hashlib
+import lzma
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+from images import debian
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = debian.CACHE
+SERIES = ("6.12", "6.1")
+
+
+@contextlib.contextmanager
+def lock():
+    """One process at a time makes things in the cache."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def kernel_package(series):
+    """The unpacked package of the newest cloud kernel of a series."""
+    return debian.fetch(debian.newest(rf"^linux-image-{re.escape(series)}\.[^ ]*-cloud-amd64$"))
+
+
+def kernel(series):
+    """A bzImage."""
+    return next((kernel_package(series) / "boot").glob("vmlinuz-*"))
+
+
+DECOMPRESSORS = {
+    b"\x28\xb5\x2f\xfd": ["zstd", "-dcq"],
+    b"\x02\x21\x4c\x18": ["lz4", "-dcq"],
+    b"\xfd7zX": ["xz", "-dcq", "--single-stream"],
+    b"\x1f\x8b": ["gzip", "-dcq"],
+}
+
+
+def elf(series):
+    """The ELF file inside the series' bzImage (Documentation/arch/x86/boot.rst: payload_offset)."""
+    image = kernel(series)
+    out = CACHE / "elf" / image.name
+    if out.exists():
+        return out
+    data = image.read_bytes()
+    setup_sectors = data[0x1f1] or 4
+    offset, length = struct.unpack_from("<II", data, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    payload = data[start:start + length]
+    command = next((c for magic, c in DECOMPRESSORS.items() if payload.startswith(magic)), None)
+    if command is None:
+        raise debian.Missing(f"{image}: payload starts with {payload[:4].hex()}, no known compression")
+    debian.tool(command[0])
+    # The four bytes of length behind the stream are no part of it: tools warn about them.
+    unpacked = subprocess.run(command, input=payload, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    if not unpacked.startswith(b"\x7fELF"):
+        raise debian.Missing(f"{image}: its payload did not unpack to an ELF file")
+    save(out, unpacked)
+    return out
+
+
+def save(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{os.getpid()}")
+    part.write_bytes(data)
+    part.rename(path)
+
+
+def plain_module(path):
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def modules(series, names):
+    """[(file name, content)] of the named modules and what they need, in the order to insert them.
+
+    What is built into the kernel is left out; a name that is neither is an error.
+    """
+    root = next((kernel_package(series) / "lib/modules").iterdir())
+    plain = lambda name: name.replace("-", "_")
+    files = {plain(p.name.split(".ko")[0]): p for p in root.rglob("*.ko*") if ".ko" in p.name}
+    builtin = {plain(pathlib.Path(line).stem) for line in (root / "modules.builtin").read_text().splitlines()}
+    order = {}
+
+    def add(name):
+        if name in order or name in builtin:
+            return
+        if name not in files:
+            raise debian.Missing(f"kernel {root.name} has no module {name}")
+        content = plain_module(files[name])
+        for needed in re.search(rb"\0depends=([^\0]*)\0", content)[1].decode().split(","):
+            if needed:
+                add(plain(needed))
+        order[name] = content
+
+    for name in names:
+        add(plain(name))
+    return [(f"{name}.ko", content) for name, content in order.items()]
+
+
+def busybox():
+    """A static busybox."""
+    return debian.fetch("busybox-static") / "bin/busybox"
+
+
+def go():
+    """(the go command, its environment): the machine's own if it is new enough, else that of backports."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    own = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
+    if own:
+        found = re.search(r"go(\d+)\.(\d+)", subprocess.run([own, "env", "GOVERSION"], capture_output=True,
+                                                            text=True, env=environment).stdout)
+        if found and (int(found[1]), int(found[2])) >= (1, 21):
+            return own, with_toolchain(own, environment)
+    suite = "bookworm-backports"
+    name = debian.newest(r"^golang-1\.[0-9]+-go$", suite)
+    version = re.search(r"1\.\d+", name)[0]
+    root = CACHE / "go" / version
+    if not root.exists():
+        part = root.with_suffix(f".part{os.getpid()}")
+        for package in (name, f"golang-{version}-src"):
+            shutil.copytree(debian.fetch(package, suite), part, symlinks=True, dirs_exist_ok=True)
+        part.rename(root)
+    environment["GOROOT"] = str(root / f"usr/lib/go-{version}")
+    command = environment["GOROOT"] + "/bin/go"
+    return command, with_toolchain(command, environment)
+
+
+def with_toolchain(command, environment):
+    """Lets Go fetch a newer toolchain through its module proxy where go.mod asks for one."""
+    wanted = re.search(r"^go (\d+)\.(\d+)", (HERE / "uroot/go.mod").read_text(), re.M)
+    have = re.search(r"go(\d+)\.(\d+)", subprocess.run([command, "env", "GOVERSION"], capture_output=True, text=True,
+                                                       env={**environment, "GOTOOLCHAIN": "local"}, cwd="/").stdout)
+    if (int(have[1]), int(have[2])) < (int(wanted[1]), int(wanted[2])):
+        environment["GOTOOLCHAIN"] = "auto"
+        environment.pop("GOROOT", None)
+    return environment
+
+
+def uroot():
+    """The guest's initramfs: u-root with the commands that uroot/tools.go lists, and our uinit."""
+    source = HERE / "uroot"
+    digest = hashlib.sha256()
+    for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("uinit/*.go")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    out = CACHE / "uroot" / f"{digest.hexdigest()[:16]}.cpio"
+    if out.exists():
+        return out
+    print("== building the u-root initramfs (Go modules come through the Go module proxy)", file=sys.stderr)
+    command, environment = go()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    builder = out.with_suffix(f".builder{os.getpid()}")
+    part = out.with_suffix(f".part{os.getpid()}")
+    commands = re.findall(r'"(github\.com/u-root/u-root/cmds/[^"]+)"', (source / "tools.go").read_text())
+    environment["PATH"] = f"{pathlib.Path(command).parent}:{environment['PATH']}"
+    try:
+        subprocess.run([command, "build", "-o", builder, "github.com/u-root/u-root"], cwd=source, env=environment,
+                       check=True)
+        made = subprocess.run([builder, "-o", part, "-defaultsh", "gosh", "-uinitcmd", "uinit", *commands, "./uinit"],
+                              cwd=source, env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)
+        if made.returncode != 0:
+            raise debian.Missing(f"u-root did not build:\n{made.stderr}")
+        part.rename(out)
+    finally:
+        builder.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+    return out
+
+
+def everything():
+    return [kernel(series) for series in SERIES] + [elf(series) for series in SERIES] + [busybox(), uroot()]
+
+
+def main(arguments):
+    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "busybox": busybox, "all": everything}
+    if not arguments or arguments[0] not in makers:
+        sys.exit(__doc__)
+    try:
+        with lock():
+            made = makers[arguments[0]](*arguments[1:])
+    except (debian.Missing, subprocess.CalledProcessError) as error:
+        sys.exit(f"images: {error}")
+    print("\n".join(map(str, made)) if isinstance(made, list) else made)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,104 @@
+"""What a scenario says: cases, what they need, and what must hold afterwards."""
+import dataclasses
+import pathlib
+import re
+import shlex
+from typing import Callable
+
+
+class Failed(Exception):
+    """A case did not hold; the text says what was seen and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """The machine that the VMM runs on: L1 in the nest. Cases with equal hosts share one boot."""
+    memory: int = 2048           # MiB
+    cpus: int = 1                # more than one emulated CPU now and then corrupts L1
+    modules: tuple = ("kvm_amd",)
+    qemu: tuple = ()             # further QEMU arguments: disks, an IOMMU, a network
+    append: str = ""             # further kernel parameters
+
+
+class Result:
+    """What a case left behind, and the checks on it."""
+
+    def __init__(self, name, exit_code, seconds, folder, note=""):
+        self.name, self.exit_code, self.seconds, self.note = name, exit_code, seconds, note
+        self.folder = pathlib.Path(folder)
+        self.out = self.text("out").replace("\r", "")
+        self.err = self.text("err")
+
+    def text(self, name):
+        """A file that the case wrote to $O; empty if it is not there."""
+        path = self.folder / name
+        return path.read_text(errors="replace") if path.is_file() else ""
+
+    def require(self, holds, text):
+        if not holds:
+            raise Failed(text)
+
+    def exits(self, code):
+        self.require(self.exit_code == code, f"exit code {self.exit_code}, expected {code}")
+
+    def steps(self, name):
+        """The fields of each "@test NAME key=value ..." line of the guest."""
+        lines = re.findall(rf"@test {re.escape(name)}(?: (.*))?$", self.out, re.M)
+        return [dict(word.split("=", 1) for word in shlex.split(line) if "=" in word) for line in lines]
+
+    def step(self, name):
+        found = self.steps(name)
+        self.require(found, f"the guest did not print a line for step {name}")
+        self.require("failed" not in found[-1], f"step {name} failed in the guest: {found[-1].get('failed')}")
+        return found[-1]
+
+    def says(self, name, **fields):
+        """The guest's line for this step has these fields with these values."""
+        seen = self.step(name)
+        for key, value in fields.items():
+            self.require(seen.get(key) == str(value), f"step {name}: {key}={seen.get(key)}, expected {value}")
+
+    def number(self, name, key, least=None, most=None):
+        seen = self.step(name).get(key, "")
+        self.require(re.fullmatch(r"-?\d+", seen), f"step {name}: {key}={seen!r} is not a number")
+        value = int(seen)
+        self.require(least is None or value >= least, f"step {name}: {key}={value}, expected at least {least}")
+        self.require(most is None or value <= most, f"step {name}: {key}={value}, expected at most {most}")
+        return value
+
+    def prints(self, pattern, where="out"):
+        text = getattr(self, where) if where in ("out", "err") else self.text(where)
+        self.require(re.search(pattern, text, re.M), f"{where} does not match {pattern!r}")
+
+    def says_nothing(self, pattern, where="out"):
+        text = getattr(self, where) if where in ("out", "err") else self.text(where)
+        found = re.search(pattern, text, re.M)
+        self.require(not found, f"{where} has {found and found[0]!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A shell script, run in a session of its own on the host that it asks for.
+
+    In the script $T is the folder of files that the scenario put there, $O a folder whose files are
+    handed back, and the current folder is empty. Standard input is /dev/null, standard output and
+    error are kept as $O/out and $O/err. Whatever it leaves running is killed.
+    """
+    name: str
+    script: str
+    check: Callable[[Result], None]
+    limit: int = 90              # seconds
+    host: Host = Host()
+    root: bool = False           # only root can do this on a real host; in the nest everything is root
+
+
+def quote(word):
+    """For a shell script, with $T and $O left to the shell."""
+    word = str(word)
+    if "$T" not in word and "$O" not in word:
+        return shlex.quote(word)
+    return '"' + re.sub(r'(["\\`]|\$(?![TO]\b))', r"\\\1", word) + '"'
+
+
+def command(*words):
+    return " ".join(quote(word) for word in words)

@@ -1,0 +1,60 @@
+"""What a scenario file has at hand: kernels, initramfs, the program under test, files of its own."""
+import pathlib
+import subprocess
+import re
+
+from images import catalog
+from nest.case import Case, Host, command
+
+# The names that scenarios use for guest kernels.
+KERNELS = {
+    "bz612": lambda: catalog.kernel("6.12"),
+    "elf612": lambda: catalog.elf("6.12"),
+    "bz61": lambda: catalog.kernel("6.1"),
+    "elf61": lambda: catalog.elf("6.1"),
+}
+
+
+class Lab:
+    def __init__(self, program):
+        self.program_path = pathlib.Path(program).resolve()
+        self.files = {}      # name below $T -> where it comes from
+        self.libraries = {}  # absolute path -> where it comes from, for programs that are not static
+        self.scenario = ""
+        self.cases = []
+
+    def put(self, source, name=None):
+        """Brings a file to the host of the case; gives its path there."""
+        source = pathlib.Path(source).resolve()
+        name = name or source.name
+        if self.files.setdefault(name, source) != source:
+            raise ValueError(f"two files named {name}: {self.files[name]} and {source}")
+        return f"$T/{name}"
+
+    def program(self, path, name=None):
+        """Brings a program and, when it is not static, the libraries that it loads."""
+        path = pathlib.Path(path).resolve()
+        loaded = subprocess.run(["ldd", path], capture_output=True, text=True)
+        if loaded.returncode == 0 and "statically linked" not in loaded.stdout:
+            for library in re.findall(r"(/\S+) \(0x", loaded.stdout):
+                self.libraries[library] = pathlib.Path(library).resolve()
+        return self.put(path, name)
+
+    def kernel(self, name):
+        return self.put(KERNELS[name](), name)
+
+    def initramfs(self):
+        return self.put(catalog.uroot(), "uroot.cpio")
+
+    def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1"):
+        """The command line of one guest that runs `steps` (see images/uroot/uinit)."""
+        line = " ".join(filter(None, ["console=ttyS0", append, f"vmm.test={steps}" if steps else ""]))
+        return command(self.program(self.program_path, "vmm"), "run", "--kernel", self.kernel(kernel),
+                       "--initramfs", self.initramfs(), "--cmd-line", line, "--memory", memory,
+                       "--num-cpu", cpus, *extra)
+
+    def case(self, name, script, check, **options):
+        self.cases.append(Case(f"{self.scenario}.{name}", script, check, **options))
+
+
+__all__ = ["Host", "Lab", "command"]

@@ -1,0 +1,71 @@
+"""The emulated machine: its initramfs and its QEMU command, for each architecture."""
+import dataclasses
+import pathlib
+
+from images import catalog, cpio, debian
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# KVM reads the TSC's frequency before Linux has refined it, and the emulated CPU cannot scale it: with the
+# tolerance of a real machine a guest's timer may then never fire. Idle polling only burns the emulator's time.
+MODULE_PARAMETERS = {"kvm.ko": "tsc_tolerance_ppm=50000 halt_poll_ns=0"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    qemu: str
+    machine: tuple
+    console: str
+    channel: str
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture("qemu-system-x86_64", ("-M", "q35", "-cpu", "max,+svm,+npt"), "ttyS0", "ttyS1"),
+}
+
+
+def write_initramfs(path, host, lab, cases, console=None, setup=None):
+    """One uncompressed archive: busybox, our init, modules, the scenarios' files, the cases."""
+    with cpio.Archive(path) as out:
+        out.file("bin/busybox", catalog.busybox())
+        out.file("init", HERE / "l1/init")
+        order = []
+        for name, content in catalog.modules("6.12", host.modules):
+            out.text(f"modules/{name}", content)
+            order.append(f"{name} {MODULE_PARAMETERS.get(name, '')}".strip())
+        out.text("modules/order", "".join(line + "\n" for line in order))
+        for name, source in sorted(lab.files.items()):
+            out.file(f"t/{name}", source)
+        for name, source in sorted(lab.libraries.items()):
+            out.file(name.lstrip("/"), source)
+        for number, case in enumerate(cases):
+            out.text(f"cases/{number:04}/name", case.name)
+            out.text(f"cases/{number:04}/limit", str(case.limit))
+            out.text(f"cases/{number:04}/run", case.script + "\n")
+        if console:
+            out.text("console", console)
+        if setup:
+            out.text("setup", setup)
+
+
+def command(arch, host, initramfs, console, channel=None, deterministic=False):
+    """QEMU's arguments. `console` is a -serial argument, `channel` a file for the results.
+
+    Deterministic: one instruction is one nanosecond of the machine's time, nothing reads the host's clock, so
+    the same input gives the same run to the last digit on any host. Only for one CPU and without disks.
+    """
+    what = ARCHITECTURES[arch]
+    line = [f"console={what.console}", "panic=-1", "quiet", f"nest.channel={what.channel}", host.append]
+    words = [debian.tool(what.qemu), *what.machine, "-m", str(host.memory), "-smp", str(host.cpus)]
+    if deterministic:
+        words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1",
+                  "-rtc", "base=2024-01-01T00:00:00,clock=vm"]
+        line.append("nokaslr")
+    else:
+        words += ["-accel", "tcg,thread=multi"]
+    words += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", console]
+    if channel:
+        words += ["-serial", f"file:{channel}"]
+    words += [*host.qemu, "-kernel", str(catalog.kernel("6.12")), "-initrd", str(initramfs),
+              "-append", " ".join(filter(None, line))]
+    return words

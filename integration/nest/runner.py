@@ -1,0 +1,193 @@
+"""Runs cases and gives back what each left: in the nest, or directly on a host with hardware KVM."""
+import base64
+import io
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+import threading
+import time
+
+from nest import machine
+from nest.case import Result
+
+PATIENCE = float(os.environ.get("VMM_NEST_PATIENCE", "1"))  # limits times this, for busy machines
+STALL = 30  # seconds beyond a case's limit (or for a boot) after which L1 counts as hung
+
+
+def hardware_kvm():
+    """Whether this host can run a stock guest directly: hardware virtualisation, and we may use it."""
+    modules = pathlib.Path("/sys/module")
+    hardware = (modules / "kvm_intel").exists() or (modules / "kvm_amd").exists()
+    return hardware and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def session_members(session):
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rsplit(")", 1)[1].split()[3]) == session:
+                yield int(stat.parent.name)
+        except (OSError, IndexError, ValueError):
+            continue  # it ended meanwhile
+
+
+def end_session(session):
+    for pid in list(session_members(session)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+class Direct:
+    """On this very host: hardware KVM, no emulation."""
+
+    name = "direct"
+
+    def __init__(self, lab, out):
+        self.lab, self.out = lab, pathlib.Path(out)
+        self.files = self.out / "t"
+        self.files.mkdir(parents=True, exist_ok=True)
+        for name, source in lab.files.items():
+            (self.files / name).unlink(missing_ok=True)
+            (self.files / name).symlink_to(source)
+
+    def refuses(self, case):
+        """Why a case cannot run here; empty when it can."""
+        if case.host.qemu or case.host.append:
+            return "needs a machine of its own: runs in the nest"
+        if case.root and os.getuid() != 0:
+            return "needs root"
+        return ""
+
+    def run(self, cases):
+        for case in cases:
+            yield self.one(case)
+
+    def one(self, case):
+        folder, work = self.out / case.name, self.out / (case.name + ".work")
+        for path in (folder, work):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+        began = time.monotonic()
+        note = ""
+        with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
+            process = subprocess.Popen(["sh", "-c", case.script], cwd=work, stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=err, start_new_session=True,
+                                       env={**os.environ, "T": str(self.files), "O": str(folder)})
+            try:
+                code = process.wait(case.limit * PATIENCE)
+            except subprocess.TimeoutExpired:
+                code, note = None, f"no end after {case.limit * PATIENCE:.0f} s"
+            finally:
+                end_session(process.pid)
+                process.wait()
+        shutil.rmtree(work, ignore_errors=True)
+        return Result(case.name, code, time.monotonic() - began, folder, note)
+
+
+class Nest:
+    """In QEMU's software emulation of a machine with hardware virtualisation. Needs no /dev/kvm."""
+
+    name = "nest"
+
+    def __init__(self, lab, out, arch="x86_64", deterministic=False):
+        self.lab, self.out, self.arch, self.deterministic = lab, pathlib.Path(out), arch, deterministic
+        self.boots = 0
+        self.numbering = threading.Lock()
+
+    def refuses(self, case):
+        if self.deterministic and (case.host.qemu or case.host.cpus != 1):
+            return "deterministic time is for one CPU without disks"
+        return ""
+
+    def run(self, cases):
+        """Boots L1 as often as it takes: a case that takes L1 down fails, those behind it run in the next."""
+        left = list(cases)
+        while left:
+            before = len(left)
+            for result in self.boot(left):
+                left = [case for case in left if case.name != result.name]
+                yield result
+            if len(left) == before:
+                for case in left:
+                    yield Result(case.name, None, 0, self.out / case.name, f"L1 did not come up: see {self.out}")
+                return
+
+    def boot(self, cases):
+        with self.numbering:
+            self.boots += 1
+            folder = self.out / f"l1-{self.boots}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        patient = [Patient(case) for case in cases]
+        host, initramfs, channel = cases[0].host, folder / "initramfs", folder / "channel"
+        machine.write_initramfs(initramfs, host, self.lab, patient)
+        channel.touch()
+        command = machine.command(self.arch, host, initramfs, f"file:{folder}/console.log", channel,
+                                  self.deterministic)
+        with open(folder / "qemu.log", "wb") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)
+            try:
+                yield from self.follow(process, folder, {case.name: case for case in patient})
+            finally:
+                end_session(process.pid)
+                process.wait()
+                initramfs.unlink()
+
+    def follow(self, process, folder, cases):
+        """Reads the result channel while L1 runs."""
+        current, encoded, partial = None, [], ""
+        deadline = time.monotonic() + STALL * PATIENCE
+        with open(folder / "channel", "r", errors="replace") as channel:
+            while True:
+                ended = process.poll() is not None
+                chunk = channel.read()
+                for line in (partial + chunk).splitlines(keepends=True):
+                    partial = ""
+                    if not line.endswith("\n"):
+                        partial = line
+                    elif line.startswith("@begin "):
+                        current, encoded = line.split()[1], []
+                        deadline = time.monotonic() + cases[current].limit + STALL * PATIENCE
+                    elif line.startswith("@end "):
+                        yield self.result(line, encoded)
+                        current, deadline = None, time.monotonic() + STALL * PATIENCE
+                    elif line.startswith("@done"):
+                        return
+                    elif current:
+                        encoded.append(line)
+                stalled = time.monotonic() > deadline
+                if chunk or not (ended or stalled):
+                    time.sleep(0.05)
+                    continue
+                if current:
+                    why = "L1 hung" if stalled else f"L1 ended (QEMU's exit code {process.returncode})"
+                    yield Result(current, None, 0, self.out / current, f"{why}: see {folder}")
+                return
+
+    def result(self, line, encoded):
+        _, name, code, began, ended = line.split()
+        folder = self.out / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode("".join(encoded)))) as files:
+            files.extractall(folder)
+        note = "no end within its time" if (folder / "timed-out").exists() else ""
+        return Result(name, int(code), float(ended) - float(began), folder, note)
+
+
+class Patient:
+    """A case with its limit stretched for a busy machine."""
+
+    def __init__(self, case):
+        self.name, self.script, self.limit = case.name, case.script, int(case.limit * PATIENCE)
+
+
+def safe(name):
+    """A case's name is a folder's name and a word on the result channel."""
+    return re.fullmatch(r"[A-Za-z0-9._+-]+", name) is not None

@@ -1,0 +1,54 @@
+# Installs what is missing, and says what before it does. Debian 12; nothing is pinned to a version.
+
+packages_build="g++ cmake ninja-build git python3 libgtest-dev libgmock-dev libbenchmark-dev libspdlog-dev libfmt-dev
+    libcli11-dev nlohmann-json3-dev libboost1.81-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liburing-dev
+    libfdt-dev libseccomp-dev libssl-dev acpica-tools device-tree-compiler gzip xz-utils zstd lz4"
+packages_lint="python3 clang-format-14 clang-19 clang-tidy-19"
+packages_fuzz="g++ clang-19 libclang-rt-19-dev llvm-19"
+packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 gzip"
+packages_bench="qemu-system-x86 python3"
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 "$@"
+}
+
+# need_packages NAME...: installs those that are missing.
+need_packages() {
+    local missing=() name
+    for name in "$@"; do
+        installed "$name" || [[ " ${missing[*]} " == *" $name "* ]] || missing+=("$name")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || die "these packages of Debian 12 are missing: ${missing[*]}"
+    say "installing with apt-get: ${missing[*]}"
+    # A fresh image has no package lists; old lists may name versions that have left the archive.
+    if ! apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 ||
+        ! apt_get install -y --no-install-recommends "${missing[@]}" >&2; then
+        say "reading the package lists: apt-get update"
+        apt_get update >&2
+        apt_get install -y --no-install-recommends "${missing[@]}" >&2
+    fi
+}
+
+images() { PYTHONPATH=integration python3 -m images.catalog "$@"; }
+
+setup_part() {
+    local list=packages_$1
+    [ -n "${!list:-}" ] || die "no part '$1': build lint nest fuzz bench"
+    # shellcheck disable=SC2086  # a list of words
+    need_packages ${!list}
+    if [ "$1" = nest ]; then
+        images all >/dev/null
+    fi
+}
+
+setup() {
+    local part
+    [ $# -gt 0 ] || set -- build lint fuzz bench nest
+    for part in "$@"; do
+        setup_part "$part"
+    done
+}
