@@ -1,0 +1,85 @@
+// A vCPU's descriptor, its shared page, and the race-free way in and out of KVM_RUN.
+// Private to hv/kvm. Spec: api.rst, 4.10 KVM_RUN, 5 the kvm_run structure (immediate_exit).
+//
+// A kick does two things, in this order: it sets immediate_exit in the shared page, then it sends
+// a signal to the thread that is inside KVM_RUN, if there is one. KVM looks at immediate_exit
+// after it can no longer miss a signal: if the thread is still on its way in, it sees the flag; if
+// it is in the guest or asleep, the signal gets it out. The flag stays until KVM_RUN has returned
+// with EINTR, so a kick that comes between two runs ends the next one.
+//
+// The signal's handler does nothing; it must only not be blocked in a thread that runs a vCPU, so
+// the first run() of a thread unblocks it there. (KVM_SET_SIGNAL_MASK would do the same, at the
+// cost of two changes of the signal mask on each KVM_RUN.) Outside of KVM_RUN no signal is sent,
+// so that system calls of devices are not interrupted; one that just missed costs them a restart.
+#pragma once
+
+#include <linux/kvm.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#include "kvm/ioctl.hpp"
+
+namespace vmm::kvm {
+
+/// The mapping of kvm_run. Owner.
+class RunPage {
+public:
+    static Result<RunPage> map(const Handle& vcpu, std::size_t size);
+    RunPage(RunPage&& other) noexcept
+        : page_{std::exchange(other.page_, nullptr)}, size_{other.size_} {}
+    RunPage& operator=(RunPage&&) = delete;
+    ~RunPage();
+
+    kvm_run& operator*() const noexcept { return *static_cast<kvm_run*>(page_); }
+
+private:
+    RunPage(void* page, std::size_t size) : page_{page}, size_{size} {}
+
+    void* page_;
+    std::size_t size_;
+};
+
+/// Threads: kick() any; the rest as hv::Vcpu.
+class Runner {
+public:
+    /// Also installs the signal's handler, once in a process.
+    Runner(Handle vcpu, RunPage page);
+    Runner(const Runner&) = delete;
+    Runner& operator=(const Runner&) = delete;
+
+    enum class Outcome : std::uint8_t {
+        Exit,         ///< page() says what the guest wants
+        Interrupted,  ///< kicked, or a signal came
+    };
+
+    /// Runs the guest. An error is the host's.
+    Result<Outcome> run();
+
+    /// Ends pending I/O as hv::Vcpu::complete_io() says. False: page() has another exit.
+    Result<bool> complete_io();
+
+    /// Gives up the exit that complete_io() left.
+    void drop_exit() noexcept { exit_waits_ = false; }
+
+    void kick() noexcept;
+
+    const Handle& vcpu() const noexcept { return vcpu_; }
+    kvm_run& page() const noexcept { return *page_; }
+
+private:
+    int enter() noexcept;
+    std::atomic_ref<__u8> immediate_exit() const noexcept {
+        return std::atomic_ref{page().immediate_exit};
+    }
+
+    Handle vcpu_;
+    RunPage page_;
+    std::atomic<pid_t> inside_ = 0;     ///< the thread in KVM_RUN, or about to be
+    std::atomic<bool> kicked_ = false;  ///< someone else than complete_io() set immediate_exit
+    bool exit_waits_ = false;           ///< complete_io() left an exit for run()
+};
+
+}  // namespace vmm::kvm

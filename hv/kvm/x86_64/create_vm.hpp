@@ -1,0 +1,15 @@
+// The way into hv/kvm on x86: a virtual machine of the Linux kernel.
+#pragma once
+
+#include <memory>
+
+#include "vmm/error.hpp"
+#include "vmm/hv_x86.hpp"
+
+namespace vmm::kvm {
+
+/// Opens the device and creates an empty machine. Errors name the device and say what to do.
+/// vCPUs, lines and vectors made by the machine must be gone before it is.
+Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device = "/dev/kvm");
+
+}  // namespace vmm::kvm

@@ -1,0 +1,65 @@
+// A vCPU of KVM on x86. Private to hv/kvm.
+// Spec: api.rst, sections 4 (vCPU ioctls) and 5. Threads and ownership: as hv::Vcpu; must be gone
+// before its machine.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "kvm/runner.hpp"
+#include "vmm/hv_x86.hpp"
+
+namespace vmm::kvm {
+
+/// What resets of all vCPUs need to know of the host; found out at the first one. Threads: any.
+class ResetFacts {
+public:
+    ResetFacts(const Handle& kvm, const Handle& vm) : kvm_{kvm}, vm_{vm} {}
+
+    struct Facts {
+        std::vector<hv::x86::Msr> msrs;  ///< those of power_on::msrs() that this KVM knows
+        std::size_t xsave_words = 0;     ///< of 4 bytes, in KVM_SET_XSAVE
+    };
+    const Facts& get();
+
+private:
+    const Handle& kvm_;
+    const Handle& vm_;
+    std::once_flag once_;
+    Facts facts_;
+};
+
+class Vcpu final : public hv::x86::Vcpu {
+public:
+    Vcpu(Handle vcpu, RunPage page, std::uint32_t apic_id, ResetFacts& facts)
+        : runner_{std::move(vcpu), std::move(page)}, apic_id_{apic_id}, facts_{facts} {}
+
+    Result<hv::VmExit> run() override;
+    Result<bool> complete_io() override { return runner_.complete_io(); }
+    void kick() noexcept override { runner_.kick(); }
+
+    Result<> set_cpuid(std::span<const hv::x86::CpuidEntry> entries) override;
+    Result<> set_msrs(std::span<const hv::x86::Msr> msrs) override;
+    Result<> set_registers(const hv::x86::Registers& registers) override;
+    Result<> set_system_registers(const hv::x86::SystemRegisters& registers) override;
+    Result<hv::x86::Registers> registers() override;
+    Result<hv::x86::SystemRegisters> system_registers() override;
+    Result<> reset() override;
+
+private:
+    hv::VmExit give_up();
+    Result<> abandon_io();
+    Result<> reset_msrs();
+    Result<> reset_fpu();
+    Result<> reset_events();
+
+    const Handle& vcpu() const noexcept { return runner_.vcpu(); }
+
+    Runner runner_;
+    const std::uint32_t apic_id_;
+    ResetFacts& facts_;
+};
+
+}  // namespace vmm::kvm

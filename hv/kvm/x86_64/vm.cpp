@@ -1,0 +1,175 @@
+#include "kvm/x86_64/vm.hpp"
+
+#include <linux/kvm.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "kvm/device.hpp"
+#include "kvm/flex_array.hpp"
+#include "kvm/x86_64/create_vm.hpp"
+#include "kvm/x86_64/power_on.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::kvm {
+namespace {
+
+constexpr std::uint32_t kPicPins = 16;  // both PICs
+constexpr std::uint32_t kIoApicPins = KVM_IOAPIC_NUM_PINS;
+constexpr std::uint32_t kLastNarrowApicId = 254;  // 255 is the broadcast of 8-bit ids
+
+kvm_irq_routing_entry pin_route(std::uint32_t gsi, std::uint32_t chip, std::uint32_t pin) {
+    kvm_irq_routing_entry route{};
+    route.gsi = gsi;
+    route.type = KVM_IRQ_ROUTING_IRQCHIP;
+    route.u.irqchip.irqchip = chip;
+    route.u.irqchip.pin = pin;
+    return route;
+}
+
+/// Intel SDM 3A 11.11.1: address bits 31:20 are 0xfee, 19:12 the destination. With wide ids, bits
+/// 11:5 are bits 14:8 of the destination (KVM_FEATURE_MSI_EXT_DEST_ID), which KVM wants in the
+/// upper half of the address.
+std::optional<kvm_irq_routing_msi> msi_route(MsiMessage message, bool wide) {
+    if (message.address >> 20 != 0xfee)
+        return std::nullopt;
+    constexpr std::uint32_t kHighDestination = 0xfe0;
+    kvm_irq_routing_msi route{};
+    route.address_lo = static_cast<std::uint32_t>(message.address);
+    if (wide) {
+        route.address_hi = (route.address_lo & kHighDestination) << 3;
+        route.address_lo &= ~kHighDestination;
+    }
+    route.data = message.data;
+    return route;
+}
+
+Error cannot_create(Error cause) {
+    const int why = cause.os_error();
+    auto error = std::move(cause).context("KVM cannot create a virtual machine");
+    if (why == EBUSY)
+        return std::move(error).hint(
+            "another hypervisor (VirtualBox, VMware) holds the CPU's virtualisation: stop it");
+    return error;
+}
+
+}  // namespace
+
+RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids) {
+    std::vector<kvm_irq_routing_entry> pins;
+    pins.reserve(kPicPins + kIoApicPins);
+    for (std::uint32_t gsi = 0; gsi < kPicPins; ++gsi)
+        pins.push_back(
+            pin_route(gsi, gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % 8));
+    for (std::uint32_t gsi = 0; gsi < kIoApicPins; ++gsi)
+        pins.push_back(pin_route(gsi, KVM_IRQCHIP_IOAPIC, gsi));
+    return {.pins = std::move(pins),
+            .first_msi_gsi = kIoApicPins,
+            .msi = [&wide_apic_ids](MsiMessage m) { return msi_route(m, wide_apic_ids.load()); }};
+}
+
+Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device) {
+    auto kvm = VMM_TRY(open(device));
+    auto fd = kvm.call(VMM_REQUEST(KVM_CREATE_VM), 0);
+    if (!fd)
+        return std::unexpected(cannot_create(std::move(fd).error()));
+    Handle vm{UniqueFd{*fd}};
+    const int page_size = VMM_TRY(kvm.call(VMM_REQUEST(KVM_GET_VCPU_MMAP_SIZE), 0));
+
+    // Where Intel CPUs without unrestricted guest find tables for real mode; before any vCPU.
+    std::uint64_t identity_map = hv::x86::kHypervisorPages.first.value();
+    VMM_TRY(vm.call(VMM_REQUEST(KVM_SET_IDENTITY_MAP_ADDR), &identity_map));
+    VMM_TRY(vm.call(VMM_REQUEST(KVM_SET_TSS_ADDR), identity_map + 0x1000));
+    return std::make_unique<Vm>(std::move(kvm), std::move(vm), static_cast<std::size_t>(page_size));
+}
+
+Vm::Vm(Handle kvm, Handle vm, std::size_t run_page_size)
+    : kvm_{std::move(kvm)},
+      vm_{std::move(vm)},
+      run_page_size_{run_page_size},
+      reset_facts_{kvm_, vm_},
+      slots_{vm_},
+      pins_{vm_},
+      routes_{vm_, x86_routes(wide_apic_ids_)} {}
+
+Result<> Vm::create_interrupt_controller() {
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_CREATE_IRQCHIP), 0),
+               "cannot create the interrupt controllers");
+    return {};
+}
+
+Result<std::unique_ptr<IrqLine>> Vm::irq_line(hv::Gsi gsi) {
+    if (std::to_underlying(gsi) >= kIoApicPins)
+        return std::unexpected(
+            Error{ErrorKind::Unsupported, cat("there is no interrupt pin ", std::to_underlying(gsi),
+                                              ": the last one is ", kIoApicPins - 1)});
+    return pins_.line(gsi);
+}
+
+unsigned Vm::max_vcpus() const noexcept {
+    constexpr int kWithoutTheCapability = 4;  // api.rst, 4.7
+    const int most = vm_.attempt(KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    return static_cast<unsigned>(most > 0 ? most : kWithoutTheCapability);
+}
+
+Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {
+    if (apic_id > kLastNarrowApicId)
+        VMM_TRY(widen_apic_ids());
+    auto fd = VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_CREATE_VCPU), apic_id),
+                         cat("cannot create the vCPU with APIC id ", apic_id));
+    Handle vcpu{UniqueFd{fd}};
+    auto page = VMM_TRY(RunPage::map(vcpu, run_page_size_));
+    return std::make_unique<Vcpu>(std::move(vcpu), std::move(page), apic_id, reset_facts_);
+}
+
+Result<> Vm::widen_apic_ids() {
+    if (wide_apic_ids_.load())
+        return {};
+    kvm_enable_cap wide{};
+    wide.cap = KVM_CAP_X2APIC_API;
+    wide.args[0] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_ENABLE_CAP), &wide),
+               "this host's KVM cannot have APIC ids above 254");
+    wide_apic_ids_.store(true);
+    return {};
+}
+
+Result<std::vector<hv::x86::CpuidEntry>> Vm::supported_cpuid() {
+    constexpr std::size_t kMost = 256;  // KVM_MAX_CPUID_ENTRIES
+    FlexArray<ListHeader, kvm_cpuid_entry2> array{kMost};
+    array.header()->count = kMost;
+    VMM_TRY_OR(
+        kvm_.call(VMM_REQUEST_SIZED(KVM_GET_SUPPORTED_CPUID, sizeof(ListHeader)), array.header()),
+        "cannot find out what CPU features a guest may have");
+    const auto count = std::min<std::size_t>(array.header()->count, kMost);
+    std::vector<hv::x86::CpuidEntry> entries;
+    entries.reserve(count);
+    for (const auto& from : array.entries().first(count))
+        entries.push_back({.leaf = from.function,
+                           .subleaf = from.index,
+                           .has_subleaf = (from.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) != 0,
+                           .eax = from.eax,
+                           .ebx = from.ebx,
+                           .ecx = from.ecx,
+                           .edx = from.edx});
+    return entries;
+}
+
+bool Vm::has_tsc_deadline() const noexcept {
+    return vm_.attempt(KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+}
+
+Result<> Vm::reset() {
+    for (const std::uint32_t chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE}) {
+        auto pic = power_on::pic(chip);
+        VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_IRQCHIP), &pic), "cannot reset the PICs");
+    }
+    auto io_apic = power_on::io_apic();
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_IRQCHIP), &io_apic), "cannot reset the I/O APIC");
+    kvm_clock_data clock{};
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_CLOCK), &clock), "cannot reset the guest's clock");
+    return {};
+}
+
+}  // namespace vmm::kvm

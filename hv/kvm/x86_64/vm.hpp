@@ -1,0 +1,69 @@
+// A machine of KVM on x86. Private to hv/kvm; made by create_vm().
+// Spec: api.rst, section 4 (VM ioctls). Threads: as hv::x86::Vm.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kvm/doorbells.hpp"
+#include "kvm/ioctl.hpp"
+#include "kvm/irq_pins.hpp"
+#include "kvm/irq_routes.hpp"
+#include "kvm/memory_slots.hpp"
+#include "kvm/x86_64/vcpu.hpp"
+#include "vmm/hv_x86.hpp"
+
+namespace vmm::kvm {
+
+/// `wide_apic_ids`: messages may name more than 255 local APICs (KVM_CAP_X2APIC_API).
+RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids);
+
+class Vm final : public hv::x86::Vm {
+public:
+    Vm(Handle kvm, Handle vm, std::size_t run_page_size);
+    Vm(const Vm&) = delete;
+    Vm& operator=(const Vm&) = delete;
+
+    Result<> ram_added(const RamRegion& region) override { return slots_.add(region); }
+    void ram_removed(const RamRegion& region) noexcept override { slots_.remove(region); }
+
+    Result<> connect(const DoorbellAddress& address, int eventfd) override {
+        return connect_doorbell(vm_, address, eventfd);
+    }
+    void disconnect(const DoorbellAddress& address, int eventfd) noexcept override {
+        disconnect_doorbell(vm_, address, eventfd);
+    }
+
+    Result<std::unique_ptr<MsiVector>> allocate() override { return routes_.allocate(); }
+
+    Result<> create_interrupt_controller() override;
+    Result<std::unique_ptr<IrqLine>> irq_line(hv::Gsi gsi) override;
+    Result<> connect_irqfd(hv::Gsi gsi, int eventfd) override {
+        return pins_.connect_irqfd(gsi, eventfd);
+    }
+    void disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept override {
+        pins_.disconnect_irqfd(gsi, eventfd);
+    }
+    unsigned max_vcpus() const noexcept override;
+
+    Result<std::unique_ptr<hv::x86::Vcpu>> create_vcpu(std::uint32_t apic_id) override;
+    Result<std::vector<hv::x86::CpuidEntry>> supported_cpuid() override;
+    bool has_tsc_deadline() const noexcept override;
+    Result<> reset() override;
+
+private:
+    Result<> widen_apic_ids();
+
+    Handle kvm_;
+    Handle vm_;
+    const std::size_t run_page_size_;
+    std::atomic<bool> wide_apic_ids_ = false;
+    ResetFacts reset_facts_;
+    MemorySlots slots_;
+    IrqPins pins_;
+    IrqRoutes routes_;
+};
+
+}  // namespace vmm::kvm
