@@ -1,0 +1,145 @@
+"""Tests of the benchmarks' own machinery; needs no /dev/kvm."""
+import argparse
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+import unittest
+
+import report
+import sides
+import terminal
+
+
+def shell(script):
+    return ["/bin/sh", "-c", script]
+
+
+def output_of(function, *arguments):
+    """What the function printed, what it gave back, and the SystemExit that ended it, if one did."""
+    text, ended, result = io.StringIO(), None, None
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            result = function(*arguments)
+        except SystemExit as error:
+            ended = error
+    return text.getvalue(), result, ended
+
+
+def arguments(**changed):
+    values = {"vmm": None, "build": pathlib.Path("/nowhere"), "qemu": "/bin/sh", "alioth": "/bin/sh",
+              "with_alioth": False, "without": []}
+    return argparse.Namespace(**{**values, **changed})
+
+
+class TerminalTest(unittest.TestCase):
+    def test_two_bytes_apart_have_their_own_times(self):
+        transcript = terminal.run(shell("printf banner; sleep 0.3; printf '|'; exec sleep 5"), b"|")
+
+        self.assertEqual(transcript.text, b"banner|")
+        self.assertGreater(transcript.arrival(6) - transcript.arrival(0), 250e6)
+
+    def test_memory_of_the_program_is_read(self):
+        self.assertGreater(terminal.run(shell("printf x; exec sleep 5"), b"x").pss_kib, 50)
+
+    def test_a_program_that_ends_early_is_an_error_with_its_words(self):
+        with self.assertRaisesRegex(terminal.DidNotRun, "said b'He', on stderr 'no such luck'"):
+            terminal.run(shell("printf He; echo no such luck >&2"), b"Hello")
+
+    def test_a_program_that_says_nothing_is_given_up(self):
+        with self.assertRaisesRegex(terminal.DidNotRun, "said b''"):
+            terminal.run(shell("exec sleep 5"), b"Hello", timeout=0.2)
+
+
+class InterleaveTest(unittest.TestCase):
+    def test_the_first_round_is_not_counted(self):
+        counters = {"a": iter(range(100)), "b": iter(range(100))}
+
+        values, failed = report.interleave({k: lambda c=c: next(c) for k, c in counters.items()}, 3)
+
+        self.assertEqual(values, {"a": [1, 2, 3], "b": [1, 2, 3]})
+        self.assertEqual(failed, [])
+
+    def test_the_order_changes(self):
+        calls = []
+
+        report.interleave({k: lambda k=k: calls.append(k) for k in "abc"}, 8)
+
+        rounds = {"".join(calls[i:i + 3]) for i in range(0, len(calls), 3)}
+        self.assertGreater(len(rounds), 1)
+        self.assertEqual({"".join(sorted(r)) for r in rounds}, {"abc"})
+
+    def test_one_that_fails_later_is_left_out_whole(self):
+        steps = iter([1, 2])
+
+        def fails_at_the_third():
+            try:
+                return next(steps)
+            except StopIteration:
+                raise terminal.DidNotRun("gone") from None
+
+        text, (values, failed), _ = output_of(report.interleave, {"a": lambda: 7, "b": fails_at_the_third}, 3)
+
+        self.assertEqual(values, {"a": [7, 7, 7]})
+        self.assertEqual(failed, ["b"])
+        self.assertIn("b did not run: gone", text)
+
+
+class TableTest(unittest.TestCase):
+    def test_columns_are_aligned(self):
+        self.assertEqual(report.table("### T", ["", "ms"], [["floor", "1.5"], ["x", "10.25"]]),
+                         "### T\n\n"
+                         "|       |    ms |\n"
+                         "|-------|------:|\n"
+                         "| floor |   1.5 |\n"
+                         "| x     | 10.25 |\n")
+
+    def test_quartiles_of_one_value_are_that_value(self):
+        self.assertEqual(report.quartiles([3]), (3, 3))
+
+    def test_quartiles_of_five(self):
+        self.assertEqual(report.quartiles([5, 1, 4, 2, 3]), (2, 4))
+
+
+class SidesTest(unittest.TestCase):
+    def test_vmm_is_called_with_its_own_flags(self):
+        call = sides.Side("vmm", "/x/vmm").call("k.elf", sides.Machine(memory_mib=16384, cpus=32))
+
+        self.assertEqual(call, ["/x/vmm", "run", "--kernel", "k.elf", "--memory", "16384M", "--num-cpu", "32"])
+
+    def test_a_floor_that_is_not_built_says_what_to_build(self):
+        _, _, ended = output_of(sides.find, arguments())
+
+        self.assertEqual(str(ended), "floor: /nowhere/floor is not a program; build the target vmm_bench")
+
+    def test_a_named_program_that_is_missing_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink("/bin/sh", f"{folder}/floor")
+            _, _, ended = output_of(sides.find, arguments(build=pathlib.Path(folder), vmm="/no/vmm"))
+
+        self.assertEqual(str(ended), "vmm: /no/vmm is not a program")
+
+    def test_a_peer_left_out_is_not_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink("/bin/sh", f"{folder}/floor")
+            text, found, _ = output_of(sides.find, arguments(build=pathlib.Path(folder), without=["qemu"]))
+
+        self.assertEqual([side.name for side in found], ["floor", "alioth"])
+        self.assertEqual(text, "vmm is not here and left out\n")
+
+    def test_no_device_is_a_skip_with_a_reason(self):
+        text, _, ended = output_of(sides.skip_without_kvm, "/no/kvm")
+
+        self.assertEqual(ended.code, 77)
+        self.assertEqual(text, "skipped: /no/kvm: No such file or directory\n")
+
+    def test_a_device_that_is_not_kvm_is_a_skip_with_a_reason(self):
+        text, _, ended = output_of(sides.skip_without_kvm, "/dev/null")
+
+        self.assertEqual(ended.code, 77)
+        self.assertEqual(text, "skipped: /dev/null is not KVM: Inappropriate ioctl for device\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
