@@ -1,0 +1,191 @@
+// What the reference compiler makes of our tables: it must disassemble them to what we meant, find
+// nothing wrong with that, and compile it back to the same bytes.
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "x86_64/acpi/sample_tables.hpp"
+
+namespace vmm::x86_64 {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Ran {
+    int status = -1;
+    std::string output;
+};
+
+Ran run(const std::string& command) {
+    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+    if (pipe == nullptr)
+        return {};
+    Ran ran;
+    std::array<char, 4096> chunk;
+    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe))
+        ran.output.append(chunk.data(), size);
+    const int status = ::pclose(pipe);
+    ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ran;
+}
+
+std::string read_file(const std::filesystem::path& path) {
+    std::ifstream file{path, std::ios::binary};
+    std::ostringstream content;
+    content << file.rdbuf();
+    return content.str();
+}
+
+class IaslTest : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_EQ(run("command -v iasl").status, 0)
+            << "iasl is missing: install the package acpica-tools";
+        std::string name = (std::filesystem::temp_directory_path() / "vmm-iasl-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+    }
+    void TearDown() override {
+        if (!folder_.empty())
+            std::filesystem::remove_all(folder_);
+    }
+
+    std::string save(const Tables& tables, std::string_view signature) {
+        const auto table = TableView{tables}.table(signature);
+        std::string bytes(table.size(), '\0');
+        std::memcpy(bytes.data(), table.data(), table.size());
+        std::ofstream{folder_ / "t.dat", std::ios::binary} << bytes;
+        return bytes;
+    }
+
+    /// The table as source text.
+    std::string disassemble(const Tables& tables, std::string_view signature) {
+        save(tables, signature);
+        const Ran ran = run("cd " + folder_.string() + " && iasl -d t.dat");
+        EXPECT_EQ(ran.status, 0) << ran.output;
+        EXPECT_THAT(ran.output, Not(HasSubstr("Warning"))) << ran.output;
+        EXPECT_THAT(ran.output, Not(HasSubstr("Error"))) << ran.output;
+        return read_file(folder_ / "t.dsl");
+    }
+
+    /// Disassembles and compiles back. Fields that name the compiler are made equal first.
+    void expect_round_trip(const Tables& tables, std::string_view signature) {
+        const std::string source = disassemble(tables, signature);
+        const std::string ours = save(tables, signature);
+        // -oa: keep the code as it is written
+        const Ran ran = run("cd " + folder_.string() + " && iasl -oa -p back t.dsl");
+        ASSERT_EQ(ran.status, 0) << ran.output << source;
+        EXPECT_THAT(ran.output, HasSubstr("0 Errors")) << ran.output;
+        if (signature == "DSDT") {
+            EXPECT_THAT(ran.output, HasSubstr("0 Warnings")) << ran.output;
+            EXPECT_THAT(ran.output, HasSubstr("0 Remarks")) << ran.output;
+        }
+        std::string theirs = read_file(folder_ / "back.aml");
+        ASSERT_EQ(theirs.size(), ours.size()) << source;
+        EXPECT_EQ(anonymous(theirs), anonymous(ours)) << source;
+    }
+
+private:
+    static std::string anonymous(std::string table) {
+        table[9] = 0;                              // checksum
+        std::fill_n(table.begin() + 28, 8, '\0');  // creator id and revision
+        return table;
+    }
+
+    std::filesystem::path folder_;
+};
+
+class IaslCpuCountTest : public IaslTest, public testing::WithParamInterface<unsigned> {};
+
+TEST_P(IaslCpuCountTest, DsdtRoundTrips) {
+    const auto ids = apic_ids(GetParam());
+    expect_round_trip(build_tables({.apic_ids = ids}, kRsdp), "DSDT");
+}
+
+TEST_P(IaslCpuCountTest, DsdtWithPciRoundTrips) {
+    const auto ids = apic_ids(GetParam());
+    const SamplePci pci;
+    expect_round_trip(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp), "DSDT");
+}
+
+TEST_P(IaslCpuCountTest, MadtRoundTrips) {
+    const auto ids = apic_ids(GetParam());
+    expect_round_trip(build_tables({.apic_ids = ids}, kRsdp), "APIC");
+}
+
+INSTANTIATE_TEST_SUITE_P(Counts, IaslCpuCountTest, testing::Values(1, 2, 32, 255, 300));
+
+TEST_F(IaslTest, FadtRoundTrips) {
+    const auto ids = apic_ids(1);
+    expect_round_trip(build_tables({.apic_ids = ids}, kRsdp), "FACP");
+}
+
+TEST_F(IaslTest, McfgRoundTrips) {
+    const auto ids = apic_ids(1);
+    const SamplePci pci;
+    expect_round_trip(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp), "MCFG");
+}
+
+TEST_F(IaslTest, EmptyMachineRoundTrips) {
+    const auto ids = apic_ids(1);
+    expect_round_trip(
+        build_tables({.apic_ids = ids, .com1 = false, .power_button = false, .clock = {}}, kRsdp),
+        "DSDT");
+}
+
+TEST_F(IaslTest, FadtReadsAsMeant) {
+    const auto ids = apic_ids(1);
+    const std::string source = disassemble(build_tables({.apic_ids = ids}, kRsdp), "FACP");
+
+    EXPECT_THAT(source, HasSubstr("Hardware Reduced (V5) : 1"));
+    EXPECT_THAT(source, HasSubstr("Reset Register Supported (V2) : 1"));
+    EXPECT_THAT(source, HasSubstr("8042 Present on ports 60/64 (V2) : 0"));
+    EXPECT_THAT(source, HasSubstr("VGA Not Present (V4) : 1"));
+    EXPECT_THAT(source, HasSubstr("CMOS RTC Not Present (V5) : 0"));
+    EXPECT_THAT(source, HasSubstr("Control Method Power Button (V1) : 1"));
+}
+
+TEST_F(IaslTest, DevicesReadAsMeant) {
+    const auto ids = apic_ids(2);
+    const std::string source = disassemble(build_tables({.apic_ids = ids}, kRsdp), "DSDT");
+
+    EXPECT_THAT(source, HasSubstr("Name (_HID, EisaId (\"PNP0501\")"));
+    EXPECT_THAT(source, HasSubstr("Name (_HID, EisaId (\"PNP0B00\")"));
+    EXPECT_THAT(source, HasSubstr("Name (_HID, EisaId (\"PNP0C0C\")"));
+    EXPECT_THAT(source, HasSubstr("Name (_HID, \"ACPI0013\""));
+    EXPECT_THAT(source, HasSubstr("Device (C001)"));
+    EXPECT_THAT(source, HasSubstr("OperationRegion (EREG, SystemIO, 0x060C, One)"));
+    EXPECT_THAT(source, HasSubstr("Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive"));
+    EXPECT_THAT(source, HasSubstr("Local0 = EVTS"));
+    EXPECT_THAT(source, HasSubstr("Notify (PWRB, 0x80)"));
+}
+
+TEST_F(IaslTest, PciHostReadsAsMeant) {
+    const auto ids = apic_ids(1);
+    const SamplePci pci;
+    const std::string source =
+        disassemble(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp), "DSDT");
+
+    EXPECT_THAT(source, HasSubstr("Name (_HID, EisaId (\"PNP0A08\")"));
+    EXPECT_THAT(source,
+                HasSubstr("WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode"));
+    EXPECT_THAT(source, HasSubstr("DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, "
+                                  "NonCacheable, ReadWrite"));
+    EXPECT_THAT(source, HasSubstr("QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, "
+                                  "Prefetchable, ReadWrite"));
+    EXPECT_THAT(source, HasSubstr("33db4d5b-1ff7-401c-9657-7441c03dd766"));
+    EXPECT_THAT(source, HasSubstr("0x001FFFFF"));  // _PRT: device 31
+    EXPECT_THAT(source, HasSubstr("Memory32Fixed (ReadWrite"));
+}
+
+}  // namespace
+}  // namespace vmm::x86_64
