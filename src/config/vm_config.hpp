@@ -136,7 +136,7 @@ struct VmConfig {
     OnReset on_reset = OnReset::Reset;
     OnCrash on_crash = OnCrash::Exit;
     OnPanic on_panic = OnPanic::Exit;
-    std::optional<std::uint32_t> debug_exit;  ///< I/O port; a byte written ends the process with it
+    std::optional<std::uint32_t> debug_exit;  ///< I/O port for tests; absent: none
 
     bool operator==(const VmConfig&) const = default;
 };

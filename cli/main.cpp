@@ -1,0 +1,95 @@
+// The program: arguments in, exit code out. The outermost place for errors and exceptions.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <span>
+
+#include "arguments.hpp"
+#include "config/load.hpp"
+#include "config/validate.hpp"
+#include "config_command.hpp"
+#include "exit_code.hpp"
+#include "help.hpp"
+#include "print.hpp"
+#include "run_command.hpp"
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::cli {
+namespace {
+
+using Id = Command::Id;
+
+/// A descriptor that we open must not become 0, 1 or 2: a message would be written into it.
+void fill_standard_descriptors() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return;  // no /dev/null: nothing to be done, and nothing lost but this
+}
+
+Result<> start_log(const Arguments& arguments) {
+    VMM_TRY(log::configure(arguments.log));
+    if (!arguments.log.file.empty() && arguments.command == Id::Run)
+        print_error(cat("vmm: the log is in ", arguments.log.file, "\n"));
+    return {};
+}
+
+Result<int> run(const Arguments& arguments) {
+    const auto config = VMM_TRY(config::load(arguments.config_file, arguments.flags));
+    VMM_TRY(config::validate(config));
+    return run_machine(config);
+}
+
+Result<int> dispatch(const Arguments& arguments) {
+    if (arguments.version) {
+        VMM_TRY(print(version_line()));
+        return to_int(ExitCode::Success);
+    }
+    if (arguments.help) {
+        VMM_TRY(print(help_page(arguments.command)));
+        return to_int(ExitCode::Success);
+    }
+    if (arguments.command == Id::None) {
+        print_error(help_page(Id::None));
+        return to_int(ExitCode::BadRequest);
+    }
+    VMM_TRY(start_log(arguments));
+    if (arguments.command == Id::Run)
+        return run(arguments);
+    VMM_TRY(config_command(arguments));
+    return to_int(ExitCode::Success);
+}
+
+Result<int> execute(std::span<const char* const> args) {
+    const auto arguments = VMM_TRY(parse_arguments(args));
+    return dispatch(arguments);
+}
+
+int main_of(std::span<const char* const> args) {
+    fill_standard_descriptors();
+    std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(2), not our end
+    const auto code = execute(args);
+    if (code)
+        return *code;
+    print_error(wants_places(args) ? code.error().report_with_places() : code.error().report());
+    return exit_code_of(code.error().kind());
+}
+
+}  // namespace
+}  // namespace vmm::cli
+
+int main(int argc, char** argv) {
+    try {
+        const std::span<const char* const> args{argv, static_cast<std::size_t>(argc)};
+        return vmm::cli::main_of(args.subspan(argc > 0 ? 1 : 0));
+    } catch (const std::exception& failure) {
+        vmm::cli::print_error("error: ");
+        vmm::cli::print_error(failure.what());
+        vmm::cli::print_error("\n");
+    } catch (...) {
+        vmm::cli::print_error("error: an unknown exception\n");
+    }
+    return vmm::cli::to_int(vmm::cli::ExitCode::HostFailed);
+}

@@ -1,0 +1,139 @@
+#include "config/json_write.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string_view>
+
+#include "config/features.hpp"
+#include "config/schema.hpp"
+#include "config/value_text.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::config {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kIndent = 2;
+
+Json scalar(const Key& key, const Value& value) {
+    if (const auto* on = std::get_if<bool>(&value))
+        return *on;
+    if (const auto* text = std::get_if<std::string>(&value))
+        return *text;
+    if (const auto* numbers = std::get_if<std::vector<std::uint64_t>>(&value))
+        return *numbers;
+    if (const auto* texts = std::get_if<std::vector<std::string>>(&value))
+        return texts->size() == 1 ? Json(texts->front()) : Json(*texts);
+    const auto number = std::get<std::uint64_t>(value);
+    return key.type == Type::Choice ? Json(key.choices[number]) : Json(number);
+}
+
+Json object_json(const Object& schema, const void* object) {
+    Json json = Json::object();
+    for (const Key& key : schema.keys) {
+        const std::string name{key.name};
+        if (key.object == nullptr) {
+            if (const auto value = key.access.get(object))
+                json[name] = scalar(key, *value);
+            continue;
+        }
+        for (std::size_t i = 0; i < key.access.count(object); ++i) {
+            Json member = object_json(*key.object, key.access.at(object, i));
+            if (key.type == Type::ObjectList)
+                json[name].push_back(std::move(member));
+            else
+                json[name] = std::move(member);
+        }
+    }
+    return json;
+}
+
+Json reference_to(const Object& schema) {
+    return {{"$ref", cat("#/$defs/", schema.name)}};
+}
+
+Json whole_number(const Key& key) {
+    Json json{{"type", "integer"}, {"minimum", key.least}};
+    if (key.most != UINT64_MAX)
+        json["maximum"] = key.most;
+    return json;
+}
+
+Json type_json(const Key& key) {
+    switch (key.type) {
+        case Type::Bool:
+            return {{"type", "boolean"}};
+        case Type::Number:
+            return whole_number(key);
+        case Type::Size:
+            return {{"anyOf",
+                     {whole_number(key),
+                      {{"type", "string"}, {"pattern", "^[0-9]+([KMGTkmgt]?[iI]?[bB]?)$"}}}}};
+        case Type::Choice: {
+            Json json{{"type", "string"}};
+            for (const auto choice : key.choices)
+                json["enum"].push_back(choice);
+            return json;
+        }
+        case Type::TextList:
+            return {{"anyOf",
+                     {{{"type", "string"}}, {{"type", "array"}, {"items", {{"type", "string"}}}}}}};
+        case Type::NumberList:
+            return {{"type", "array"}, {"items", whole_number(key)}};
+        case Type::Object:
+            return reference_to(*key.object);
+        case Type::ObjectList:
+            return {{"type", "array"}, {"items", reference_to(*key.object)}};
+        default: {
+            Json json{{"type", "string"}};
+            if (key.most != UINT64_MAX)
+                json["maxLength"] = key.most;
+            return json;
+        }
+    }
+}
+
+void define(const Object& schema, std::string_view parent, Json& definitions) {
+    Json json{{"type", "object"},
+              {"description", cat(schema.help, ".")},
+              {"additionalProperties", false},
+              {"properties", Json::object()}};
+    for (const Key& key : schema.keys) {
+        Json property = type_json(key);
+        const auto path = parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
+        property["description"] =
+            cat(key.help, ".", is_supported(path) ? "" : " Not supported yet.");
+        if (key.object == nullptr)
+            if (const auto value = key.access.get(schema.defaults()))
+                property["default"] = scalar(key, *value);
+        json["properties"][std::string{key.name}] = std::move(property);
+        if (key.object != nullptr)
+            define(*key.object, path, definitions);
+    }
+    definitions[std::string{schema.name}] = std::move(json);
+}
+
+}  // namespace
+
+Result<std::string> to_json(const VmConfig& config) {
+    try {
+        return object_json(vm_schema(), &config).dump(kIndent) + "\n";
+    } catch (const nlohmann::json::exception& /*invalid UTF-8*/) {
+        return std::unexpected(
+            Error{ErrorKind::Config, "a text in the configuration is not UTF-8"}.hint(
+                "Use file names and a command line that are UTF-8; JSON can hold nothing else."));
+    }
+}
+
+std::string json_schema() {
+    Json definitions = Json::object();
+    define(vm_schema(), "", definitions);
+    const Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                      {"title", "Configuration of vmm"},
+                      {"$ref", cat("#/$defs/", vm_schema().name)},
+                      {"$defs", std::move(definitions)}};
+    return schema.dump(kIndent) + "\n";
+}
+
+}  // namespace vmm::config

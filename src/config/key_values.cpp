@@ -1,0 +1,253 @@
+#include "config/key_values.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/suggest.hpp"
+#include "config/value_text.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::config {
+namespace {
+
+struct Item {
+    std::string key;  // empty: a bare word
+    std::vector<std::string> values;
+    bool list = false;  // was written between [ and ]
+};
+
+Error bad(std::string what, std::string advice) {
+    return Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice));
+}
+
+/// Cuts the text into items; knows commas, quotes and brackets, but no keys.
+class Scanner {
+public:
+    explicit Scanner(std::string_view text) : text_{text} {}
+
+    bool done() const { return at_ >= text_.size(); }
+
+    Result<Item> next() {
+        Item item;
+        const auto word = text_.substr(at_, text_.find_first_of(",=\"[", at_) - at_);
+        if (at_ + word.size() < text_.size() && text_[at_ + word.size()] == '=') {
+            item.key = word;
+            at_ += word.size() + 1;
+            if (item.key.empty())
+                return std::unexpected(bad("'=' without a key in front of it", "Write key=value."));
+        }
+        if (!done() && text_[at_] == '[')
+            VMM_TRY(list(item));
+        else
+            item.values.push_back(VMM_TRY(value(",")));
+        VMM_TRY(comma());
+        return item;
+    }
+
+private:
+    Result<std::string> value(std::string_view ends) {
+        if (!done() && text_[at_] == '"')
+            return quoted_value();
+        const auto end = std::min(text_.find_first_of(ends, at_), text_.size());
+        return std::string{text_.substr(std::exchange(at_, end), end - at_)};
+    }
+
+    Result<std::string> quoted_value() {
+        std::string value;
+        for (++at_; !done(); ++at_) {
+            if (text_[at_] == '"') {
+                ++at_;
+                return value;
+            }
+            const bool escape = text_[at_] == '\\' && at_ + 1 < text_.size() &&
+                                (text_[at_ + 1] == '"' || text_[at_ + 1] == '\\');
+            at_ += escape ? 1 : 0;
+            value += text_[at_];
+        }
+        return std::unexpected(bad("a quote is not closed", "Add a \" at the end of the value."));
+    }
+
+    Result<> list(Item& item) {
+        item.list = true;
+        ++at_;
+        while (!done() && text_[at_] != ']') {
+            item.values.push_back(VMM_TRY(value(",]")));
+            if (!done() && text_[at_] == ',')
+                ++at_;
+            else if (!done() && text_[at_] != ']')
+                return std::unexpected(after_value());
+        }
+        if (done())
+            return std::unexpected(bad("a list is not closed", "Add a ] at its end."));
+        ++at_;
+        return {};
+    }
+
+    Result<> comma() {
+        if (done())
+            return {};
+        if (text_[at_] != ',')
+            return std::unexpected(after_value());
+        if (++at_ == text_.size() || text_[at_] == ',')
+            return std::unexpected(bad("nothing stands behind a comma",
+                                       "Remove the comma, or put the value between quotes if the "
+                                       "comma is part of it."));
+        return {};
+    }
+
+    Error after_value() const {
+        return bad(cat(in_quotes(text_.substr(at_)), " stands behind the end of a value"),
+                   "Put a comma in between.");
+    }
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+};
+
+class Setter {
+public:
+    Setter(const Object& schema, void* object)
+        : schema_{schema}, object_{object}, seen_(schema.keys.size(), false) {}
+
+    Result<> set(Item item, bool first) {
+        const Key* key = nullptr;
+        if (item.key.empty())
+            key = VMM_TRY(key_of_bare(item, first));
+        else
+            key = VMM_TRY(key_named(item.key));
+        VMM_TRY_OR(set_key(*key, std::move(item)), std::string{key->name});
+        return {};
+    }
+
+    /// `file=x` alone makes the mode file.
+    void set_implied() {
+        if (seen_[0])
+            return;
+        for (const Key& key : schema_.keys)
+            if (seen_[place(key)] && !key.implies.empty())
+                imply(key.implies);
+    }
+
+private:
+    std::size_t place(const Key& key) const {
+        return static_cast<std::size_t>(&key - schema_.keys.data());
+    }
+
+    void imply(std::string_view choice) {
+        const Key& mode = schema_.keys.front();
+        if (const auto value = parse_choice(choice, mode.choices))
+            mode.access.set(object_, *value);
+    }
+
+    std::vector<std::string_view> names() const {
+        std::vector<std::string_view> all;
+        for (const Key& key : schema_.keys)
+            all.push_back(key.alias.empty() ? key.name : key.alias);
+        return all;
+    }
+
+    Result<const Key*> key_named(std::string_view name) const {
+        for (const Key& key : schema_.keys)
+            if (key.name == name || (!key.alias.empty() && key.alias == name))
+                return &key;
+        return std::unexpected(
+            bad(cat("unknown key ", in_quotes(name)), suggestion(name, names(), "Known keys")));
+    }
+
+    /// A word alone is a choice, a switch, or the value of the first key.
+    Result<const Key*> key_of_bare(Item& item, bool first) const {
+        const auto word = item.values.empty() ? std::string_view{} : item.values.front();
+        const bool words_are_text = schema_.keys.front().type == Type::Text;
+        for (const Key& key : schema_.keys) {
+            const bool is_switch = key.type == Type::Bool && (!first || !words_are_text);
+            if (is_switch && (word == key.name || (!key.alias.empty() && word == key.alias))) {
+                item.values.front() = "on";
+                return &key;
+            }
+            if (first && key.bare_choice && parse_choice(word, key.choices))
+                return &key;
+        }
+        if (first)
+            return &schema_.keys.front();
+        return std::unexpected(bad(cat(in_quotes(word), " is not a switch, and has no key"),
+                                   suggestion(word, names(), "Write key=value. Known keys")));
+    }
+
+    Result<> set_key(const Key& key, Item item) {
+        const bool list = key.type == Type::TextList || key.type == Type::NumberList;
+        if (item.list && !list)
+            return std::unexpected(bad("a list where one value is wanted",
+                                       "Remove the brackets, or put the value between quotes."));
+        if (seen_[place(key)] && !list)
+            return std::unexpected(bad("given twice", "Give it once."));
+        const bool again = seen_[place(key)];
+        seen_[place(key)] = true;
+        if (key.type == Type::Object)
+            return set_from_text(*key.object, key.access.add(object_), item.values.front());
+        if (list)
+            return add_to_list(key, item.values, again);
+        key.access.set(object_, VMM_TRY(parse_value(key, item.values.front())));
+        return {};
+    }
+
+    Result<> add_to_list(const Key& key, const std::vector<std::string>& texts, bool again) {
+        std::vector<std::string> words;
+        std::vector<std::uint64_t> numbers;
+        const auto old = again ? key.access.get(object_) : std::nullopt;
+        if (old && key.type == Type::TextList)
+            words = std::get<std::vector<std::string>>(*old);
+        else if (old)
+            numbers = std::get<std::vector<std::uint64_t>>(*old);
+        for (const auto& text : texts) {
+            const Value value = VMM_TRY(parse_value(key, text));
+            if (key.type == Type::TextList)
+                words.push_back(std::get<std::string>(value));
+            else
+                numbers.push_back(std::get<std::uint64_t>(value));
+        }
+        key.access.set(object_, key.type == Type::TextList ? Value{std::move(words)}
+                                                           : Value{std::move(numbers)});
+        return {};
+    }
+
+    const Object& schema_;
+    void* object_;
+    std::vector<bool> seen_;
+};
+
+Result<> set_from_colons(const Object& schema, void* object, std::string_view text) {
+    std::string form;
+    for (const Key& key : schema.keys)
+        form += cat(form.empty() ? "" : ":", key.name);
+    for (const Key& key : schema.keys) {
+        const bool last = &key == &schema.keys.back();
+        const auto end = text.find(':');
+        if (last != (end == std::string_view::npos))
+            return std::unexpected(bad(cat("not ", schema.keys.size(), " numbers with colons"),
+                                       cat("Write ", form, ", such as 1:4:1:2.")));
+        key.access.set(object,
+                       VMM_TRY_OR(parse_value(key, text.substr(0, end)), std::string{key.name}));
+        text.remove_prefix(last ? text.size() : end + 1);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<> set_from_text(const Object& schema, void* object, std::string_view text) {
+    if (schema.text_form == TextForm::Colons)
+        return set_from_colons(schema, object, text);
+    if (text.empty())
+        return std::unexpected(bad("the value is empty", "Write value,key=value,..."));
+    Setter setter{schema, object};
+    Scanner scanner{text};
+    for (bool first = true; !scanner.done(); first = false) {
+        Item item = VMM_TRY(scanner.next());
+        VMM_TRY(setter.set(std::move(item), first));
+    }
+    setter.set_implied();
+    return {};
+}
+
+}  // namespace vmm::config

@@ -1,0 +1,312 @@
+#include "config/schema.hpp"
+
+#include <array>
+
+#include "config/limits.hpp"
+
+namespace vmm::config {
+namespace {
+
+constexpr std::array<std::string_view, 2> kOnResetNames{"reset", "exit"};
+constexpr std::array<std::string_view, 2> kOnCrashNames{"exit", "reset"};
+constexpr std::array<std::string_view, 4> kOnPanicNames{"exit", "reset", "pause", "continue"};
+constexpr std::array<std::string_view, 6> kModeNames{"off", "null", "tty", "pty", "file", "socket"};
+constexpr std::array<std::string_view, 3> kAutoNames{"auto", "on", "off"};
+constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
+
+constexpr std::array kTopologyKeys{
+    key<&CpuTopology::threads_per_core>(
+        {.name = "threads_per_core", .help = "Hardware threads in each core", .least = 1}),
+    key<&CpuTopology::cores_per_die>(
+        {.name = "cores_per_die", .help = "Cores in each die", .least = 1}),
+    key<&CpuTopology::dies_per_package>(
+        {.name = "dies_per_package", .help = "Dies in each package", .least = 1}),
+    key<&CpuTopology::packages>(
+        {.name = "packages", .help = "Packages, also called sockets", .least = 1}),
+};
+constexpr Object kTopology{.name = "CpuTopology",
+                           .help = "How the vCPUs are arranged; the product is cpus.max_vcpus",
+                           .keys = kTopologyKeys,
+                           .defaults = defaults_of<CpuTopology>,
+                           .text_form = TextForm::Colons};
+
+constexpr std::array kCpusKeys{
+    key<&CpusConfig::boot_vcpus>({.name = "boot_vcpus",
+                                  .alias = "boot",
+                                  .flag = "--num-cpu",
+                                  .value = "N",
+                                  .help = "vCPUs that the guest starts with",
+                                  .least = 1,
+                                  .most = kMaxVcpus}),
+    key<&CpusConfig::max_vcpus>(
+        {.name = "max_vcpus",
+         .alias = "max",
+         .help = "vCPUs that the guest can have at most; as many as boot_vcpus if not given",
+         .least = 1,
+         .most = kMaxVcpus}),
+    key<&CpusConfig::topology>(
+        {.name = "topology",
+         .value = "T:C:D:P",
+         .help = "Threads per core, cores per die, dies per package, packages; one package with "
+                 "single-threaded cores if not given",
+         .object = &kTopology}),
+};
+constexpr Object kCpus{.name = "CpusConfig",
+                       .help = "The guest's processors",
+                       .keys = kCpusKeys,
+                       .defaults = defaults_of<CpusConfig>};
+
+constexpr std::array kMemoryKeys{
+    key<&MemoryConfig::size>({.name = "size",
+                              .help = "How much RAM the guest has, a multiple of 4 KiB",
+                              .type = Type::Size,
+                              .least = kMinMemory,
+                              .most = kMaxMemory}),
+    key<&MemoryConfig::shared>(
+        {.name = "shared", .help = "Share RAM with other processes, as vhost-user needs"}),
+    key<&MemoryConfig::hugepages>(
+        {.name = "hugepages", .help = "Take RAM from the host's huge page pool"}),
+    key<&MemoryConfig::hugepage_size>(
+        {.name = "hugepage_size",
+         .help = "Size of those huge pages, a power of two; the host's default if not given",
+         .type = Type::Size,
+         .least = 64ULL << 10,
+         .most = 16ULL << 30}),
+    key<&MemoryConfig::prefault>(
+        {.name = "prefault", .help = "Back all of RAM before the guest starts"}),
+    key<&MemoryConfig::thp>(
+        {.name = "thp", .help = "Let the host back RAM with transparent huge pages"}),
+    key<&MemoryConfig::file>(
+        {.name = "file", .value = "FILE", .help = "Use this file as RAM; it is as large as size"}),
+};
+constexpr Object kMemory{.name = "MemoryConfig",
+                         .help = "The guest's RAM",
+                         .keys = kMemoryKeys,
+                         .defaults = defaults_of<MemoryConfig>};
+
+constexpr std::array kPayloadKeys{
+    key<&PayloadConfig::kernel>(
+        {.name = "kernel",
+         .flag = "--kernel,-k",
+         .value = "FILE",
+         .help = "Linux kernel to start: bzImage, ELF vmlinux or PVH ELF, also compressed"}),
+    key<&PayloadConfig::initramfs>(
+        {.name = "initramfs",
+         .flag = "--initramfs,-i",
+         .value = "FILE",
+         .help = "Initial file system; give it again and the archives are joined in that order"}),
+    key<&PayloadConfig::cmdline>({.name = "cmdline",
+                                  .flag = "--cmd-line,--cmdline,-p",
+                                  .value = "TEXT",
+                                  .help = "Command line of the guest's kernel",
+                                  .most = kMaxCmdline}),
+    key<&PayloadConfig::firmware>({.name = "firmware",
+                                   .flag = "--firmware",
+                                   .value = "FILE",
+                                   .help = "Firmware to start in place of a kernel"}),
+    key<&PayloadConfig::unpack>(
+        {.name = "unpack",
+         .flag = "--unpack",
+         .help = "Unpack a bzImage on the host, which is faster than in the guest",
+         .choices = kAutoNames}),
+    key<&PayloadConfig::auto_cmdline>(
+        {.name = "auto_cmdline",
+         .flag = "--auto-cmdline",
+         .help = "Put console= in front of the command line when it has none"}),
+};
+constexpr Object kPayload{.name = "PayloadConfig",
+                          .help = "What the guest runs",
+                          .keys = kPayloadKeys,
+                          .defaults = defaults_of<PayloadConfig>};
+
+constexpr std::array kSerialKeys{
+    key<&SerialConfig::mode>(
+        {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
+    key<&SerialConfig::file>({.name = "file",
+                              .value = "FILE",
+                              .help = "File that takes the output; makes the mode file",
+                              .implies = "file"}),
+    key<&SerialConfig::socket>(
+        {.name = "socket",
+         .value = "PATH",
+         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
+         .implies = "socket"}),
+};
+constexpr Object kSerial{.name = "SerialConfig",
+                         .help = "The first serial port, ttyS0 in the guest",
+                         .keys = kSerialKeys,
+                         .defaults = defaults_of<SerialConfig>,
+                         .replaced_whole = true};
+
+constexpr std::array kConsoleKeys{
+    key<&ConsoleConfig::mode>(
+        {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
+    key<&ConsoleConfig::file>({.name = "file",
+                               .value = "FILE",
+                               .help = "File that takes the output; makes the mode file",
+                               .implies = "file"}),
+    key<&ConsoleConfig::socket>(
+        {.name = "socket",
+         .value = "PATH",
+         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
+         .implies = "socket"}),
+};
+constexpr Object kConsole{.name = "ConsoleConfig",
+                          .help = "The virtio console, hvc0 in the guest",
+                          .keys = kConsoleKeys,
+                          .defaults = defaults_of<ConsoleConfig>,
+                          .replaced_whole = true};
+
+constexpr std::array kDiskKeys{
+    key<&DiskConfig::path>(
+        {.name = "path", .value = "FILE", .help = "Raw disk image or block device; must be given"}),
+    key<&DiskConfig::readonly>(
+        {.name = "readonly", .alias = "ro", .help = "The guest cannot write to it"}),
+    key<&DiskConfig::direct>(
+        {.name = "direct", .help = "Go around the host's page cache (O_DIRECT)"}),
+    key<&DiskConfig::num_queues>(
+        {.name = "num_queues", .help = "Request queues", .least = 1, .most = kMaxDiskQueues}),
+    key<&DiskConfig::queue_size>({.name = "queue_size",
+                                  .help = "Descriptors in each queue, a power of two",
+                                  .least = 2,
+                                  .most = kMaxQueueSize}),
+    key<&DiskConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
+    key<&DiskConfig::serial>(
+        {.name = "serial", .help = "Serial number that the guest sees", .most = 20}),
+    key<&DiskConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
+};
+constexpr Object kDisk{.name = "DiskConfig",
+                       .help = "A virtio block device",
+                       .keys = kDiskKeys,
+                       .defaults = defaults_of<DiskConfig>};
+
+constexpr std::array kNetKeys{
+    key<&NetConfig::tap>(
+        {.name = "tap", .value = "NAME", .help = "Tap interface; a new one if not given"}),
+    key<&NetConfig::backend>({.name = "backend",
+                              .help = "What carries the frames: a tap interface, or passt, which "
+                                      "needs no privilege",
+                              .choices = kNetBackendNames,
+                              .bare_choice = true}),
+    key<&NetConfig::fds>({.name = "fds",
+                          .alias = "fd",
+                          .help = "Open descriptors of a tap interface, one for each queue pair"}),
+    key<&NetConfig::publish>({.name = "publish",
+                              .value = "HOST:GUEST",
+                              .help = "With backend user: host port that leads to a guest port"}),
+    key<&NetConfig::mac>(
+        {.name = "mac", .help = "The guest's address; made from the machine's name if not given"}),
+    key<&NetConfig::mtu>({.name = "mtu",
+                          .help = "Largest frame payload; the backend's if not given",
+                          .least = 68,
+                          .most = 65535}),
+    key<&NetConfig::num_queues>({.name = "num_queues",
+                                 .help = "Receive and transmit queues together, an even number",
+                                 .least = 2,
+                                 .most = kMaxNetQueues}),
+    key<&NetConfig::queue_size>({.name = "queue_size",
+                                 .help = "Descriptors in each queue, a power of two",
+                                 .least = 2,
+                                 .most = kMaxQueueSize}),
+    key<&NetConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
+    key<&NetConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
+};
+constexpr Object kNet{.name = "NetConfig",
+                      .help = "A virtio network device",
+                      .keys = kNetKeys,
+                      .defaults = defaults_of<NetConfig>};
+
+constexpr std::array kRngKeys{
+    key<&RngConfig::src>({.name = "src",
+                          .value = "FILE",
+                          .help = "Where the bytes come from; the host kernel's generator if not "
+                                  "given"}),
+    key<&RngConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
+};
+constexpr Object kRng{.name = "RngConfig",
+                      .help = "A virtio entropy device",
+                      .keys = kRngKeys,
+                      .defaults = defaults_of<RngConfig>};
+
+constexpr std::array kVmKeys{
+    key<&VmConfig::payload>({.name = "payload", .help = kPayload.help, .object = &kPayload}),
+    key<&VmConfig::cpus>({.name = "cpus",
+                          .flag = "--cpus,-c",
+                          .value = "N,...",
+                          .help = kCpus.help,
+                          .object = &kCpus}),
+    key<&VmConfig::memory>({.name = "memory",
+                            .flag = "--memory,-m",
+                            .value = "SIZE,...",
+                            .help = kMemory.help,
+                            .object = &kMemory}),
+    key<&VmConfig::serial>({.name = "serial",
+                            .flag = "--serial",
+                            .value = "MODE",
+                            .help = kSerial.help,
+                            .object = &kSerial}),
+    key<&VmConfig::console>({.name = "console",
+                             .flag = "--console",
+                             .value = "MODE",
+                             .help = kConsole.help,
+                             .object = &kConsole}),
+    key<&VmConfig::disks>({.name = "disks",
+                           .flag = "--disk",
+                           .value = "FILE,...",
+                           .help = kDisk.help,
+                           .object = &kDisk}),
+    key<&VmConfig::net>(
+        {.name = "net", .flag = "--net", .value = "TAP,...", .help = kNet.help, .object = &kNet}),
+    key<&VmConfig::rng>(
+        {.name = "rng", .flag = "--rng", .value = "src=FILE", .help = kRng.help, .object = &kRng}),
+    key<&VmConfig::pvpanic>({.name = "pvpanic",
+                             .flag = "--pvpanic",
+                             .help = "A device through which the guest reports a panic"}),
+    key<&VmConfig::on_reset>({.name = "on_reset",
+                              .flag = "--on-reset",
+                              .help = "What to do when the guest asks for a reset",
+                              .choices = kOnResetNames}),
+    key<&VmConfig::on_crash>({.name = "on_crash",
+                              .flag = "--on-crash",
+                              .help = "What to do when the guest crashes (triple fault)",
+                              .choices = kOnCrashNames}),
+    key<&VmConfig::on_panic>(
+        {.name = "on_panic",
+         .flag = "--on-panic",
+         .help = "What to do when the guest's kernel reports a panic through pvpanic",
+         .choices = kOnPanicNames}),
+    key<&VmConfig::debug_exit>(
+        {.name = "debug_exit",
+         .flag = "--debug-exit",
+         .value = "PORT",
+         .help = "For tests: I/O port through which the guest can end the process",
+         .most = 0xffff}),
+};
+constexpr Object kVm{.name = "VmConfig",
+                     .help = "A virtual machine",
+                     .keys = kVmKeys,
+                     .defaults = defaults_of<VmConfig>};
+
+// A choice's value is its place in the list of names.
+static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Socket)] == "socket");
+static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Tty)] == "tty");
+static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
+static_assert(kOnCrashNames[static_cast<std::size_t>(OnCrash::Reset)] == "reset");
+static_assert(kOnPanicNames[static_cast<std::size_t>(OnPanic::Continue)] == "continue");
+static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
+static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackend::User)] == "user");
+
+}  // namespace
+
+const Object& vm_schema() {
+    return kVm;
+}
+
+const Key* find_key(const Object& object, std::string_view name) {
+    for (const Key& key : object.keys)
+        if (key.name == name)
+            return &key;
+    return nullptr;
+}
+
+}  // namespace vmm::config

@@ -1,0 +1,288 @@
+#include "config/validate.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "config/features.hpp"
+#include "config/flags.hpp"
+#include "config/limits.hpp"
+#include "config/schema.hpp"
+#include "config/suggest.hpp"
+#include "config/value_text.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::config {
+namespace {
+
+std::unexpected<Error> bad(std::string what, std::string advice) {
+    return std::unexpected(Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice)));
+}
+
+// ---------------------------------------------------------------- what the tables know
+
+std::string flag_of(const Key& key) {
+    for (const Flag& flag : all_flags())
+        if (flag.key == &key)
+            return cat(" (", flag.name(), ")");
+    return {};
+}
+
+bool has_default(const Key& key, const void* object, const void* defaults) {
+    if (key.type == Type::ObjectList || (key.type == Type::Object && key.access.optional))
+        return key.access.count(object) == 0;
+    if (key.type != Type::Object)
+        return key.access.get(object) == key.access.get(defaults);
+    return std::ranges::all_of(key.object->keys, [&](const Key& below) {
+        return has_default(below, key.access.at(object, 0), key.access.at(defaults, 0));
+    });
+}
+
+/// Limits of every value, since a caller may have filled the structures by hand; and features
+/// that are described but not there yet.
+Result<> check_object(const Object& schema, const void* object, const std::string& parent) {
+    for (const Key& key : schema.keys) {
+        const auto path = parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
+        if (!is_supported(path) && !has_default(key, object, schema.defaults()))
+            return bad(cat(path, flag_of(key), " is not supported yet"),
+                       "Leave it out; this version of vmm cannot build it.");
+        if (key.object == nullptr) {
+            if (const auto value = key.access.get(object))
+                VMM_TRY_OR(check_limits(key, *value), path);
+            continue;
+        }
+        for (std::size_t i = 0; i < key.access.count(object); ++i)
+            VMM_TRY(check_object(*key.object, key.access.at(object, i), path));
+    }
+    return {};
+}
+
+// ---------------------------------------------------------------- what joins several keys
+
+Result<> check_payload(const PayloadConfig& payload) {
+    if (payload.kernel.empty() && payload.firmware.empty())
+        return bad("nothing to boot: neither a kernel nor a firmware is given",
+                   "Name a kernel with --kernel FILE, or with payload.kernel in the file of "
+                   "--config.");
+    if (!payload.kernel.empty() && !payload.firmware.empty())
+        return bad("both a kernel and a firmware are given", "Give only one of the two.");
+    if (payload.kernel.empty() && !(payload.initramfs.empty() && payload.cmdline.empty()))
+        return bad("an initramfs or a command line, but no kernel for it",
+                   "Add --kernel FILE, or leave them out: a firmware takes neither.");
+    for (const auto& archive : payload.initramfs)
+        if (archive.empty())
+            return bad("payload.initramfs (--initramfs): the file name is empty",
+                       "Name a file, or leave it out.");
+    return {};
+}
+
+Result<> check_cpus(const CpusConfig& cpus) {
+    if (cpus.max() < cpus.boot_vcpus)
+        return bad(cat("cpus.max_vcpus is ", cpus.max(), ", less than the ", cpus.boot_vcpus,
+                       " of cpus.boot_vcpus"),
+                   "Raise max (--cpus boot=N,max=N), or leave it out.");
+    if (!kCpuHotplug && cpus.max() > cpus.boot_vcpus)
+        return bad("cpus.max_vcpus above cpus.boot_vcpus (adding vCPUs later) is not supported yet",
+                   "Leave max out, or make it equal to boot.");
+    if (!cpus.topology)
+        return {};
+    const auto& topology = *cpus.topology;
+    std::uint64_t product = topology.threads_per_core;
+    for (const std::uint64_t factor :
+         {topology.cores_per_die, topology.dies_per_package, topology.packages})
+        product = std::min<std::uint64_t>(product * factor, UINT32_MAX);
+    if (product != cpus.max())
+        return bad(cat("cpus.topology ", topology.threads_per_core, ":", topology.cores_per_die,
+                       ":", topology.dies_per_package, ":", topology.packages, " makes ", product,
+                       " vCPUs, but there are ", cpus.max()),
+                   "Make the product of the four numbers equal to the number of vCPUs.");
+    return {};
+}
+
+Result<> check_memory(const MemoryConfig& memory) {
+    constexpr std::uint64_t kPage = 4096;
+    if (memory.size % kPage != 0)
+        return bad(cat("memory.size is ", memory.size, " bytes, not a multiple of 4 KiB"),
+                   cat("Give ", size_text(memory.size / kPage * kPage), " or another multiple."));
+    if (memory.hugepage_size && !memory.hugepages)
+        return bad("memory.hugepage_size without memory.hugepages",
+                   "Add hugepages=on, or leave hugepage_size out.");
+    if (memory.hugepage_size && !std::has_single_bit(*memory.hugepage_size))
+        return bad(cat("memory.hugepage_size ", size_text(*memory.hugepage_size),
+                       " is not a power of two"),
+                   "Give a size that the host has, such as 2M or 1G.");
+    if (memory.hugepage_size && memory.size % *memory.hugepage_size != 0)
+        return bad(cat("memory.size ", size_text(memory.size),
+                       " is not a multiple of the huge "
+                       "page size ",
+                       size_text(*memory.hugepage_size)),
+                   "Give a multiple of it.");
+    if (memory.hugepages && !memory.file.empty())
+        return bad("memory.file and memory.hugepages exclude each other",
+                   "Put the file on a hugetlbfs and leave hugepages out, or leave the file out.");
+    return {};
+}
+
+/// `flag` is what the person types; `mode`, `file` and `socket` are those of either structure.
+Result<> check_channel(std::string_view flag, ConsoleMode mode, const std::string& file,
+                       const std::string& socket) {
+    if (mode == ConsoleMode::File && file.empty())
+        return bad(cat(flag, ": the mode is file, but no file is named"),
+                   cat("Write ", flag, " file=PATH."));
+    if (mode == ConsoleMode::Socket && socket.empty())
+        return bad(cat(flag, ": the mode is socket, but no socket is named"),
+                   cat("Write ", flag, " socket=PATH."));
+    if (mode != ConsoleMode::File && !file.empty())
+        return bad(cat(flag, ": a file is named, but the mode is not file"),
+                   cat("Write ", flag, " file=PATH alone, or leave the file out."));
+    if (mode != ConsoleMode::Socket && !socket.empty())
+        return bad(cat(flag, ": a socket is named, but the mode is not socket"),
+                   cat("Write ", flag, " socket=PATH alone, or leave the socket out."));
+    constexpr std::size_t kSocketPathMax = 107;  // sockaddr_un::sun_path less its final zero
+    if (socket.size() > kSocketPathMax)
+        return bad(cat(flag, ": the path of the socket has ", socket.size(), " bytes"),
+                   cat("Use one of at most ", kSocketPathMax, " bytes."));
+    return {};
+}
+
+Result<> check_consoles(const VmConfig& config) {
+    VMM_TRY(
+        check_channel("--serial", config.serial.mode, config.serial.file, config.serial.socket));
+    VMM_TRY(check_channel("--console", config.console.mode, config.console.file,
+                          config.console.socket));
+    if (config.serial.mode == ConsoleMode::Tty && config.console.mode == ConsoleMode::Tty)
+        return bad("both the serial port and the console want the terminal",
+                   "Add --serial off, or give one of them another place.");
+    return {};
+}
+
+// ---------------------------------------------------------------- devices
+
+Result<> check_queue_size(const std::string& path, std::uint32_t size) {
+    if (!std::has_single_bit(size))
+        return bad(cat(path, ".queue_size ", size, " is not a power of two"),
+                   cat("Give ", std::bit_floor(size), "."));
+    return {};
+}
+
+Result<> check_disk(const DiskConfig& disk, const std::string& path) {
+    if (disk.path.empty())
+        return bad(cat(path, " (--disk) has no path"), "Write --disk FILE or --disk path=FILE.");
+    return check_queue_size(path, disk.queue_size);
+}
+
+int hex_digit(char c) {
+    int value = -1;
+    std::from_chars(&c, &c + 1, value, 16);
+    return value;
+}
+
+bool is_unicast_mac(std::string_view text) {
+    constexpr std::size_t kLength = 17;  // xx:xx:xx:xx:xx:xx
+    if (text.size() != kLength)
+        return false;
+    for (std::size_t i = 0; i < kLength; ++i)
+        if (i % 3 == 2 ? text[i] != ':' : hex_digit(text[i]) < 0)
+            return false;
+    const bool group = (hex_digit(text[1]) & 1) != 0;
+    return !group && text != "00:00:00:00:00:00";
+}
+
+bool is_port(std::string_view text) {
+    const auto port = parse_number(text);
+    return port && *port >= 1 && *port <= 65535;
+}
+
+Result<> check_net(const NetConfig& net, const std::string& path) {
+    const bool user = net.backend == NetBackend::User;
+    if (user && (!net.tap.empty() || !net.fds.empty()))
+        return bad(cat(path, " (--net) has the backend user and a tap interface"),
+                   "Leave out tap and fds, or the backend.");
+    if (!user && !net.publish.empty())
+        return bad(cat(path, ".publish needs the backend user"), "Write --net user,publish=...");
+    for (const auto& ports : net.publish) {
+        const auto colon = std::min(ports.find(':'), ports.size());
+        const std::string_view host = std::string_view{ports}.substr(0, colon);
+        if (colon == ports.size() || !is_port(host) || !is_port(ports.substr(colon + 1)))
+            return bad(cat(path, ".publish: ", in_quotes(ports), " is not HOST:GUEST"),
+                       "Give two port numbers, such as 8080:80.");
+    }
+    if (!net.mac.empty() && !is_unicast_mac(net.mac))
+        return bad(cat(path, ".mac: ", in_quotes(net.mac), " is not the address of one interface"),
+                   "Give six bytes whose first is even, such as 52:54:00:12:34:56.");
+    if (net.num_queues % 2 != 0)
+        return bad(cat(path, ".num_queues ", net.num_queues, " is odd"),
+                   "Receive and transmit queues count alone and come in pairs.");
+    constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ less its final zero
+    if (net.tap.size() > kInterfaceNameMax)
+        return bad(cat(path, ".tap: ", in_quotes(net.tap), " is too long for an interface"),
+                   "Interface names have at most 15 bytes.");
+    return check_queue_size(path, net.queue_size);
+}
+
+Result<> check_devices(const VmConfig& config) {
+    std::vector<std::string_view> ids;
+    for (std::size_t i = 0; i < config.disks.size(); ++i) {
+        VMM_TRY(check_disk(config.disks[i], cat("disks[", i, "]")));
+        ids.push_back(config.disks[i].id);
+    }
+    for (std::size_t i = 0; i < config.net.size(); ++i) {
+        VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
+        ids.push_back(config.net[i].id);
+    }
+    std::erase(ids, std::string_view{});
+    std::ranges::sort(ids);
+    if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
+        return bad(cat("two devices have the id ", in_quotes(*twice)),
+                   "Give each an id of its own.");
+    return {};
+}
+
+/// Whether the kernel, not the program behind "--", is given `name`, such as "console=".
+bool has_parameter(std::string_view cmdline, std::string_view name) {
+    bool inside = false;
+    bool at_start = true;
+    for (std::size_t i = 0; i < cmdline.size(); ++i) {
+        const auto rest = cmdline.substr(i);
+        if (at_start && !inside && rest.starts_with(name))
+            return true;
+        if (at_start && !inside && (rest == "--" || rest.starts_with("-- ")))
+            return false;
+        inside ^= cmdline[i] == '"';
+        at_start = cmdline[i] == ' ' || cmdline[i] == '\t' || cmdline[i] == '\n';
+    }
+    return false;
+}
+
+}  // namespace
+
+Result<> validate(const VmConfig& config) {
+    VMM_TRY(check_payload(config.payload));
+    VMM_TRY(check_object(vm_schema(), &config, ""));
+    VMM_TRY(check_cpus(config.cpus));
+    VMM_TRY(check_memory(config.memory));
+    VMM_TRY(check_consoles(config));
+    return check_devices(config);
+}
+
+std::string effective_cmdline(const VmConfig& config) {
+    const auto& cmdline = config.payload.cmdline;
+    const auto leads_out = [](ConsoleMode mode) {
+        return mode != ConsoleMode::Off && mode != ConsoleMode::Null;
+    };
+    std::string_view console;
+    if (leads_out(config.console.mode))
+        console = "console=hvc0";
+    if (leads_out(config.serial.mode))
+        console = "console=ttyS0";
+    const bool wanted = config.payload.auto_cmdline && !config.payload.kernel.empty();
+    if (!wanted || console.empty() || has_parameter(cmdline, "console="))
+        return cmdline;
+    // In front: a word behind "--" would go to init, and what the person wrote comes last and wins.
+    return cmdline.empty() ? std::string{console} : cat(console, " ", cmdline);
+}
+
+}  // namespace vmm::config

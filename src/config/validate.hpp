@@ -1,0 +1,19 @@
+// Whether a configuration can be a machine: the rules that join keys, and what is missing.
+#pragma once
+
+#include <string>
+
+#include "config/vm_config.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm::config {
+
+/// The first thing that is wrong, as an Error of kind Config. Looks at no file and no device of
+/// the host: what those allow is found out when the machine is built.
+Result<> validate(const VmConfig& config);
+
+/// The kernel's command line with what `payload.auto_cmdline` adds. Running it on its own result
+/// adds nothing.
+std::string effective_cmdline(const VmConfig& config);
+
+}  // namespace vmm::config
