@@ -10,9 +10,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "pci/function.hpp"
@@ -99,7 +101,8 @@ private:
     std::uint32_t read(unsigned index, unsigned offset, unsigned size) noexcept;
     void write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept;
 
-    bool wanted(Function& function, unsigned bar, std::uint64_t& at) const noexcept;
+    static bool take_touch(Function& function) noexcept;
+    std::optional<std::uint64_t> wanted(Function& function, unsigned bar) const noexcept;
     bool inside_window(const BarShape& shape, std::uint64_t at) const noexcept;
     IoBus& bus_of(const BarShape& shape) const noexcept;
     void unmap_stale(Function& function) noexcept;
@@ -116,6 +119,7 @@ private:
     /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
     /// waits here until that is done. Taken before a function's lock, never after it.
     std::mutex layout_lock_;
+    std::atomic<bool> unsettled_{false};  // some function was written to since the last settle()
 };
 
 }  // namespace vmm::pci

@@ -11,13 +11,14 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
+#include <utility>
 
 #include "vmm/io_device.hpp"
 
 namespace vmm::pci {
 
 inline constexpr unsigned kBarCount = 6;
-inline constexpr std::uint64_t kConfigSize = 256;  // bytes; there is no extended space behind it
+inline constexpr unsigned kConfigSize = 256;  // bytes; the extended space behind it is empty
 
 struct Identity {
     std::uint16_t vendor = 0;
@@ -55,6 +56,8 @@ public:
     virtual ~CapabilityRegisters() = default;
     virtual void before_read(unsigned offset, unsigned size) noexcept = 0;
     virtual void written(unsigned offset, unsigned size) noexcept = 0;
+    /// The configuration bytes are at their power-on values again.
+    virtual void reset() noexcept = 0;
 };
 
 /// Takes the level of an interrupt pin; the bus makes one per function out of its shared lines.
@@ -91,6 +94,7 @@ public:
 
     // The bus's side.
 
+    /// `size` is 1, 2 or 4, `offset` a multiple of it below 4096.
     std::uint32_t read_config(unsigned offset, unsigned size) noexcept;
     void write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept;
     std::mutex& lock() noexcept { return lock_; }
@@ -115,6 +119,10 @@ public:
     /// Power-on values; BARs return to their initial addresses.
     void reset() noexcept;
 
+    /// Marks that after_config_write() is due; take_touch() tells and forgets. lock() held.
+    void touch() noexcept { touched_ = true; }
+    bool take_touch() noexcept { return std::exchange(touched_, false); }
+
     // The device's side.
 
     /// Level of the function's interrupt condition. Reaches the pin unless Interrupt Disable is on.
@@ -137,7 +145,8 @@ private:
     CapabilityRegisters* registers_at(unsigned offset, unsigned size,
                                       unsigned& inside) const noexcept;
     void set_word(unsigned offset, std::uint16_t to) noexcept;
-    void drive_pin() noexcept;
+    void command_changed() noexcept;
+    void drive_pin() noexcept;  // pin_lock_ held
 
     std::mutex lock_;
     std::array<std::uint8_t, kConfigSize> value_{};
@@ -150,6 +159,8 @@ private:
     unsigned free_ = 0x40;          // where the next capability goes
     Placement* placement_ = nullptr;
     bool uses_intx_ = false;
+    bool express_ = false;
+    bool touched_ = false;
 
     std::mutex pin_lock_;  // over what follows; a leaf
     InterruptPin* pin_ = nullptr;

@@ -48,8 +48,8 @@ public:
     void write_table(Access access, std::uint64_t value) noexcept;
     std::uint64_t read_pending(Access access) const noexcept;
 
-    /// All vectors masked, nothing pending, disabled.
-    void reset() noexcept;
+    /// All vectors masked, nothing pending, disabled. (The function's reset() calls it.)
+    void reset() noexcept override;
 
 private:
     struct Entry {
@@ -68,7 +68,7 @@ private:
     void write_dword(std::uint64_t offset, std::uint32_t value) noexcept;
     std::uint32_t read_dword(std::uint64_t offset) const noexcept;
     void update(Entry& entry) noexcept;
-    void reconnect(Entry& entry) noexcept;
+    void connect(Entry& entry) noexcept;
 
     Function& function_;
     unsigned capability_ = 0;

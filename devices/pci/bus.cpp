@@ -1,0 +1,335 @@
+#include "pci/bus.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+
+#include "vmm/assert.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::pci {
+namespace {
+
+constexpr unsigned kHeaderType = 0x0e;
+constexpr std::uint8_t kMultiFunction = 0x80;
+
+// The bridge drivers know as "QEMU PCIe Host bridge": it has no registers of its own.
+constexpr Identity kHostBridge{.vendor = 0x1b36,
+                               .device = 0x0008,
+                               .subsystem_vendor = 0x1af4,
+                               .subsystem = 0x1100,
+                               .class_code = 0x060000,
+                               .revision = 0};
+
+// A BAR smaller than a page still gets one for itself, so that a guest can map it alone.
+constexpr std::uint64_t kPage = 4096;
+
+// Configuration space is reached in naturally aligned bytes, words and double words.
+constexpr bool legal(unsigned offset, AccessSize size) {
+    return size != AccessSize::Qword && offset % static_cast<unsigned>(size) == 0;
+}
+
+}  // namespace
+
+/// One of the four wires: high as long as any function on it is.
+class Bus::SharedLine {
+public:
+    explicit SharedLine(IrqLine& line) : line_{line} {}
+
+    void add(int change) noexcept {
+        const std::scoped_lock held{mutex_};
+        const bool was = high_ > 0;
+        high_ += change;
+        if (was != (high_ > 0))
+            line_.set(high_ > 0);
+    }
+
+private:
+    IrqLine& line_;
+    std::mutex mutex_;
+    int high_ = 0;  // how many functions
+};
+
+/// One function's end of a wire. The function serialises the calls.
+class Bus::Pin final : public InterruptPin {
+public:
+    explicit Pin(SharedLine& line) : line_{line} {}
+
+    void set(bool high) noexcept override {
+        if (high == high_)
+            return;
+        high_ = high;
+        line_.add(high ? 1 : -1);
+    }
+
+private:
+    SharedLine& line_;
+    bool high_ = false;
+};
+
+/// Memory mapped configuration space: 4 KiB for each function.
+class Bus::Ecam final : public IoDevice {
+public:
+    explicit Ecam(Bus& bus) : bus_{bus} {}
+
+    std::uint64_t read(Access access) noexcept override {
+        const auto offset = static_cast<unsigned>(access.offset % 0x1000);
+        if (!legal(offset, access.size))
+            return kAllOnes;
+        return bus_.read(static_cast<unsigned>(access.offset / 0x1000), offset,
+                         static_cast<unsigned>(access.size));
+    }
+    void write(Access access, std::uint64_t value) noexcept override {
+        const auto offset = static_cast<unsigned>(access.offset % 0x1000);
+        if (legal(offset, access.size))
+            bus_.write(static_cast<unsigned>(access.offset / 0x1000), offset,
+                       static_cast<unsigned>(access.size), static_cast<std::uint32_t>(value));
+    }
+    void after_write() noexcept override { bus_.settle(); }
+
+private:
+    Bus& bus_;
+};
+
+/// Ports 0xcf8 (address, double words only) and 0xcfc to 0xcff (data).
+class Bus::Cam final : public IoDevice {
+public:
+    explicit Cam(Bus& bus) : bus_{bus} {}
+
+    std::uint64_t read(Access access) noexcept override {
+        if (access.is(0, AccessSize::Dword))
+            return address_;
+        const auto target = decode(access);
+        if (!target.ok)
+            return kAllOnes;
+        return bus_.read(target.index, target.offset, static_cast<unsigned>(access.size));
+    }
+    void write(Access access, std::uint64_t value) noexcept override {
+        if (access.is(0, AccessSize::Dword)) {
+            address_ = static_cast<std::uint32_t>(value) & kWritable;
+            return;
+        }
+        const auto target = decode(access);
+        if (target.ok)
+            bus_.write(target.index, target.offset, static_cast<unsigned>(access.size),
+                       static_cast<std::uint32_t>(value));
+    }
+    void after_write() noexcept override { bus_.settle(); }
+    void reset() noexcept { address_ = 0; }
+
+private:
+    // 31 enable, 23:16 bus, 15:11 device, 10:8 function, 7:2 register
+    static constexpr std::uint32_t kWritable = 0x80ff'fffc;
+    static constexpr std::uint32_t kEnable = 0x8000'0000;
+    static constexpr unsigned kData = 4;
+
+    struct Target {
+        bool ok = false;
+        unsigned index = 0;
+        unsigned offset = 0;
+    };
+
+    Target decode(Access access) const noexcept {
+        const bool other_bus = (address_ >> 16 & 0xff) != 0;
+        if (access.offset < kData || (address_ & kEnable) == 0 || other_bus)
+            return {};
+        const auto offset = static_cast<unsigned>((address_ & 0xfc) + (access.offset - kData));
+        return {legal(offset, access.size), address_ >> 8 & 0xff, offset};
+    }
+
+    Bus& bus_;
+    std::uint32_t address_ = 0;
+};
+
+Bus::Bus(const BusParts& parts)
+    : parts_{parts},
+      host_bridge_{kHostBridge},
+      ecam_{std::make_unique<Ecam>(*this)},
+      cam_{std::make_unique<Cam>(*this)} {
+    for (unsigned i = 0; i < kPins; ++i)
+        if (parts_.lines[i] != nullptr)
+            lines_[i] = std::make_unique<SharedLine>(*parts_.lines[i]);
+    functions_[0] = &host_bridge_;
+    present_.push_back(&host_bridge_);
+}
+
+Bus::~Bus() = default;
+
+IoDevice& Bus::ecam() noexcept {
+    return *ecam_;
+}
+
+IoDevice& Bus::cam() noexcept {
+    return *cam_;
+}
+
+Result<Address> Bus::add(Function& function) {
+    constexpr unsigned kUsable = kSlots - 1;  // slot 0 is the bridge's alone
+    const auto number = static_cast<unsigned>(present_.size() - 1);
+    if (number >= kUsable * kFunctions)
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
+                "Attach fewer devices."));
+    const Address place{.slot = static_cast<std::uint8_t>(1 + number % kUsable),
+                        .function = static_cast<std::uint8_t>(number / kUsable)};
+    functions_[place.slot * kFunctions + place.function] = &function;
+    present_.push_back(&function);
+    if (place.function > 0)
+        at(place.slot, 0)->set_config_byte(kHeaderType, kMultiFunction);
+
+    const unsigned pin = 1 + place.function % kPins;
+    const unsigned line = line_of(place.slot, pin);
+    if (function.uses_intx() && lines_[line] != nullptr) {
+        pins_.push_back(std::make_unique<Pin>(*lines_[line]));
+        function.connect_pin(static_cast<std::uint8_t>(pin), parts_.line_numbers[line],
+                             *pins_.back());
+    }
+    return place;
+}
+
+Result<> Bus::assign_addresses() {
+    struct Want {
+        Function* function;
+        unsigned bar;
+        BarShape shape;
+    };
+    std::vector<Want> wants;
+    for (Function* const function : present_)
+        for (unsigned bar = 0; bar < kBarCount; ++bar)
+            if (function->bars()[bar].region != nullptr)
+                wants.push_back({function, bar, function->bars()[bar].shape});
+    std::ranges::stable_sort(wants, std::greater{}, [](const Want& w) { return w.shape.size; });
+
+    Windows left = parts_.windows;
+    const auto take = [](Window& from, std::uint64_t size, std::uint64_t alignment) {
+        const std::uint64_t skip = (alignment - from.base % alignment) % alignment;
+        if (skip > from.size || from.size - skip < size)
+            return std::uint64_t{0};
+        const std::uint64_t at = from.base + skip;
+        from.base = at + size;
+        from.size -= skip + size;
+        return at;
+    };
+    for (const auto& [function, bar, shape] : wants) {
+        const bool io = shape.kind == BarKind::Io;
+        const std::uint64_t size = io ? shape.size : std::max(shape.size, kPage);
+        std::uint64_t where = 0;
+        if (shape.kind == BarKind::Memory64)
+            where = take(left.memory64, size, size);
+        if (where == 0)
+            where = take(io ? left.io : left.memory32, size, size);
+        if (where == 0)
+            return std::unexpected(
+                Error{ErrorKind::Config, cat("no room for a PCI BAR of ", Hex{shape.size},
+                                             " bytes in the ", io ? "I/O" : "memory", " window")}
+                    .hint("Attach fewer devices."));
+        function->bars()[bar].initial = where;
+        function->set_bar_address(bar, where);
+    }
+    return {};
+}
+
+std::uint32_t Bus::read(unsigned index, unsigned offset, unsigned size) noexcept {
+    Function* const function = index < functions_.size() ? functions_[index] : nullptr;
+    if (function == nullptr)
+        return ~std::uint32_t{0};  // master abort
+    const std::scoped_lock held{function->lock()};
+    return function->read_config(offset, size);
+}
+
+void Bus::write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept {
+    Function* const function = index < functions_.size() ? functions_[index] : nullptr;
+    if (function == nullptr)
+        return;
+    const std::scoped_lock held{function->lock()};
+    function->write_config(offset, size, value);
+    function->touch();
+    unsettled_.store(true, std::memory_order_release);
+}
+
+void Bus::reset() noexcept {
+    cam_->reset();
+    for (Function* const function : present_) {
+        const std::scoped_lock held{function->lock()};
+        function->reset();
+        function->touch();
+    }
+    unsettled_.store(true, std::memory_order_release);
+    settle();
+}
+
+// The lock is taken before the flag is looked at: a vCPU whose write another one is settling must
+// not run on before that is done.
+void Bus::settle() noexcept {
+    const std::scoped_lock held{layout_lock_};
+    if (!unsettled_.exchange(false, std::memory_order_acq_rel))
+        return;
+    // First everything that goes, then everything that comes: two BARs may change places, and one
+    // that lay on top of another appears when that one leaves.
+    for (Function* const function : present_)
+        unmap_stale(*function);
+    for (Function* const function : present_)
+        map_wanted(*function);
+    for (Function* const function : present_)
+        if (take_touch(*function) && function->placement() != nullptr)
+            function->placement()->after_config_write();
+}
+
+bool Bus::take_touch(Function& function) noexcept {
+    const std::scoped_lock held{function.lock()};
+    return function.take_touch();
+}
+
+bool Bus::inside_window(const BarShape& shape, std::uint64_t at) const noexcept {
+    const auto holds = [&](const Window& window) {
+        return GpaRange{Gpa{window.base}, window.size}.contains(Gpa{at}, shape.size);
+    };
+    if (shape.kind == BarKind::Io)
+        return holds(parts_.windows.io);
+    return holds(parts_.windows.memory32) || holds(parts_.windows.memory64);
+}
+
+// Where the guest wants the BAR to be, if that is a place where a BAR can be.
+std::optional<std::uint64_t> Bus::wanted(Function& function, unsigned bar) const noexcept {
+    const std::scoped_lock held{function.lock()};
+    if (function.bars()[bar].region == nullptr || !function.decodes(bar))
+        return std::nullopt;
+    const std::uint64_t at = function.bar_address(bar);
+    if (!inside_window(function.bars()[bar].shape, at))
+        return std::nullopt;
+    return at;
+}
+
+IoBus& Bus::bus_of(const BarShape& shape) const noexcept {
+    return shape.kind == BarKind::Io ? parts_.io : parts_.mmio;
+}
+
+void Bus::unmap_stale(Function& function) noexcept {
+    for (unsigned i = 0; i < kBarCount; ++i) {
+        Function::Bar& bar = function.bars()[i];
+        if (!bar.mapped || wanted(function, i) == bar.mapped_at)
+            continue;
+        if (function.placement() != nullptr)
+            function.placement()->bar_unmapped(i);
+        bus_of(bar.shape).unmap(bar.mapped_at);
+        bar.mapped = false;
+    }
+}
+
+void Bus::map_wanted(Function& function) noexcept {
+    for (unsigned i = 0; i < kBarCount; ++i) {
+        Function::Bar& bar = function.bars()[i];
+        if (bar.region == nullptr || bar.mapped)
+            continue;
+        const auto where = wanted(function, i);
+        // On top of something else it is not decoded, and that is the guest's business alone.
+        if (!where || !bus_of(bar.shape).map(*where, bar.shape.size, *bar.region))
+            continue;
+        bar.mapped = true;
+        bar.mapped_at = *where;
+        if (function.placement() != nullptr)
+            function.placement()->bar_mapped(i, *where);
+    }
+}
+
+}  // namespace vmm::pci

@@ -1,0 +1,276 @@
+#include "pci/function.hpp"
+
+#include <bit>
+
+#include "vmm/assert.hpp"
+#include "vmm/register.hpp"
+
+namespace vmm::pci {
+namespace {
+
+// Type 0 header. Spec: PCI 3.0, 6.1 (figure 6-1).
+//    offset, width, access, meaning
+constexpr unsigned kVendorId = 0x00;           // 16 r-
+constexpr unsigned kDeviceId = 0x02;           // 16 r-
+constexpr unsigned kCommand = 0x04;            // 16 rw
+constexpr unsigned kStatus = 0x06;             // 16 r-  its error bits are never set
+constexpr unsigned kRevision = 0x08;           //  8 r-
+constexpr unsigned kClassCode = 0x09;          // 24 r-
+constexpr unsigned kCacheLineSize = 0x0c;      //  8 rw  without effect
+constexpr unsigned kBar0 = 0x10;               // 32 rw  six of them
+constexpr unsigned kSubsystemVendorId = 0x2c;  // 16 r-
+constexpr unsigned kSubsystemId = 0x2e;        // 16 r-
+constexpr unsigned kCapabilityPointer = 0x34;  //  8 r-
+constexpr unsigned kInterruptLine = 0x3c;      //  8 rw  for the guest to remember
+constexpr unsigned kInterruptPin = 0x3d;       //  8 r-
+
+struct Command : Register<Command, std::uint16_t> {
+    using Register::Register;
+    static constexpr Bit<Command, 0> io_space{};
+    static constexpr Bit<Command, 1> memory_space{};
+    static constexpr Bit<Command, 2> bus_master{};
+    static constexpr Bit<Command, 6> parity_error{};
+    static constexpr Bit<Command, 8> serr{};
+    static constexpr Bit<Command, 10> interrupt_disable{};
+};
+
+constexpr std::uint16_t kAlwaysWritable = Command{}
+                                              .with(Command::bus_master, true)
+                                              .with(Command::parity_error, true)
+                                              .with(Command::serr, true)
+                                              .with(Command::interrupt_disable, true)
+                                              .raw();
+
+constexpr std::uint16_t kStatusInterrupt = 1u << 3;
+constexpr std::uint16_t kStatusCapabilities = 1u << 4;
+
+// Low bits of a base address. Spec: 6.2.5.1.
+constexpr std::uint32_t kBarIo = 1;
+constexpr std::uint32_t kBar64 = 2u << 1;
+constexpr std::uint32_t kBarPrefetchable = 1u << 3;
+constexpr std::uint32_t kIoFlags = 3;
+constexpr std::uint32_t kMemoryFlags = 15;
+
+constexpr std::uint8_t kExpressId = 0x10;
+constexpr unsigned kCapabilityHeader = 2;  // bytes: id, next
+
+constexpr unsigned bar_offset(unsigned index) {
+    return kBar0 + 4 * index;
+}
+
+template <class T>
+void put(std::span<std::uint8_t> bytes, unsigned offset, T value) {
+    for (unsigned i = 0; i < sizeof(T); ++i)
+        bytes[offset + i] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+}  // namespace
+
+Function::Function(const Identity& identity) {
+    put(value_, kVendorId, identity.vendor);
+    put(value_, kDeviceId, identity.device);
+    put(value_, kSubsystemVendorId, identity.subsystem_vendor);
+    put(value_, kSubsystemId, identity.subsystem);
+    put(value_, kRevision, identity.revision);
+    for (unsigned i = 0; i < 3; ++i)
+        value_[kClassCode + i] = static_cast<std::uint8_t>(identity.class_code >> (8 * i));
+    put(writable_, kCommand, kAlwaysWritable);
+    writable_[kCacheLineSize] = 0xff;
+    writable_[kInterruptLine] = 0xff;
+}
+
+void Function::add_bar(unsigned index, BarShape shape, IoDevice& region) {
+    const bool wide = shape.kind == BarKind::Memory64;
+    VMM_ASSERT(index + (wide ? 1 : 0) < kBarCount && bars_[index].region == nullptr);
+    VMM_ASSERT(std::has_single_bit(shape.size) &&
+               shape.size >= (shape.kind == BarKind::Io ? 4u : 16u));
+    VMM_ASSERT(wide || shape.size <= 0x8000'0000);
+    bars_[index].shape = shape;
+    bars_[index].region = &region;
+
+    const std::uint64_t mask = ~(shape.size - 1);
+    std::uint32_t flags = shape.kind == BarKind::Io ? kBarIo : 0;
+    if (wide)
+        flags |= kBar64;
+    if (shape.prefetchable && shape.kind != BarKind::Io)
+        flags |= kBarPrefetchable;
+    put(value_, bar_offset(index), flags);
+    put(writable_, bar_offset(index), static_cast<std::uint32_t>(mask));
+    if (wide)
+        put(writable_, bar_offset(index + 1), static_cast<std::uint32_t>(mask >> 32));
+
+    // "Devices that do not have I/O (memory) space hardwire the bit to zero."
+    const Command writable{
+        static_cast<std::uint16_t>(writable_[kCommand] | writable_[kCommand + 1] << 8)};
+    put(writable_, kCommand,
+        (shape.kind == BarKind::Io ? writable.with(Command::io_space, true)
+                                   : writable.with(Command::memory_space, true))
+            .raw());
+}
+
+unsigned Function::add_capability(std::uint8_t id, std::span<const std::uint8_t> body,
+                                  std::span<const std::uint8_t> writable,
+                                  CapabilityRegisters* registers) {
+    const auto size = static_cast<unsigned>(body.size()) + kCapabilityHeader;
+    const unsigned at = free_;
+    VMM_ASSERT(capability_count_ < kMaxCapabilities && at + size <= kConfigSize &&
+               writable.size() <= body.size());
+    free_ = (at + size + 3) & ~3u;
+    capabilities_[capability_count_++] = {.offset = at, .size = size, .registers = registers};
+
+    value_[at] = id;
+    for (unsigned i = 0; i < body.size(); ++i)
+        value_[at + kCapabilityHeader + i] = power_on_[at + kCapabilityHeader + i] = body[i];
+    for (unsigned i = 0; i < writable.size(); ++i)
+        writable_[at + kCapabilityHeader + i] = writable[i];
+
+    const unsigned pointer = last_capability_ == 0 ? kCapabilityPointer : last_capability_ + 1;
+    value_[pointer] = static_cast<std::uint8_t>(at);
+    last_capability_ = at;
+    set_word(kStatus, static_cast<std::uint16_t>(config_word(kStatus) | kStatusCapabilities));
+    return at;
+}
+
+unsigned Function::add_express() {
+    // Offsets without the two bytes of id and next.
+    std::array<std::uint8_t, 0x3a> body{};
+    std::array<std::uint8_t, 0x3a> writable{};
+    const std::span<std::uint8_t> b{body};
+    put<std::uint16_t>(b, 0x00, 0x0092);       // Capabilities: version 2, integrated endpoint
+    put<std::uint32_t>(b, 0x02, 0x0000'8000);  // Device Capabilities: role-based error reporting
+    put<std::uint16_t>(b, 0x06, 0x2810);       // Device Control: 512 byte reads, as after reset
+    put<std::uint16_t>(std::span<std::uint8_t>{writable}, 0x06, 0x78ff);
+    express_ = true;
+    return add_capability(kExpressId, body, writable);
+}
+
+std::uint32_t Function::read_config(unsigned offset, unsigned size) noexcept {
+    if (offset >= kConfigSize)
+        // No extended capabilities; on a conventional function, no such space at all.
+        return express_ ? 0 : ~std::uint32_t{0};
+    unsigned inside = 0;
+    if (CapabilityRegisters* const registers = registers_at(offset, size, inside))
+        registers->before_read(inside, size);
+    std::uint32_t value = 0;
+    for (unsigned i = 0; i < size; ++i) {
+        std::uint32_t byte = value_[offset + i];
+        if (offset + i == kStatus && intx_status_.load(std::memory_order_relaxed))
+            byte |= kStatusInterrupt;
+        value |= byte << (8 * i);
+    }
+    return value;
+}
+
+void Function::write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept {
+    if (offset >= kConfigSize)
+        return;
+    for (unsigned i = 0; i < size; ++i) {
+        const std::uint8_t mask = writable_[offset + i];
+        const auto byte = static_cast<std::uint8_t>(value >> (8 * i));
+        value_[offset + i] =
+            static_cast<std::uint8_t>((value_[offset + i] & ~mask) | (byte & mask));
+    }
+    if (offset <= kCommand + 1 && offset + size > kCommand)
+        command_changed();
+    unsigned inside = 0;
+    if (CapabilityRegisters* const registers = registers_at(offset, size, inside))
+        registers->written(inside, size);
+}
+
+// Accesses are aligned and capabilities start at multiples of four, so none spans two of them.
+CapabilityRegisters* Function::registers_at(unsigned offset, unsigned size,
+                                            unsigned& inside) const noexcept {
+    for (unsigned i = 0; i < capability_count_; ++i) {
+        const Capability& capability = capabilities_[i];
+        if (offset >= capability.offset && offset + size <= capability.offset + capability.size) {
+            inside = offset - capability.offset;
+            return capability.registers;
+        }
+    }
+    return nullptr;
+}
+
+std::uint64_t Function::bar_address(unsigned index) const noexcept {
+    const std::uint32_t low = config_dword(bar_offset(index));
+    switch (bars_[index].shape.kind) {
+        case BarKind::Io:
+            return low & ~kIoFlags;
+        case BarKind::Memory32:
+            return low & ~kMemoryFlags;
+        case BarKind::Memory64:
+            break;
+    }
+    return (low & ~kMemoryFlags) | std::uint64_t{config_dword(bar_offset(index + 1))} << 32;
+}
+
+void Function::set_bar_address(unsigned index, std::uint64_t at) noexcept {
+    const unsigned offset = bar_offset(index);
+    const std::uint32_t flags =
+        config_dword(offset) & (bars_[index].shape.kind == BarKind::Io ? kIoFlags : kMemoryFlags);
+    set_config_dword(offset, static_cast<std::uint32_t>(at) | flags);
+    if (bars_[index].shape.kind == BarKind::Memory64)
+        set_config_dword(bar_offset(index + 1), static_cast<std::uint32_t>(at >> 32));
+}
+
+bool Function::decodes(unsigned index) const noexcept {
+    const Command command{config_word(kCommand)};
+    return bars_[index].shape.kind == BarKind::Io ? command[Command::io_space]
+                                                  : command[Command::memory_space];
+}
+
+void Function::connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept {
+    value_[kInterruptPin] = pin;
+    value_[kInterruptLine] = power_on_[kInterruptLine] = line;
+    const std::scoped_lock held{pin_lock_};
+    pin_ = &to;
+    drive_pin();
+}
+
+void Function::reset() noexcept {
+    for (unsigned i = 0; i < kConfigSize; ++i)
+        value_[i] =
+            static_cast<std::uint8_t>((value_[i] & ~writable_[i]) | (power_on_[i] & writable_[i]));
+    for (unsigned i = 0; i < kBarCount; ++i)
+        if (bars_[i].region != nullptr)
+            set_bar_address(i, bars_[i].initial);
+    command_changed();
+    for (unsigned i = 0; i < capability_count_; ++i)
+        if (capabilities_[i].registers != nullptr)
+            capabilities_[i].registers->reset();
+}
+
+void Function::set_intx(bool high) noexcept {
+    const std::scoped_lock held{pin_lock_};
+    intx_high_ = high;
+    intx_status_.store(high, std::memory_order_relaxed);
+    drive_pin();
+}
+
+void Function::command_changed() noexcept {
+    const std::scoped_lock held{pin_lock_};
+    intx_disabled_ = Command{config_word(kCommand)}[Command::interrupt_disable];
+    drive_pin();
+}
+
+void Function::drive_pin() noexcept {
+    if (pin_ != nullptr)
+        pin_->set(intx_high_ && !intx_disabled_);
+}
+
+std::uint16_t Function::config_word(unsigned offset) const noexcept {
+    return static_cast<std::uint16_t>(value_[offset] | value_[offset + 1] << 8);
+}
+
+std::uint32_t Function::config_dword(unsigned offset) const noexcept {
+    return config_word(offset) | std::uint32_t{config_word(offset + 2)} << 16;
+}
+
+void Function::set_word(unsigned offset, std::uint16_t to) noexcept {
+    put(value_, offset, to);
+}
+
+void Function::set_config_dword(unsigned offset, std::uint32_t to) noexcept {
+    put(value_, offset, to);
+}
+
+}  // namespace vmm::pci

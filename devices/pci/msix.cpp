@@ -1,0 +1,190 @@
+#include "pci/msix.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "vmm/assert.hpp"
+#include "vmm/log.hpp"
+
+namespace vmm::pci {
+namespace {
+
+constexpr std::uint8_t kMsixId = 0x11;
+
+// Capability. Spec: PCI 3.0, 6.8.2.
+constexpr unsigned kControl = 2;  // 16  table size - 1, function mask (14), enable (15)
+constexpr std::uint16_t kFunctionMask = 1u << 14;
+constexpr std::uint16_t kEnable = 1u << 15;
+
+// Table entry. Spec: 6.8.2.6 to 6.8.2.9.
+constexpr std::uint64_t kAddressLow = 0x0;
+constexpr std::uint64_t kAddressHigh = 0x4;
+constexpr std::uint64_t kData = 0x8;
+constexpr std::uint64_t kVectorControl = 0xc;
+constexpr std::uint32_t kMasked = 1;
+
+constexpr bool legal(Access access) {
+    return (access.size == AccessSize::Dword && access.offset % 4 == 0) ||
+           (access.size == AccessSize::Qword && access.offset % 8 == 0);
+}
+
+bool has_count(int eventfd) {
+    pollfd wait{.fd = eventfd, .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN) != 0;
+}
+
+bool take_count(int eventfd) {
+    std::uint64_t count = 0;
+    return has_count(eventfd) && ::read(eventfd, &count, sizeof count) == sizeof count;
+}
+
+void put(std::span<std::uint8_t> bytes, std::size_t offset, std::uint32_t value) {
+    for (unsigned i = 0; i < 4 && offset + i < bytes.size(); ++i)
+        bytes[offset + i] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Msix>> Msix::create(Function& function, MsiSink& sink, unsigned vectors,
+                                           MsixPlace place) {
+    VMM_ASSERT(vectors >= 1 && vectors <= kMaxVectors && place.bar < kBarCount &&
+               place.table % 8 == 0 && place.pending % 8 == 0);
+    std::vector<Entry> entries(vectors);
+    for (Entry& entry : entries)
+        entry.vector = VMM_TRY_OR(sink.allocate(), cat("allocate ", vectors, " MSI-X vectors"));
+    return std::unique_ptr<Msix>{new Msix{function, std::move(entries), place}};
+}
+
+Msix::Msix(Function& function, std::vector<Entry> vectors, MsixPlace place)
+    : function_{function}, vectors_{std::move(vectors)} {
+    std::array<std::uint8_t, 10> body{};
+    put(body, 0, size() - 1);
+    put(body, 2, place.table | place.bar);
+    put(body, 6, place.pending | place.bar);
+    constexpr std::array<std::uint8_t, 2> kWritable{0, (kEnable | kFunctionMask) >> 8};
+    capability_ = function_.add_capability(kMsixId, body, kWritable, this);
+}
+
+MsiVector* Msix::vector(std::uint64_t number) const noexcept {
+    return number < vectors_.size() ? vectors_[number].vector.get() : nullptr;
+}
+
+void Msix::written(unsigned /*offset*/, unsigned /*size*/) noexcept {
+    const std::uint16_t control = function_.config_word(capability_ + kControl);
+    function_masked_ = (control & kFunctionMask) != 0;
+    enabled_.store((control & kEnable) != 0, std::memory_order_release);
+    for (Entry& entry : vectors_)
+        update(entry);
+}
+
+std::uint64_t Msix::read_table(Access access) const noexcept {
+    if (!legal(access) || access.offset >= table_bytes())
+        return ~std::uint64_t{0};
+    const std::uint64_t low = read_dword(access.offset);
+    if (access.size == AccessSize::Dword)
+        return low;
+    return low | std::uint64_t{read_dword(access.offset + 4)} << 32;
+}
+
+std::uint32_t Msix::read_dword(std::uint64_t offset) const noexcept {
+    const Entry& entry = vectors_[offset / kEntrySize];
+    switch (offset % kEntrySize) {
+        case kAddressLow:
+            return static_cast<std::uint32_t>(entry.message.address);
+        case kAddressHigh:
+            return static_cast<std::uint32_t>(entry.message.address >> 32);
+        case kData:
+            return entry.message.data;
+        default:
+            return entry.control;
+    }
+}
+
+void Msix::write_table(Access access, std::uint64_t value) noexcept {
+    if (!legal(access) || access.offset >= table_bytes())
+        return;
+    write_dword(access.offset, static_cast<std::uint32_t>(value));
+    if (access.size == AccessSize::Qword)
+        write_dword(access.offset + 4, static_cast<std::uint32_t>(value >> 32));
+}
+
+void Msix::write_dword(std::uint64_t offset, std::uint32_t value) noexcept {
+    Entry& entry = vectors_[offset / kEntrySize];
+    const MsiMessage before = entry.message;
+    switch (offset % kEntrySize) {
+        case kAddressLow:
+            // The two lowest bits are always zero.
+            entry.message.address = (entry.message.address >> 32 << 32) | (value & ~3u);
+            break;
+        case kAddressHigh:
+            entry.message.address = (entry.message.address & 0xffff'ffff) | std::uint64_t{value}
+                                                                                << 32;
+            break;
+        case kData:
+            entry.message.data = value;
+            break;
+        case kVectorControl:
+            entry.control = value & kMasked;
+            break;
+        default:
+            break;
+    }
+    if (entry.connected && entry.message != before) {
+        // A driver should mask first; one that does not gets the new message from here on.
+        entry.vector->mask();
+        entry.connected = false;
+    }
+    update(entry);
+}
+
+void Msix::update(Entry& entry) noexcept {
+    const bool deliver = enabled() && !function_masked_ && (entry.control & kMasked) == 0;
+    if (deliver == entry.connected)
+        return;
+    if (deliver) {
+        connect(entry);
+    } else {
+        entry.vector->mask();
+        entry.connected = false;
+    }
+}
+
+void Msix::connect(Entry& entry) noexcept {
+    // What came while masked goes out once: the hypervisor may or may not look at the count.
+    const bool pending = take_count(entry.vector->fd());
+    const Result<> connected = entry.vector->unmask(entry.message);
+    entry.connected = connected.has_value();
+    if (!connected && !std::exchange(entry.reported, true))
+        log::warn("MSI-X vector stays masked: ", connected.error().one_line());
+    if (pending)
+        entry.vector->signal();
+}
+
+std::uint64_t Msix::read_pending(Access access) const noexcept {
+    if (!legal(access) || access.offset >= pending_bytes())
+        return ~std::uint64_t{0};
+    const std::uint64_t first = access.offset * 8;
+    const unsigned bits = access.size == AccessSize::Qword ? 64 : 32;
+    std::uint64_t value = 0;
+    for (unsigned i = 0; i < bits && first + i < vectors_.size(); ++i) {
+        const Entry& entry = vectors_[first + i];
+        if (!entry.connected && has_count(entry.vector->fd()))
+            value |= std::uint64_t{1} << i;
+    }
+    return value;
+}
+
+void Msix::reset() noexcept {
+    enabled_.store(false, std::memory_order_release);
+    function_masked_ = false;
+    for (Entry& entry : vectors_) {
+        entry.message = {};
+        entry.control = kMasked;
+        update(entry);
+        take_count(entry.vector->fd());
+    }
+}
+
+}  // namespace vmm::pci
