@@ -1,3 +1,6 @@
+add_custom_target(threads_tests)  # all that the ThreadSanitizer job runs
+add_custom_target(fuzzers)
+
 # A room of the house: one target, one include root, a list of what it may see.
 #
 # vmm_module(<name> SOURCES ... HEADERS ... [DEPS ...] [PRIVATE_DEPS ...])
@@ -40,8 +43,16 @@ function(vmm_test name)
                                              GTest::gmock_main)
   target_precompile_headers(${name}_test REUSE_FROM vmm_test_pch)
   list(APPEND T_LABELS unit)
+  if("threads" IN_LIST T_LABELS)
+    add_dependencies(threads_tests ${name}_test)
+  endif()
   gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}")
+    TEST_LIST ${name}_tests PROPERTIES TIMEOUT ${T_TIMEOUT})
+  # gtest_discover_tests() takes a list of labels apart: they are set when ctest reads the list of tests.
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
+  file(CONFIGURE OUTPUT ${script} @ONLY CONTENT
+       [[set_tests_properties(${@name@_tests} PROPERTIES LABELS "@T_LABELS@")]])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
 # vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `fuzz` preset only.
@@ -53,5 +64,6 @@ function(vmm_fuzz name)
   add_executable(${name}_fuzz ${F_SOURCES})
   target_link_libraries(${name}_fuzz PRIVATE vmm::options ${F_DEPS} vmm::test_support)
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
-  set_property(GLOBAL APPEND PROPERTY VMM_FUZZERS ${name}_fuzz)
+  set_target_properties(${name}_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+  add_dependencies(fuzzers ${name}_fuzz)
 endfunction()

@@ -1,19 +1,130 @@
-# What the commands of ./do do.
+# What the commands of ./do do. tools/table.sh runs the stages of `./do test` and keeps their times.
 
 jobs=$(nproc)
+vmm=build/release/cli/vmm
 
+# build_preset PRESET [arguments of cmake --build]...
 build_preset() {
     local preset=$1 launcher=()
     setup build
     case $preset in clang | fuzz) setup fuzz ;; esac
+    # Only what was compiled with the same flags is taken from ccache, so it is safe here and saves most of a rebuild.
     command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    cmake --preset "$preset" "${launcher[@]}" >&2
-    cmake --build "build/$preset" -j "$jobs" "${@:2}" >&2
+    cmake --preset "$preset" "${launcher[@]}" >&2 && cmake --build "build/$preset" -j "$jobs" "${@:2}" >&2
 }
+
+# run_tests PRESET [arguments of ctest]...
+run_tests() {
+    local preset=$1
+    ctest --test-dir "build/$preset" -j "$jobs" --no-tests=error --output-on-failure \
+        --output-junit "junit.xml" "${@:2}"
+}
+
+lint() {
+    setup lint
+    local sources
+    mapfile -t sources < <(git ls-files -co --exclude-standard -- '*.cpp' '*.hpp' | while read -r f; do
+        [ -f "$f" ] && echo "$f"
+    done)
+    clang-format-14 --dry-run -Werror "${sources[@]}" &&
+        python3 tools/check_tree.py &&
+        python3 -m unittest discover -q -s tools -p '*_test.py' &&
+        PYTHONPATH=integration python3 -m unittest discover -q -s integration/nest -p '*_test.py'
+}
+
+# Every source file, each in a clang-tidy of its own. The test programs' precompiled header must be there first.
+tidy() {
+    setup lint
+    build_preset clang vmm_test_pch || return
+    python3 tools/tidy.py build/clang
+}
+
+fuzz() {
+    local seconds=$1
+    build_preset fuzz fuzzers || return
+    python3 tools/fuzz.py build/fuzz/fuzzers "$seconds"
+}
+
+release() { build_preset release && ls -l "$vmm"; }
 
 nest() {
     [ $# -gt 0 ] || die "which scenario? Files of integration/scenarios, all, or long"
     setup nest
-    [ -n "${VMM:-}" ] || [ -x build/release/cli/vmm ] || build_preset release
-    PYTHONPATH=integration python3 -m nest --vmm "${VMM:-build/release/cli/vmm}" "$@"
+    [ -n "${VMM:-}" ] || [ -x "$vmm" ] || release >&2 || return
+    PYTHONPATH=integration python3 -m nest --vmm "${VMM:-$vmm}" "$@"
+}
+
+try_guest() {
+    setup build
+    setup nest
+    say "building vmm: build/release"
+    build_preset release >build/try.log 2>&1 || { tail -n 40 build/try.log >&2 && die "the build failed: build/try.log"; }
+    PYTHONPATH=integration python3 -m nest.try_guest --vmm "$vmm" "$@"
+}
+
+bench() {
+    setup build
+    setup bench
+    [ -x bench/run ] || die "there are no benchmarks yet"
+    build_preset release && bench/run "$@"
+}
+
+# ---- the stages of `./do test`
+
+stage_lint() { lint; }
+
+# GCC's build of everything, with each header compiled alone, and all tests.
+stage_dev() {
+    build_preset dev && cmake --build build/dev -j "$jobs" --target all_verify_interface_header_sets &&
+        run_tests dev
+}
+
+stage_asan() {
+    build_preset asan &&
+        ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 run_tests asan
+}
+
+# ThreadSanitizer wants the address space of a fixed layout.
+stage_tsan() {
+    build_preset tsan threads_tests &&
+        TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L threads --no-tests=error \
+            --output-on-failure --output-junit junit.xml
+}
+
+# The second compiler's warnings (thread-safety analysis among them), then clang-tidy over the same compile commands.
+stage_clang() { build_preset clang && tidy; }
+
+stage_fuzz() { fuzz "${VMM_FUZZ_SECONDS:-5}"; }
+stage_release() { release; }
+
+# The rest of the machine is busy meanwhile: limits are stretched.
+stage_nest() { VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-3} nest all --out build/nest --summary build/nest.json; }
+
+stage_nest_asan() {
+    VMM=build/asan/cli/vmm VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-5} \
+        nest boot --only 'boot\.bz612$' --out build/nest-asan --summary build/nest_asan.json
+}
+
+stage_try() { try_guest </dev/null; }
+
+test_everything() {
+    . tools/table.sh
+    setup build lint fuzz nest
+    rm -rf build/log && mkdir -p build/log
+    rm -f build/*/junit.xml build/nest*.json
+    # Whole guests keep one core busy for minutes and need nothing but the release program, so they run beside the
+    # compilations of the other presets.
+    stage lint
+    stage release
+    beside nest
+    stage dev
+    stage asan
+    beside nest_asan
+    stage tsan
+    stage fuzz
+    stage clang
+    join nest
+    join nest_asan
+    stage try
+    table
 }

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Counts the tests that ran, and fails when there are fewer than were promised.
+
+count_tests.py STAGE FILE...   FILE: JUnit of ctest in its build folder, or the JSON summary of the nest
+Reads tools/test-floor.txt. Skipped tests do not count, so a test that quietly stopped running is noticed.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+FLOOR = pathlib.Path(__file__).with_name("test-floor.txt")
+
+
+def labels_of(build):
+    """{test: its labels}; ctest 3.25 does not write them into its JUnit file."""
+    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True, capture_output=True).stdout
+    return {test["name"]: {label for p in test["properties"] if p["name"] == "LABELS" for label in p["value"]}
+            for test in json.loads(out)["tests"]}
+
+
+def of_ctest(path):
+    """{label: [passed, failed, skipped]}, the label "all" for the sum."""
+    counts, labels = {}, labels_of(path.parent)
+    for case in xml.etree.ElementTree.parse(path).iter("testcase"):
+        words = {"run": 0, "fail": 1, "notrun": 2, "disabled": 2}
+        column = words.get(case.get("status"), 1)
+        if case.find("skipped") is not None:
+            column = 2
+        for name in labels.get(case.get("name"), set()) | {"all"}:
+            counts.setdefault(name, [0, 0, 0])[column] += 1
+    return counts
+
+
+def of_nest(path):
+    summary = json.loads(path.read_text())
+    return {"all": [summary["passed"], summary["failed"], summary["skipped"]]}
+
+
+def floors(stage):
+    """{label: least number of tests} for one stage."""
+    lines = (line.split("#")[0].split() for line in FLOOR.read_text().splitlines())
+    return {name.partition(".")[2] or "all": int(number)
+            for name, number in (words for words in lines if words) if name.partition(".")[0] == stage}
+
+
+def main(stage, *files):
+    counts = {}
+    for name in files:
+        path = pathlib.Path(name)
+        if not path.exists():
+            continue  # the stage broke before its tests: it has failed already
+        for label, columns in (of_ctest(path) if path.suffix == ".xml" else of_nest(path)).items():
+            counts[label] = [a + b for a, b in zip(counts.get(label, [0, 0, 0]), columns)]
+    total = counts.get("all", [0, 0, 0])
+    short = []
+    for label, least in floors(stage).items():
+        if label == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            print(f"{stage}: no usable /dev/kvm here: the tests that need it are skipped", file=sys.stderr)
+            continue
+        passed, failed, _ = counts.get(label, [0, 0, 0])
+        if passed + failed < least:
+            short.append(f"{stage}.{label}: {passed + failed} tests ran, at least {least} should (tools/test-floor.txt)")
+    print(*total)
+    for text in short:
+        print(text, file=sys.stderr)
+    return 1 if short or total[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
