@@ -1,0 +1,86 @@
+// A virtual machine without a hypervisor: records what it was told, its vCPUs follow scripts.
+// For tests of those who use the port. Threads: any. vCPUs, lines and vectors must be gone before
+// it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "fake/vcpu.hpp"
+#include "vmm/event_fd.hpp"
+#include "vmm/hv_x86.hpp"
+
+namespace vmm::fake {
+
+class Vm final : public hv::x86::Vm {
+public:
+    struct LevelChange {
+        hv::Gsi pin;
+        bool high;
+        friend bool operator==(const LevelChange&, const LevelChange&) = default;
+    };
+
+    /// The script of the vCPU that is, or will be, made with this APIC id.
+    void plan(std::uint32_t apic_id, std::vector<Step> steps);
+    /// Null before it was made; valid while its owner has it.
+    Vcpu* vcpu(std::uint32_t apic_id) const;
+
+    /// The guest writes: true if a doorbell took it and signalled its eventfd.
+    bool ring(DoorbellAddress::Space space, std::uint64_t at, std::size_t size,
+              std::uint64_t value);
+
+    void set_supported_cpuid(std::vector<hv::x86::CpuidEntry> entries);
+
+    std::vector<RamRegion> ram() const;
+    std::vector<LevelChange> level_changes() const;  ///< of pins, in order
+    bool is_high(hv::Gsi pin) const;
+    std::vector<std::pair<hv::Gsi, int>> irqfds() const;
+    std::vector<std::pair<DoorbellAddress, int>> doorbells() const;
+    /// Messages that reached the interrupt controller, in order. Of what another thread wrote into
+    /// MsiVector::fd() itself, those that were there at unmask().
+    std::vector<MsiMessage> delivered() const;
+    /// Of the vectors that are unmasked now.
+    std::vector<MsiMessage> unmasked() const;
+    bool has_interrupt_controller() const;
+    unsigned resets() const;
+
+    Result<> ram_added(const RamRegion& region) override;
+    void ram_removed(const RamRegion& region) noexcept override;
+    Result<> connect(const DoorbellAddress& address, int eventfd) override;
+    void disconnect(const DoorbellAddress& address, int eventfd) noexcept override;
+    Result<std::unique_ptr<MsiVector>> allocate() override;
+    Result<> create_interrupt_controller() override;
+    Result<std::unique_ptr<IrqLine>> irq_line(hv::Gsi gsi) override;
+    Result<> connect_irqfd(hv::Gsi gsi, int eventfd) override;
+    void disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept override;
+    unsigned max_vcpus() const noexcept override { return 64; }
+    Result<std::unique_ptr<hv::x86::Vcpu>> create_vcpu(std::uint32_t apic_id) override;
+    Result<std::vector<hv::x86::CpuidEntry>> supported_cpuid() override;
+    bool has_tsc_deadline() const noexcept override { return true; }
+    Result<> reset() override;
+
+private:
+    class Line;
+    class Vector;
+
+    bool takes(const Step& step);
+
+    mutable std::mutex mutex_;  ///< all that follows
+    std::map<std::uint32_t, std::vector<Step>> plans_;
+    std::map<std::uint32_t, Vcpu*> vcpus_;
+    std::vector<hv::x86::CpuidEntry> supported_cpuid_;
+    std::vector<RamRegion> ram_;
+    std::vector<LevelChange> level_changes_;
+    std::map<hv::Gsi, int> lines_high_;
+    std::vector<std::pair<hv::Gsi, int>> irqfds_;
+    std::vector<std::pair<DoorbellAddress, int>> doorbells_;
+    std::vector<const Vector*> vectors_;
+    std::vector<MsiMessage> delivered_;
+    bool interrupt_controller_ = false;
+    unsigned resets_ = 0;
+};
+
+}  // namespace vmm::fake
