@@ -1,0 +1,230 @@
+#include "virtio/worker.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "vmm/assert.hpp"
+#include "vmm/log.hpp"
+
+namespace vmm::virtio {
+namespace {
+
+// What an epoll event is about: kind in the upper half, number in the lower.
+enum class About : std::uint32_t { Wake, Kick, Source };
+
+constexpr std::uint64_t tag(About about, std::uint32_t number) {
+    return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
+}
+
+Result<> control(const UniqueFd& epoll, int operation, int fd, std::uint32_t events,
+                 std::uint64_t data) {
+    epoll_event event{.events = events, .data = {.u64 = data}};
+    if (::epoll_ctl(epoll.get(), operation, fd, &event) != 0)
+        return std::unexpected(Error::os("epoll_ctl", errno));
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handler) {
+    UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!epoll)
+        return std::unexpected(Error::os("epoll_create1", errno));
+    auto wake = VMM_TRY(EventFd::create());
+    VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, tag(About::Wake, 0)));
+    return std::unique_ptr<Worker>{
+        new Worker{std::move(name), handler, std::move(epoll), std::move(wake)}};
+}
+
+Worker::Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake)
+    : name_{std::move(name)}, handler_{handler}, epoll_{std::move(epoll)}, wake_{std::move(wake)} {
+    name_.resize(std::min<std::size_t>(name_.size(), 15));
+}
+
+Worker::~Worker() {
+    if (!thread_.joinable())
+        return;
+    post({.kind = Command::Kind::Quit});
+    thread_.join();
+}
+
+// Signals are the main thread's: this one is born with all of them blocked.
+bool Worker::ensure_thread() noexcept {
+    if (thread_.joinable())
+        return true;
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        thread_ = std::thread{[this] { run(); }};
+        ::pthread_setname_np(thread_.native_handle(), name_.c_str());
+    } catch (const std::system_error& error) {
+        log::error("cannot start thread ", name_, ": ", error.what());
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread_.joinable();
+}
+
+void Worker::post(const Command& command) noexcept {
+    {
+        const std::scoped_lock held{mutex_};
+        commands_.push_back(command);
+    }
+    wake_.signal();
+}
+
+void Worker::activate(Features features, std::span<Queue> queues) noexcept {
+    if (!ensure_thread()) {
+        link_->needs_reset();
+        return;
+    }
+    post({.kind = Command::Kind::Activate, .features = features, .queues = queues});
+}
+
+void Worker::reset() noexcept {
+    if (!thread_.joinable()) {
+        link_->reset_done();
+        return;
+    }
+    post({.kind = Command::Kind::Reset});
+}
+
+void Worker::stop_queue(std::uint16_t index) noexcept {
+    if (!thread_.joinable()) {
+        link_->queue_stopped(index);
+        return;
+    }
+    post({.kind = Command::Kind::StopQueue, .number = index});
+}
+
+void Worker::start_queue(Queue& queue) noexcept {
+    if (thread_.joinable())
+        post({.kind = Command::Kind::StartQueue, .number = queue.index()});
+}
+
+void Worker::nudge(std::uint32_t source) noexcept {
+    post({.kind = Command::Kind::Nudge, .number = source});
+}
+
+Result<> Worker::watch(int fd, std::uint32_t events, std::uint32_t source) {
+    return control(epoll_, EPOLL_CTL_ADD, fd, events, tag(About::Source, source));
+}
+
+Result<> Worker::rewatch(int fd, std::uint32_t events, std::uint32_t source) {
+    return control(epoll_, EPOLL_CTL_MOD, fd, events, tag(About::Source, source));
+}
+
+void Worker::unwatch(int fd) noexcept {
+    // Fails only for a descriptor that is not watched, and that is what was wanted.
+    [[maybe_unused]] const int done = ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void Worker::run() noexcept {
+    std::array<epoll_event, 16> events;
+    for (;;) {
+        const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+        if (count < 0) {
+            VMM_ASSERT(errno == EINTR);
+            continue;
+        }
+        for (int i = 0; i < count; ++i) {
+            const epoll_event& event = events[static_cast<std::size_t>(i)];
+            const auto number = static_cast<std::uint32_t>(event.data.u64);
+            switch (static_cast<About>(event.data.u64 >> 32)) {
+                case About::Wake:
+                    if (!obey())
+                        return;
+                    break;
+                case About::Kick:
+                    // An event of this batch may be older than a command that closed the queue.
+                    if (number < open_.size() && open_[number])
+                        handler_.kicked(queues_[number]);
+                    break;
+                case About::Source:
+                    handler_.ready(number, event.events);
+                    break;
+            }
+        }
+    }
+}
+
+bool Worker::obey() noexcept {
+    {
+        const std::scoped_lock held{mutex_};
+        taken_.swap(commands_);
+    }
+    bool go_on = true;
+    for (const Command& command : taken_) {
+        switch (command.kind) {
+            case Command::Kind::Activate:
+                activated(command);
+                break;
+            case Command::Kind::Reset:
+                close_all();
+                handler_.stopped();
+                link_->reset_done();
+                break;
+            case Command::Kind::StopQueue:
+                close(queues_[command.number]);
+                link_->queue_stopped(static_cast<std::uint16_t>(command.number));
+                break;
+            case Command::Kind::StartQueue:
+                open(queues_[command.number]);
+                break;
+            case Command::Kind::Nudge:
+                handler_.ready(command.number, 0);
+                break;
+            case Command::Kind::Quit:
+                go_on = false;
+                break;
+        }
+    }
+    taken_.clear();
+    return go_on;
+}
+
+void Worker::activated(const Command& command) noexcept {
+    queues_ = command.queues;
+    open_.assign(queues_.size(), false);
+    handler_.started(command.features, queues_);
+    for (Queue& queue : queues_)
+        if (queue.enabled())
+            open(queue);
+}
+
+// Edge triggered: each kick wakes us once, and nothing has to be read to make it go away.
+void Worker::open(Queue& queue) noexcept {
+    const auto watched = control(epoll_, EPOLL_CTL_ADD, queue.kick_event().fd(), EPOLLIN | EPOLLET,
+                                 tag(About::Kick, queue.index()));
+    if (!watched) {
+        log::error(name_, ": queue ", queue.index(), ": ", watched.error().one_line());
+        queue.fail();
+        return;
+    }
+    open_[queue.index()] = true;
+    handler_.kicked(queue);
+}
+
+void Worker::close(Queue& queue) noexcept {
+    if (!open_[queue.index()])
+        return;
+    open_[queue.index()] = false;
+    unwatch(queue.kick_event().fd());
+    handler_.stop(queue);
+}
+
+void Worker::close_all() noexcept {
+    for (Queue& queue : queues_)
+        close(queue);
+    queues_ = {};
+    open_.clear();
+}
+
+}  // namespace vmm::virtio

@@ -1,0 +1,111 @@
+// A ready-made I/O thread for device bodies that wait for kicks and a few descriptors of the host.
+//
+// The register side's calls become messages; everything a Handler does runs on the one thread. A
+// body with needs of its own (io_uring, a thread for each queue) does without and keeps to the
+// rules of virtio/device.hpp by itself.
+// Costs: the thread starts with the first activate(); a kick is one epoll_wait and nothing to read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "virtio/device.hpp"
+#include "virtio/queue.hpp"
+#include "vmm/error.hpp"
+#include "vmm/event_fd.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm::virtio {
+
+class Worker {
+public:
+    /// Called on the I/O thread only. None may block for long: reset waits for the thread.
+    class Handler {
+    public:
+        virtual ~Handler() = default;
+
+        /// The queues are ours; kicked() follows for each that is enabled, and once more whenever
+        /// a queue is started later.
+        virtual void started(Features features, std::span<Queue> queues) noexcept = 0;
+        /// The driver may have made chains available.
+        virtual void kicked(Queue& queue) noexcept = 0;
+        /// A descriptor given to watch() is ready for `events` (epoll's bits).
+        virtual void ready(std::uint32_t source, std::uint32_t events) noexcept = 0;
+        /// One queue goes back to the driver: forget its chains, do not touch it after this.
+        virtual void stop(Queue& queue) noexcept = 0;
+        /// All queues went, after stop() for each that was enabled.
+        virtual void stopped() noexcept = 0;
+    };
+
+    /// `name` is the thread's: up to 15 characters count.
+    static Result<std::unique_ptr<Worker>> create(std::string name, Handler& handler);
+    /// Ends the thread. The device was reset before.
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    // The register side: Device's functions, to be passed on.
+
+    void attach(Link& link) noexcept { link_ = &link; }
+    void activate(Features features, std::span<Queue> queues) noexcept;
+    void reset() noexcept;
+    void stop_queue(std::uint16_t index) noexcept;
+    void start_queue(Queue& queue) noexcept;
+
+    // The I/O thread.
+
+    /// Level triggered unless EPOLLET is among `events`; `source` comes back in ready(). The
+    /// descriptor stays the caller's, who calls unwatch() before closing it.
+    Result<> watch(int fd, std::uint32_t events, std::uint32_t source);
+    /// Other events for a watched descriptor; 0 mutes it.
+    Result<> rewatch(int fd, std::uint32_t events, std::uint32_t source);
+    void unwatch(int fd) noexcept;
+
+    // Any thread.
+
+    /// Makes the thread call ready(source, 0) soon.
+    void nudge(std::uint32_t source) noexcept;
+
+private:
+    struct Command {
+        enum class Kind : std::uint8_t { Activate, Reset, StopQueue, StartQueue, Nudge, Quit };
+        Kind kind = Kind::Quit;
+        Features features = 0;
+        std::span<Queue> queues;
+        std::uint32_t number = 0;  // queue or source
+    };
+
+    Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
+
+    bool ensure_thread() noexcept;
+    void post(const Command& command) noexcept;
+    void run() noexcept;
+    bool obey() noexcept;  // false: quit
+    void activated(const Command& command) noexcept;
+    void open(Queue& queue) noexcept;
+    void close(Queue& queue) noexcept;
+    void close_all() noexcept;
+
+    std::string name_;
+    Handler& handler_;
+    UniqueFd epoll_;
+    EventFd wake_;
+    Link* link_ = nullptr;
+
+    std::mutex mutex_;  // over commands_, for an instant
+    std::vector<Command> commands_;
+
+    // The I/O thread's.
+    std::vector<Command> taken_;
+    std::span<Queue> queues_;
+    std::vector<bool> open_;  // by queue
+
+    std::thread thread_;
+};
+
+}  // namespace vmm::virtio
