@@ -1,10 +1,10 @@
-#include "config_command.hpp"
+#include "cli/config_command.hpp"
 
+#include "cli/print.hpp"
 #include "config/json_write.hpp"
 #include "config/load.hpp"
 #include "config/reference.hpp"
 #include "config/validate.hpp"
-#include "print.hpp"
 
 namespace vmm::cli {
 namespace {

@@ -1,7 +1,7 @@
 // `vmm config show|check|schema|reference`.
 #pragma once
 
-#include "arguments.hpp"
+#include "cli/arguments.hpp"
 #include "vmm/error.hpp"
 
 namespace vmm::cli {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "arguments.hpp"
+#include "cli/arguments.hpp"
 
 namespace vmm::cli {
 

@@ -6,14 +6,14 @@
 #include <exception>
 #include <span>
 
-#include "arguments.hpp"
+#include "cli/arguments.hpp"
+#include "cli/config_command.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/help.hpp"
+#include "cli/print.hpp"
+#include "cli/run_command.hpp"
 #include "config/load.hpp"
 #include "config/validate.hpp"
-#include "config_command.hpp"
-#include "exit_code.hpp"
-#include "help.hpp"
-#include "print.hpp"
-#include "run_command.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 

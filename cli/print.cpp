@@ -1,4 +1,4 @@
-#include "print.hpp"
+#include "cli/print.hpp"
 
 #include <unistd.h>
 

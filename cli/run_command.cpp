@@ -1,4 +1,4 @@
-#include "run_command.hpp"
+#include "cli/run_command.hpp"
 
 #include "config/validate.hpp"
 #include "vmm/log.hpp"

@@ -223,24 +223,6 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
     return check_queue_size(path, net.queue_size);
 }
 
-Result<> check_devices(const VmConfig& config) {
-    std::vector<std::string_view> ids;
-    for (std::size_t i = 0; i < config.disks.size(); ++i) {
-        VMM_TRY(check_disk(config.disks[i], cat("disks[", i, "]")));
-        ids.push_back(config.disks[i].id);
-    }
-    for (std::size_t i = 0; i < config.net.size(); ++i) {
-        VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
-        ids.push_back(config.net[i].id);
-    }
-    std::erase(ids, std::string_view{});
-    std::ranges::sort(ids);
-    if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
-        return bad(cat("two devices have the id ", in_quotes(*twice)),
-                   "Give each an id of its own.");
-    return {};
-}
-
 /// Whether the kernel, not the program behind "--", is given `name`, such as "console=".
 bool has_parameter(std::string_view cmdline, std::string_view name) {
     bool inside = false;
@@ -265,7 +247,25 @@ Result<> validate(const VmConfig& config) {
     VMM_TRY(check_cpus(config.cpus));
     VMM_TRY(check_memory(config.memory));
     VMM_TRY(check_consoles(config));
-    return check_devices(config);
+    return validate_devices(config);
+}
+
+Result<> validate_devices(const VmConfig& config) {
+    std::vector<std::string_view> ids;
+    for (std::size_t i = 0; i < config.disks.size(); ++i) {
+        VMM_TRY(check_disk(config.disks[i], cat("disks[", i, "]")));
+        ids.push_back(config.disks[i].id);
+    }
+    for (std::size_t i = 0; i < config.net.size(); ++i) {
+        VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
+        ids.push_back(config.net[i].id);
+    }
+    std::erase(ids, std::string_view{});
+    std::ranges::sort(ids);
+    if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
+        return bad(cat("two devices have the id ", in_quotes(*twice)),
+                   "Give each an id of its own.");
+    return {};
 }
 
 std::string effective_cmdline(const VmConfig& config) {

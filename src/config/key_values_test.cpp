@@ -1,0 +1,224 @@
+#include "config/key_values.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "config/vm_config.hpp"
+
+namespace vmm::config {
+namespace {
+
+using testing::ElementsAre;
+
+const Object& table(std::string_view key) {
+    return *find_key(vm_schema(), key)->object;
+}
+
+std::string error_of(std::string_view key, void* object, std::string_view text) {
+    const auto result = set_from_text(table(key), object, text);
+    return result ? "no error" : result.error().report();
+}
+
+TEST(KeyValuesTest, FirstValueMayStandWithoutItsKey) {
+    MemoryConfig bare;
+    MemoryConfig named;
+
+    ASSERT_TRUE(set_from_text(table("memory"), &bare, "4G"));
+    ASSERT_TRUE(set_from_text(table("memory"), &named, "size=4G"));
+
+    EXPECT_EQ(bare.size, 4294967296U);
+    EXPECT_EQ(named, bare);
+}
+
+TEST(KeyValuesTest, KeysNotGivenStayAsTheyAre) {
+    MemoryConfig memory{.size = 1 << 30, .shared = true};
+
+    ASSERT_TRUE(set_from_text(table("memory"), &memory, "hugepages=on"));
+
+    EXPECT_EQ(memory.size, 1073741824U);
+    EXPECT_TRUE(memory.shared);
+    EXPECT_TRUE(memory.hugepages);
+}
+
+TEST(KeyValuesTest, BareSwitchIsOn) {
+    MemoryConfig memory;
+
+    ASSERT_TRUE(set_from_text(table("memory"), &memory, "1G,shared,prefault,thp=off"));
+
+    EXPECT_TRUE(memory.shared);
+    EXPECT_TRUE(memory.prefault);
+    EXPECT_FALSE(memory.thp);
+}
+
+TEST(KeyValuesTest, FirstBareSwitchIsASwitchUnlessTheFirstKeyTakesAnyText) {
+    MemoryConfig memory;
+    DiskConfig disk;
+
+    ASSERT_TRUE(set_from_text(table("memory"), &memory, "shared"));
+    ASSERT_TRUE(set_from_text(table("disks"), &disk, "readonly"));
+
+    EXPECT_TRUE(memory.shared);
+    EXPECT_EQ(disk.path, "readonly");
+    EXPECT_FALSE(disk.readonly);
+}
+
+TEST(KeyValuesTest, AliasesAreKeys) {
+    CpusConfig cpus;
+    DiskConfig disk;
+
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus, "boot=2,max=4"));
+    ASSERT_TRUE(set_from_text(table("disks"), &disk, "a.img,ro"));
+
+    EXPECT_EQ(cpus.boot_vcpus, 2U);
+    EXPECT_EQ(cpus.max_vcpus, 4U);
+    EXPECT_TRUE(disk.readonly);
+}
+
+TEST(KeyValuesTest, TopologyIsFourNumbersWithColons) {
+    CpusConfig cpus;
+
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus, "8,topology=2:4:1:1"));
+
+    EXPECT_EQ(cpus.topology, (CpuTopology{.threads_per_core = 2, .cores_per_die = 4}));
+}
+
+TEST(KeyValuesTest, BadTopologyIsAnError) {
+    CpusConfig cpus;
+
+    EXPECT_EQ(error_of("cpus", &cpus, "topology=2:4"),
+              "error: topology: not 4 numbers with colons\n"
+              "  help: Write threads_per_core:cores_per_die:dies_per_package:packages, such as "
+              "1:4:1:2.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "topology=1:2:3:4:5"),
+              "error: topology: not 4 numbers with colons\n"
+              "  help: Write threads_per_core:cores_per_die:dies_per_package:packages, such as "
+              "1:4:1:2.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "topology=0:1:1:1"),
+              "error: topology: threads_per_core: 0 is too small\n  help: The least is 1.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "topology=1::1:1"),
+              "error: topology: cores_per_die: '' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
+}
+
+TEST(KeyValuesTest, QuotesHoldCommasAndQuotes) {
+    DiskConfig disk;
+
+    ASSERT_TRUE(set_from_text(table("disks"), &disk, R"("a,b=\"c\"\\d.img",serial="x,y")"));
+
+    EXPECT_EQ(disk.path, R"(a,b="c"\d.img)");
+    EXPECT_EQ(disk.serial, "x,y");
+}
+
+TEST(KeyValuesTest, BracketsInsideABareValueAreNoList) {
+    DiskConfig disk;
+
+    ASSERT_TRUE(set_from_text(table("disks"), &disk, "disk[1].img,ro"));
+
+    EXPECT_EQ(disk.path, "disk[1].img");
+}
+
+TEST(KeyValuesTest, ListsStandInBracketsOrRepeatTheKey) {
+    NetConfig brackets;
+    NetConfig repeated;
+
+    ASSERT_TRUE(set_from_text(table("net"), &brackets, "user,publish=[1:2,3:4]"));
+    ASSERT_TRUE(set_from_text(table("net"), &repeated, "user,publish=1:2,publish=3:4"));
+
+    EXPECT_THAT(brackets.publish, ElementsAre("1:2", "3:4"));
+    EXPECT_EQ(repeated, brackets);
+}
+
+TEST(KeyValuesTest, ListOfNumbersIsRead) {
+    NetConfig net;
+
+    ASSERT_TRUE(set_from_text(table("net"), &net, "fd=[3,4],num_queues=4"));
+
+    EXPECT_THAT(net.fds, ElementsAre(3, 4));
+}
+
+TEST(KeyValuesTest, BareFirstWordOfNetIsABackendOrATap) {
+    NetConfig user;
+    NetConfig tap;
+
+    ASSERT_TRUE(set_from_text(table("net"), &user, "user"));
+    ASSERT_TRUE(set_from_text(table("net"), &tap, "vmtap0"));
+
+    EXPECT_EQ(user.backend, NetBackend::User);
+    EXPECT_EQ(tap.backend, NetBackend::Tap);
+    EXPECT_EQ(tap.tap, "vmtap0");
+}
+
+TEST(KeyValuesTest, FileOrSocketMakesTheMode) {
+    SerialConfig file;
+    SerialConfig socket;
+    SerialConfig given;
+
+    ASSERT_TRUE(set_from_text(table("serial"), &file, "file=/tmp/a=b"));
+    ASSERT_TRUE(set_from_text(table("serial"), &socket, "socket=/tmp/s"));
+    ASSERT_TRUE(set_from_text(table("serial"), &given, "null,file=/tmp/x"));
+
+    EXPECT_EQ(file, (SerialConfig{.mode = ConsoleMode::File, .file = "/tmp/a=b"}));
+    EXPECT_EQ(socket, (SerialConfig{.mode = ConsoleMode::Socket, .socket = "/tmp/s"}));
+    EXPECT_EQ(given.mode, ConsoleMode::Null);
+}
+
+TEST(KeyValuesTest, UnknownKeyListsAllAndNamesTheNearest) {
+    MemoryConfig memory;
+
+    EXPECT_EQ(error_of("memory", &memory, "sise=1G"),
+              "error: unknown key 'sise'\n"
+              "  help: Did you mean 'size'? Known keys: size, shared, hugepages, hugepage_size, "
+              "prefault, thp, file.\n");
+}
+
+TEST(KeyValuesTest, BareWordThatIsNoSwitchIsAnError) {
+    MemoryConfig memory;
+
+    EXPECT_EQ(
+        error_of("memory", &memory, "1G,share"),
+        "error: 'share' is not a switch, and has no key\n"
+        "  help: Did you mean 'shared'? Write key=value. Known keys: size, shared, hugepages, "
+        "hugepage_size, prefault, thp, file.\n");
+}
+
+TEST(KeyValuesTest, KeyGivenTwiceIsAnError) {
+    MemoryConfig memory;
+
+    EXPECT_EQ(error_of("memory", &memory, "1G,size=2G"),
+              "error: size: given twice\n  help: Give it once.\n");
+}
+
+TEST(KeyValuesTest, ListForOneValueIsAnError) {
+    MemoryConfig memory;
+
+    EXPECT_EQ(error_of("memory", &memory, "size=[1G]"),
+              "error: size: a list where one value is wanted\n"
+              "  help: Remove the brackets, or put the value between quotes.\n");
+}
+
+TEST(KeyValuesTest, BrokenTextIsAnErrorThatSaysHowToMendIt) {
+    MemoryConfig memory;
+    NetConfig net;
+
+    EXPECT_EQ(error_of("memory", &memory, ""),
+              "error: the value is empty\n  help: Write value,key=value,...\n");
+    EXPECT_EQ(error_of("memory", &memory, "1G,"),
+              "error: nothing stands behind a comma\n  help: Remove the comma, or put the value "
+              "between quotes if the comma is part of it.\n");
+    EXPECT_EQ(error_of("memory", &memory, "1G,,shared"),
+              "error: nothing stands behind a comma\n  help: Remove the comma, or put the value "
+              "between quotes if the comma is part of it.\n");
+    EXPECT_EQ(error_of("memory", &memory, "=1G"),
+              "error: '=' without a key in front of it\n  help: Write key=value.\n");
+    EXPECT_EQ(error_of("memory", &memory, "file=\"a"),
+              "error: a quote is not closed\n  help: Add a \" at the end of the value.\n");
+    EXPECT_EQ(error_of("memory", &memory, "file=\"a\"b"),
+              "error: 'b' stands behind the end of a value\n  help: Put a comma in between.\n");
+    EXPECT_EQ(error_of("net", &net, "publish=[1:2"),
+              "error: a list is not closed\n  help: Add a ] at its end.\n");
+    EXPECT_EQ(error_of("net", &net, "publish=[\"1:2\"x]"),
+              "error: 'x]' stands behind the end of a value\n  help: Put a comma in between.\n");
+}
+
+}  // namespace
+}  // namespace vmm::config

@@ -1,0 +1,195 @@
+#include "config/validate.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vmm::config {
+namespace {
+
+VmConfig good() {
+    VmConfig config;
+    config.payload.kernel = "K";
+    return config;
+}
+
+std::string error_of(const VmConfig& config) {
+    const auto result = validate(config);
+    return result ? "no error" : result.error().report();
+}
+
+TEST(ValidateTest, KernelAloneIsEnough) {
+    EXPECT_EQ(error_of(good()), "no error");
+}
+
+TEST(ValidateTest, NothingToBootIsAnError) {
+    EXPECT_EQ(error_of(VmConfig{}),
+              "error: nothing to boot: neither a kernel nor a firmware is given\n"
+              "  help: Name a kernel with --kernel FILE, or with payload.kernel in the file of "
+              "--config.\n");
+}
+
+TEST(ValidateTest, KernelAndFirmwareExcludeEachOther) {
+    auto config = good();
+    config.payload.firmware = "F";
+
+    EXPECT_EQ(error_of(config),
+              "error: both a kernel and a firmware are given\n  help: Give only one of the two.\n");
+}
+
+TEST(ValidateTest, InitramfsNeedsAKernelAndAName) {
+    VmConfig firmware;
+    firmware.payload.firmware = "F";
+    firmware.payload.initramfs = {"I"};
+    auto nameless = good();
+    nameless.payload.initramfs = {""};
+
+    EXPECT_EQ(error_of(firmware),
+              "error: an initramfs or a command line, but no kernel for it\n"
+              "  help: Add --kernel FILE, or leave them out: a firmware takes neither.\n");
+    EXPECT_EQ(error_of(nameless),
+              "error: payload.initramfs (--initramfs): the file name is empty\n"
+              "  help: Name a file, or leave it out.\n");
+}
+
+TEST(ValidateTest, LimitsHoldForStructuresFilledByHand) {
+    auto none = good();
+    none.cpus.boot_vcpus = 0;
+    auto small = good();
+    small.memory.size = 4096;
+
+    EXPECT_EQ(error_of(none), "error: cpus.boot_vcpus: 0 is too small\n  help: The least is 1.\n");
+    EXPECT_EQ(error_of(small), "error: memory.size: 4K is too small\n  help: The least is 4M.\n");
+}
+
+TEST(ValidateTest, TopologyMustMakeTheNumberOfVcpus) {
+    auto config = good();
+    config.cpus = {.boot_vcpus = 4, .topology = CpuTopology{2, 2, 1, 1}};
+    EXPECT_EQ(error_of(config), "no error");
+
+    config.cpus.topology = CpuTopology{2, 4, 1, 1};
+    EXPECT_EQ(error_of(config),
+              "error: cpus.topology 2:4:1:1 makes 8 vCPUs, but there are 4\n"
+              "  help: Make the product of the four numbers equal to the number of vCPUs.\n");
+}
+
+TEST(ValidateTest, TopologyProductDoesNotWrap) {
+    auto config = good();
+    config.cpus = {.boot_vcpus = 4, .topology = CpuTopology{1U << 31, 1U << 31, 4, 1}};
+
+    EXPECT_THAT(error_of(config), testing::HasSubstr("makes 4294967295 vCPUs, but there are 4"));
+}
+
+TEST(ValidateTest, MaxBelowBootIsAnError) {
+    auto config = good();
+    config.cpus = {.boot_vcpus = 4, .max_vcpus = 2};
+
+    EXPECT_EQ(error_of(config),
+              "error: cpus.max_vcpus is 2, less than the 4 of cpus.boot_vcpus\n"
+              "  help: Raise max (--cpus boot=N,max=N), or leave it out.\n");
+}
+
+TEST(ValidateTest, MemoryIsWholePages) {
+    auto config = good();
+    config.memory.size = (64 << 20) + 1;
+
+    EXPECT_EQ(error_of(config),
+              "error: memory.size is 67108865 bytes, not a multiple of 4 KiB\n"
+              "  help: Give 64M or another multiple.\n");
+}
+
+TEST(ValidateTest, HugePagesMustFit) {
+    auto config = good();
+    config.memory.hugepage_size = 2 << 20;
+    EXPECT_EQ(error_of(config),
+              "error: memory.hugepage_size without memory.hugepages\n"
+              "  help: Add hugepages=on, or leave hugepage_size out.\n");
+
+    config.memory.hugepages = true;
+    EXPECT_EQ(error_of(config), "no error");
+
+    config.memory.hugepage_size = 3 << 20;
+    EXPECT_EQ(error_of(config),
+              "error: memory.hugepage_size 3M is not a power of two\n"
+              "  help: Give a size that the host has, such as 2M or 1G.\n");
+
+    config.memory.hugepage_size = 1 << 30;
+    EXPECT_EQ(error_of(config),
+              "error: memory.size 512M is not a multiple of the huge page size 1G\n"
+              "  help: Give a multiple of it.\n");
+}
+
+TEST(ValidateTest, FileAndHugePagesExcludeEachOther) {
+    auto config = good();
+    config.memory.hugepages = true;
+    config.memory.file = "ram";
+
+    EXPECT_EQ(error_of(config),
+              "error: memory.file and memory.hugepages exclude each other\n"
+              "  help: Put the file on a hugetlbfs and leave hugepages out, or leave the file "
+              "out.\n");
+}
+
+TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
+    auto config = good();
+    config.serial = {.mode = ConsoleMode::File};
+    EXPECT_EQ(error_of(config),
+              "error: --serial: the mode is file, but no file is named\n"
+              "  help: Write --serial file=PATH.\n");
+
+    config.serial = {.mode = ConsoleMode::Socket};
+    EXPECT_EQ(error_of(config),
+              "error: --serial: the mode is socket, but no socket is named\n"
+              "  help: Write --serial socket=PATH.\n");
+
+    config.serial = {.mode = ConsoleMode::Null, .file = "x"};
+    EXPECT_EQ(error_of(config),
+              "error: --serial: a file is named, but the mode is not file\n"
+              "  help: Write --serial file=PATH alone, or leave the file out.\n");
+
+    config.serial = {.mode = ConsoleMode::Tty, .socket = "x"};
+    EXPECT_EQ(error_of(config),
+              "error: --serial: a socket is named, but the mode is not socket\n"
+              "  help: Write --serial socket=PATH alone, or leave the socket out.\n");
+
+    config.serial = {.mode = ConsoleMode::Socket, .socket = std::string(108, 'x')};
+    EXPECT_EQ(error_of(config),
+              "error: --serial: the path of the socket has 108 bytes\n"
+              "  help: Use one of at most 107 bytes.\n");
+}
+
+TEST(CmdlineTest, ConsoleIsPutInFront) {
+    auto config = good();
+    EXPECT_EQ(effective_cmdline(config), "console=ttyS0");
+
+    config.payload.cmdline = "quiet -- console=x";
+    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 quiet -- console=x");
+
+    config.payload.cmdline = effective_cmdline(config);
+    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 quiet -- console=x");
+}
+
+TEST(CmdlineTest, ConsoleThatIsThereStays) {
+    auto config = good();
+    config.payload.cmdline = "quiet console=tty0";
+    EXPECT_EQ(effective_cmdline(config), "quiet console=tty0");
+
+    config.payload.cmdline = R"(x="a console=b" noconsole=1)";
+    EXPECT_EQ(effective_cmdline(config), R"(console=ttyS0 x="a console=b" noconsole=1)");
+}
+
+TEST(CmdlineTest, NothingIsAddedWhenSwitchedOffOrWithoutAConsole) {
+    auto off = good();
+    off.payload.auto_cmdline = false;
+    auto mute = good();
+    mute.serial.mode = ConsoleMode::Null;
+    auto virtio = good();
+    virtio.serial.mode = ConsoleMode::Off;
+    virtio.console.mode = ConsoleMode::Pty;
+
+    EXPECT_EQ(effective_cmdline(off), "");
+    EXPECT_EQ(effective_cmdline(mute), "");
+    EXPECT_EQ(effective_cmdline(virtio), "console=hvc0");
+}
+
+}  // namespace
+}  // namespace vmm::config
