@@ -1,0 +1,293 @@
+#include "x86_64/loader.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+#include "x86_64/command_line.hpp"
+#include "x86_64/linux_boot.hpp"
+#include "x86_64/place_elf.hpp"
+#include "x86_64/pvh_boot.hpp"
+#include "x86_64/size_text.hpp"
+
+namespace vmm::x86_64 {
+namespace {
+
+namespace bp = boot_params;
+
+enum class Protocol : std::uint8_t { Linux64, Linux32, Pvh };
+
+/// A kernel that is in RAM.
+struct Loaded {
+    Protocol protocol = Protocol::Linux64;
+    Gpa entry;
+    Gpa load_address;
+    const BzImage* header = nullptr;
+    bool is_linux = true;
+    bool kaslr = false;
+    std::uint32_t command_line_size = bp::kUsualCommandLineSize;
+    std::uint64_t initrd_limit = std::uint64_t{bp::kUsualInitrdAddressMax} + 1;
+    std::string how;
+};
+
+/// One load; keeps what the steps share.
+class Load {
+public:
+    Load(const KernelFile& kernel, const LoadRequest& request, GuestMemory& memory)
+        : kernel_{kernel}, request_{request}, memory_{memory}, placement_{request.ram_size} {}
+
+    Result<Entry> run();
+
+private:
+    Result<> reserve();
+    Result<Loaded> place(const BzImage& image);
+    Result<Loaded> place(const ElfKernel& elf);
+    Result<Loaded> unpack_payload(const BzImage& image);
+    Result<Loaded> place_plain(const BzImage& image);
+    Result<Gpa> plain_address(const BzImage& image) const;
+    Result<KernelNotes> place_segments(const ElfKernel& elf);
+    std::optional<std::uint64_t> random_move(const BzImage& image, const ElfImage& elf) const;
+    Result<GpaRange> place_initramfs(const Loaded& loaded);
+    Error initramfs_too_large(std::uint64_t size) const;
+    Result<std::string> command_line(const Loaded& loaded) const;
+    Result<> read_initramfs(Gpa at);
+
+    const KernelFile& kernel_;
+    const LoadRequest& request_;
+    GuestMemory& memory_;
+    Placement placement_;
+};
+
+Result<> Load::reserve() {
+    constexpr std::uint64_t kLeast = 2 * kMiB;
+    if (request_.ram_size < kLeast)
+        return std::unexpected(
+            Error{ErrorKind::Config,
+                  cat("memory of ", size_text(request_.ram_size), " is too small for any kernel")}
+                .hint("Give the guest more memory with --memory"));
+    VMM_TRY(placement_.take(kRealModeVectors, "interrupt vectors"));
+    VMM_TRY(placement_.take(kBootData, "boot data"));
+    VMM_TRY(placement_.take({Gpa{kEndOfLowMemory}, kAcpiTables.first.value() - kEndOfLowMemory},
+                            "legacy video memory"));
+    VMM_TRY(placement_.take(kAcpiTables, "ACPI tables"));
+    for (const NamedRange& range : request_.reserved)
+        VMM_TRY(placement_.take(range.range, range.name));
+    return {};
+}
+
+// ---- bzImage -------------------------------------------------------------------------------
+
+Result<Loaded> Load::place(const BzImage& image) {
+    if (request_.unpack == PayloadUnpack::Off)
+        return place_plain(image);
+    const Placement before = placement_;
+    auto unpacked = unpack_payload(image);
+    if (unpacked || request_.unpack == PayloadUnpack::On)
+        return unpacked;
+    log::warn("the kernel unpacks itself, because it could not be done here: ",
+              unpacked.error().one_line());
+    placement_ = before;
+    return place_plain(image);
+}
+
+/// The distance for KASLR, if there is to be any.
+std::optional<std::uint64_t> Load::random_move(const BzImage& image, const ElfImage& elf) const {
+    if (request_.entropy == nullptr || has_word(request_.command_line, "nokaslr"))
+        return std::nullopt;
+    std::uint64_t random = 0;
+    request_.entropy->fill(std::as_writable_bytes(std::span{&random, 1}));
+    return kaslr_delta(random, elf.lowest(), elf.highest() - elf.lowest(), image.alignment);
+}
+
+Result<Loaded> Load::unpack_payload(const BzImage& image) {
+    if (image.payload_size == 0 || !can_unpack(image.compression) || !image.entry64)
+        return std::unexpected(Error{
+            ErrorKind::Config, cat("the kernel's payload cannot be unpacked here (",
+                                   image.entry64 ? name_of(image.compression) : "32-bit", ")")});
+    const auto mapping = VMM_TRY(kernel_.file().map(image.payload_offset, image.payload_size));
+    const PackedElf packed{
+        // Linux's build appends the unpacked size to every format but gzip, which has it anyway.
+        image.compression,
+        mapping.bytes().first(image.payload_size -
+                              (image.compression == Compression::Gzip ? 0 : 4)),
+        image.unpacked_size};
+    const auto elf = VMM_TRY_OR(peek_elf(packed), "the kernel's payload");
+    VMM_TRY(take_segments(elf, placement_));
+    const auto placed =
+        VMM_TRY_OR(place_packed({packed, elf, placement_, random_move(image, elf)}, memory_),
+                   "the kernel's payload");
+    return Loaded{.entry = Gpa{elf.entry},
+                  .load_address = Gpa{elf.lowest()},
+                  .header = &image,
+                  .kaslr = placed.relocated,
+                  .command_line_size = image.command_line_size,
+                  .initrd_limit = std::uint64_t{image.initrd_address_max} + 1,
+                  .how = cat("unpacked here, 64-bit boot protocol",
+                             placed.relocated ? ", virtual KASLR" : ", no KASLR")};
+}
+
+Result<Gpa> Load::plain_address(const BzImage& image) const {
+    const Gpa preferred{image.preferred};
+    if (placement_.is_free({preferred, image.init_size}))
+        return preferred;
+    const auto lowest = image.relocatable ? placement_.lowest_free(image.init_size, image.alignment,
+                                                                   Gpa{kStartOfHighMemory})
+                                          : std::nullopt;
+    if (lowest)
+        return *lowest;
+    return std::unexpected(Error{
+        ErrorKind::Config, cat("the kernel needs ", size_text(image.init_size), " at ", preferred,
+                               " and does not fit in memory of ", size_text(request_.ram_size))}
+                               .hint("Give the guest more memory with --memory"));
+}
+
+Result<Loaded> Load::place_plain(const BzImage& image) {
+    constexpr std::uint64_t kEntry64 = 0x200;
+    const Gpa at = VMM_TRY(plain_address(image));
+    VMM_TRY(placement_.take({at, image.init_size}, "kernel"));
+    VMM_TRY(kernel_.file().read(image.code_offset, image.code_size, memory_, at));
+    return Loaded{
+        .protocol = image.entry64 ? Protocol::Linux64 : Protocol::Linux32,
+        .entry = image.entry64 ? Gpa{at.value() + kEntry64} : at,
+        .load_address = at,
+        .header = &image,
+        .command_line_size = image.command_line_size,
+        .initrd_limit = std::uint64_t{image.initrd_address_max} + 1,
+        .how = cat("unpacks itself, ", image.entry64 ? "64" : "32", "-bit boot protocol")};
+}
+
+// ---- ELF -----------------------------------------------------------------------------------
+
+Result<KernelNotes> Load::place_segments(const ElfKernel& elf) {
+    if (elf.compression == Compression::None) {
+        VMM_TRY(place_from_file(kernel_.file(), elf.image, memory_));
+        return elf.notes;
+    }
+    const auto mapping = VMM_TRY(kernel_.file().map(0, kernel_.file().size()));
+    const PackedElf packed{elf.compression, mapping.bytes(), 0};
+    const auto placed =
+        VMM_TRY(place_packed({packed, elf.image, placement_, std::nullopt}, memory_));
+    return placed.notes;
+}
+
+Result<Loaded> Load::place(const ElfKernel& elf) {
+    // Nobody limits a kernel that is not Linux, but it has to lie somewhere.
+    constexpr std::uint32_t kOthersCommandLine = 65'535;
+    VMM_TRY(take_segments(elf.image, placement_));
+    const KernelNotes notes = VMM_TRY(place_segments(elf));
+    const Gpa entry{notes.pvh_entry ? *notes.pvh_entry : elf.image.entry};
+    const bool inside = std::ranges::any_of(elf.image.loads, [&](const ElfSegment& segment) {
+        return GpaRange{Gpa{segment.physical}, segment.memory_size}.contains(entry, 1);
+    });
+    if (!inside)
+        return std::unexpected(
+            Error{ErrorKind::Config,
+                  cat("the entry point ", entry, " is in none of its segments: damaged")});
+    const bool is_linux = notes.is_linux || !notes.pvh_entry;
+    return Loaded{.protocol = notes.pvh_entry ? Protocol::Pvh : Protocol::Linux64,
+                  .entry = entry,
+                  .load_address = Gpa{elf.image.lowest()},
+                  .is_linux = is_linux,
+                  .command_line_size = is_linux ? bp::kUsualCommandLineSize : kOthersCommandLine,
+                  .how = notes.pvh_entry ? "PVH" : "64-bit boot protocol, no KASLR"};
+}
+
+// ---- initramfs -----------------------------------------------------------------------------
+
+std::uint64_t padded(std::uint64_t size) {
+    return (size + 3) & ~std::uint64_t{3};
+}
+
+Error Load::initramfs_too_large(std::uint64_t size) const {
+    std::string names;
+    for (const BootFile& file : request_.initramfs)
+        names += cat(names.empty() ? "" : ", ", file.path());
+    return Error{ErrorKind::Config,
+                 cat("initramfs ", names, " (", size_text(size), ") does not fit in memory of ",
+                     size_text(request_.ram_size), " beside the kernel")}
+        .hint("Give the guest more memory with --memory, or a smaller initramfs");
+}
+
+Result<GpaRange> Load::place_initramfs(const Loaded& loaded) {
+    std::uint64_t size = 0;
+    for (const BootFile& file : request_.initramfs)
+        size = padded(size) + file.size();
+    if (size == 0)
+        return GpaRange{};
+    const auto at = placement_.highest_free(size, loaded.initrd_limit);
+    if (!at || *at < Gpa{kStartOfHighMemory})
+        return std::unexpected(initramfs_too_large(size));
+    VMM_TRY(placement_.take({*at, size}, "initramfs"));
+    VMM_TRY(read_initramfs(*at));
+    return GpaRange{*at, size};
+}
+
+/// Padding is written too: unpacking the kernel may have left something there.
+Result<> Load::read_initramfs(Gpa at) {
+    std::uint64_t offset = 0;
+    for (const BootFile& file : request_.initramfs) {
+        for (; offset % 4 != 0; ++offset)
+            if (!memory_.write(Gpa{at.value() + offset}, std::byte{0}))
+                return std::unexpected(Error{ErrorKind::Config, "no memory for the initramfs"});
+        VMM_TRY(file.read(0, file.size(), memory_, Gpa{at.value() + offset}));
+        offset += file.size();
+    }
+    return {};
+}
+
+// ---- all together --------------------------------------------------------------------------
+
+Result<std::string> Load::command_line(const Loaded& loaded) const {
+    auto text = complete_command_line(request_.command_line,
+                                      loaded.is_linux ? request_.console : std::string_view{});
+    if (text.find('\0') != std::string::npos)
+        return std::unexpected(Error{ErrorKind::Config, "the command line has a zero byte in it"});
+    if (text.size() > loaded.command_line_size)
+        return std::unexpected(Error{
+            ErrorKind::Config, cat("the command line has ", text.size(),
+                                   " characters; this kernel takes ", loaded.command_line_size)}
+                                   .hint("Shorten --cmd-line"));
+    return text;
+}
+
+Result<CpuStart> write_boot_data(const Loaded& loaded, const Handover& handover,
+                                 GuestMemory& memory) {
+    if (loaded.protocol == Protocol::Pvh)
+        return write_pvh_boot(handover, memory);
+    const LinuxStart start{
+        .header = loaded.header,
+        .entry = loaded.protocol == Protocol::Linux64 ? LinuxEntry::Bits64 : LinuxEntry::Bits32,
+        .load_address = loaded.load_address,
+        .kaslr = loaded.kaslr};
+    return write_linux_boot(start, handover, memory);
+}
+
+Result<Entry> Load::run() {
+    VMM_TRY(reserve());
+    const Loaded loaded = VMM_TRY(
+        std::visit([this](const auto& content) { return place(content); }, kernel_.content()));
+    auto text = VMM_TRY(command_line(loaded));
+    const GpaRange initramfs = VMM_TRY(place_initramfs(loaded));
+    const Handover handover{.ram_size = request_.ram_size,
+                            .command_line = text,
+                            .initramfs = initramfs,
+                            .rsdp = request_.rsdp,
+                            .entry = loaded.entry};
+    const auto cpu = VMM_TRY(write_boot_data(loaded, handover, memory_));
+    return Entry{.registers = cpu.registers,
+                 .system = cpu.system,
+                 .command_line = std::move(text),
+                 .how = cat(kernel_.describe(), "; ", loaded.how, ", entry at ", loaded.entry)};
+}
+
+}  // namespace
+
+Result<Entry> load(const KernelFile& kernel, const LoadRequest& request, GuestMemory& memory) {
+    return VMM_TRY_OR(Load(kernel, request, memory).run(),
+                      cat("load kernel ", kernel.file().path()));
+}
+
+}  // namespace vmm::x86_64

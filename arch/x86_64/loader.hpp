@@ -1,0 +1,67 @@
+// Loads a kernel and its initramfs into guest RAM and says how the first vCPU starts.
+//
+// A bzImage can go two ways (PayloadUnpack):
+//   unpacked   the host decompresses the ELF inside it to its final place, with the real libraries
+//   and
+//              without the copy, the checksum and the emulated page faults that the kernel's own
+//              decompressor costs; entered at the ELF's entry, 64-bit boot protocol. Randomised
+//              virtual addresses (KASLR) are applied by us if LoadRequest::entropy is given and the
+//              command line does not say nokaslr; the physical place is not randomised.
+//   plain      the whole image is loaded and unpacks itself, with its own KASLR.
+// An ELF with a PVH note is entered by PVH (32-bit), one without by the 64-bit Linux boot protocol.
+//
+// RAM must be zero when load() starts (fresh, or cleared by the machine's reset), and no vCPU may
+// run. load() may be called again after a reset, with the same KernelFile. Threads: one at a time.
+// Left out: zImage, boot protocols before 2.10, initramfs above 4 GiB.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "vmm/entropy_source.hpp"
+#include "vmm/error.hpp"
+#include "vmm/guest_memory.hpp"
+#include "vmm/hv_x86.hpp"
+#include "x86_64/boot_file.hpp"
+#include "x86_64/kernel_file.hpp"
+#include "x86_64/placement.hpp"
+
+namespace vmm::x86_64 {
+
+enum class PayloadUnpack : std::uint8_t {
+    Auto,  ///< unpack; plain, with a warning in the log, when that does not work
+    On,    ///< an error when it does not work
+    Off,
+};
+
+struct LoadRequest {
+    std::uint64_t ram_size = 0;  ///< bytes, laid out as ram_ranges() says
+    /// Concatenated, each padded to four bytes; compressed or not, as they are.
+    std::span<const BootFile> initramfs;
+    std::string_view command_line;
+    /// Linux only: added as console= unless the command line names one. Empty: nothing is added.
+    std::string_view console = "ttyS0";
+    PayloadUnpack unpack = PayloadUnpack::Auto;
+    /// Where the ACPI tables' entry will be (kRsdp); none: the guest is told of no ACPI.
+    std::optional<Gpa> rsdp;
+    /// Ranges of RAM that must stay free, beside ours (boot data, ACPI tables).
+    std::span<const NamedRange> reserved;
+    /// Chance for KASLR of an unpacked kernel; none: it stays where it was linked.
+    EntropySource* entropy = nullptr;
+};
+
+/// How the first vCPU starts; the others wait for INIT and SIPI.
+struct Entry {
+    hv::x86::Registers registers;
+    hv::x86::SystemRegisters system;
+    std::string command_line;  ///< what the kernel got
+    std::string how;           ///< one line for the log
+};
+
+/// Errors are ErrorKind::Config where the files or the request are to blame.
+Result<Entry> load(const KernelFile& kernel, const LoadRequest& request, GuestMemory& memory);
+
+}  // namespace vmm::x86_64

@@ -1,0 +1,214 @@
+#include "x86_64/place_elf.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "vmm/text.hpp"
+#include "x86_64/size_text.hpp"
+
+namespace vmm::x86_64 {
+namespace {
+
+Error no_memory(Gpa at, std::uint64_t size) {
+    return Error{ErrorKind::Config, cat("no memory for ", size, " bytes of the kernel at ", at)};
+}
+
+/// RAM as host memory; empty unless it is one piece.
+std::span<std::byte> host_span(const GuestMemory& memory, Gpa at, std::uint64_t size) {
+    std::array<iovec, 1> part{};
+    const auto count = memory.host_iovecs(at, size, part);
+    if (!count || *count != 1)
+        return {};
+    return {static_cast<std::byte*>(part[0].iov_base), part[0].iov_len};
+}
+
+/// Where the whole file is unpacked to: guest RAM around the segments, or memory of our own.
+class Scratch {
+public:
+    /// In guest RAM when every segment then lies at or above its final place, in the same order.
+    static Result<Scratch> choose(const PlacePacked& what, std::uint64_t size, GuestMemory& memory);
+
+    std::span<std::byte> bytes() const { return bytes_; }
+    /// Guest RAM that holds what was unpacked, and must be zero where a segment wants zeros.
+    GpaRange dirty() const { return dirty_; }
+
+private:
+    static Result<Scratch> in_host(std::uint64_t size);
+
+    FileMapping owned_;
+    std::span<std::byte> bytes_;
+    GpaRange dirty_;
+};
+
+bool same_order(const ElfImage& image) {
+    for (std::size_t i = 1; i < image.loads.size(); ++i)
+        if (image.loads[i].offset < image.loads[i - 1].offset + image.loads[i - 1].file_size)
+            return false;
+    return true;
+}
+
+/// Free RAM, or RAM of the kernel itself.
+bool usable(const Placement& placement, const ElfImage& image, GpaRange range) {
+    std::uint64_t at = range.first.value();
+    const std::uint64_t end = end_of(range);
+    for (const ElfSegment& segment : image.loads) {
+        if (segment.physical >= end || segment.physical + segment.memory_size <= at)
+            continue;
+        if (segment.physical > at && !placement.is_free({Gpa{at}, segment.physical - at}))
+            return false;
+        at = segment.physical + segment.memory_size;
+    }
+    return at >= end || placement.is_free({Gpa{at}, end - at});
+}
+
+Result<Scratch> Scratch::in_host(std::uint64_t size) {
+    constexpr std::uint64_t kMost = kGiB;  // a few kilobytes can unpack to terabytes
+    if (size > kMost)
+        return std::unexpected(Error{
+            ErrorKind::Config, cat("unpacks to ", size_text(size), ", more than a kernel has")});
+    Scratch scratch;
+    void* const base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return std::unexpected(Error::os("mmap", errno).context("unpack the kernel"));
+    scratch.owned_ = FileMapping{base, size, {}};
+    scratch.bytes_ = {static_cast<std::byte*>(base), size};
+    return scratch;
+}
+
+Result<Scratch> Scratch::choose(const PlacePacked& what, std::uint64_t size, GuestMemory& memory) {
+    std::uint64_t base = kStartOfHighMemory;
+    for (const ElfSegment& segment : what.image.loads)
+        if (segment.physical > segment.offset)
+            base = std::max(base, segment.physical - segment.offset);
+    const GpaRange range{Gpa{base}, size};
+    if (!same_order(what.image) || !usable(what.placement, what.image, range))
+        return in_host(size);
+    Scratch scratch;
+    scratch.bytes_ = host_span(memory, range.first, size);
+    scratch.dirty_ = range;
+    if (scratch.bytes_.empty())
+        return in_host(size);
+    return scratch;
+}
+
+/// Ascending, and never upwards: no segment is overwritten before it was moved.
+Result<> move_segments(const ElfImage& image, std::span<const std::byte> file,
+                       GuestMemory& memory) {
+    for (const ElfSegment& segment : image.loads) {
+        if (segment.file_size == 0)
+            continue;
+        const auto to = host_span(memory, Gpa{segment.physical}, segment.file_size);
+        if (to.empty())
+            return std::unexpected(no_memory(Gpa{segment.physical}, segment.file_size));
+        const std::byte* const from = file.data() + segment.offset;
+        if (to.data() != from)
+            std::memmove(to.data(), from, segment.file_size);
+    }
+    return {};
+}
+
+/// Zeros behind a segment's file content, where unpacking has left something else.
+Result<> clear_tails(const ElfImage& image, GpaRange dirty, GuestMemory& memory) {
+    for (const ElfSegment& segment : image.loads) {
+        const std::uint64_t first =
+            std::max(segment.physical + segment.file_size, dirty.first.value());
+        const std::uint64_t end = std::min(segment.physical + segment.memory_size, end_of(dirty));
+        if (first >= end)
+            continue;
+        const auto bytes = host_span(memory, Gpa{first}, end - first);
+        if (bytes.empty())
+            return std::unexpected(no_memory(Gpa{first}, end - first));
+        std::memset(bytes.data(), 0, bytes.size());
+    }
+    return {};
+}
+
+/// Before the segments move: notes lie in the file, most often inside a segment.
+KernelNotes notes_of(const ElfImage& image, std::span<const std::byte> file) {
+    constexpr std::uint64_t kMostNotes = 64 * kKiB;
+    KernelNotes notes;
+    for (const ElfNotes& range : image.notes)
+        read_notes(file.subspan(range.offset, std::min(range.size, kMostNotes)), notes);
+    return notes;
+}
+
+Result<bool> relocate_image(const ElfImage& image, const RelocationLists& lists,
+                            std::uint64_t delta, GuestMemory& memory) {
+    if (lists.empty())
+        return false;
+    const auto kernel = host_span(memory, Gpa{image.lowest()}, image.highest() - image.lowest());
+    if (!relocate(lists, kernel, image.lowest(), delta))
+        return std::unexpected(
+            Error{ErrorKind::Config, "the kernel's relocations point outside of it: damaged"});
+    return true;
+}
+
+/// A copy, because clearing and moving may write over the original.
+class Appended {
+public:
+    Appended(const ElfImage& image, std::span<const std::byte> file) {
+        if (image.sections_end == 0 || image.sections_end < image.file_end() ||
+            image.sections_end >= file.size())
+            return;
+        size_ = file.size() - image.sections_end;
+        copy_.reset(new std::byte[size_]);
+        std::memcpy(copy_.get(), file.data() + image.sections_end, size_);
+    }
+    RelocationLists lists() const { return split_relocations({copy_.get(), size_}); }
+
+private:
+    std::unique_ptr<std::byte[]> copy_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace
+
+Result<> take_segments(const ElfImage& image, Placement& placement) {
+    for (const ElfSegment& segment : image.loads)
+        VMM_TRY(placement.take({Gpa{segment.physical}, segment.memory_size}, "kernel segment"));
+    return {};
+}
+
+Result<> place_from_file(const BootFile& file, const ElfImage& image, GuestMemory& memory) {
+    for (const ElfSegment& segment : image.loads)
+        VMM_TRY(file.read(segment.offset, segment.file_size, memory, Gpa{segment.physical}));
+    return {};
+}
+
+Result<ElfImage> peek_elf(const PackedElf& packed) {
+    const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]};
+    const auto got =
+        VMM_TRY(unpack(packed.compression, packed.bytes, {buffer.get(), kElfHeadSize}));
+    const std::span<const std::byte> head{buffer.get(), got.size};
+    if (!is_elf(head))
+        return std::unexpected(Error{ErrorKind::Config, "its payload is no ELF file"});
+    return parse_elf(head);
+}
+
+Result<PlacedPacked> place_packed(const PlacePacked& what, GuestMemory& memory) {
+    const ElfImage& image = what.image;
+    const std::uint64_t needed = image.file_end();
+    const bool relocate = what.move_by && what.packed.size > image.sections_end;
+    const auto scratch = VMM_TRY(
+        Scratch::choose(what, relocate ? std::max(needed, what.packed.size) : needed, memory));
+    const auto got = VMM_TRY(unpack(what.packed.compression, what.packed.bytes, scratch.bytes()));
+    if (got.size < needed)
+        return std::unexpected(Error{
+            ErrorKind::Config, cat("unpacks to ", got.size, " bytes of ", needed, ": truncated")});
+    const std::span<const std::byte> file = scratch.bytes().first(got.size);
+    PlacedPacked placed{.notes = notes_of(image, file)};
+    const Appended appended{image, relocate ? file : std::span<const std::byte>{}};
+    VMM_TRY(move_segments(image, file, memory));
+    if (relocate)
+        placed.relocated = VMM_TRY(relocate_image(image, appended.lists(), *what.move_by, memory));
+    VMM_TRY(clear_tails(image, scratch.dirty(), memory));
+    return placed;
+}
+
+}  // namespace vmm::x86_64

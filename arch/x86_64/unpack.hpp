@@ -1,0 +1,52 @@
+// Decompression of kernels: gzip, zstd, xz and LZ4, straight to where the bytes shall be.
+//
+// Input and output are plain memory. The input is a file somebody gave us, so every field of it is
+// taken for hostile; libraries check, and nothing is written outside `to`. Checksums over the
+// content are skipped: they cost as much as a third of the work, and a kernel that was damaged on
+// the disk is no worse than one that was damaged before it was compressed. Specifications: RFC
+// 1951, RFC 1952 (gzip), RFC 8878 (zstd), The .xz File Format 1.1.0, LZ4 frame format 1.6.3 with
+// its chapter on legacy frames.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "vmm/error.hpp"
+
+namespace vmm::x86_64 {
+
+enum class Compression : std::uint8_t {
+    None,
+    Gzip,
+    Zstd,
+    Xz,
+    Lz4Legacy,  ///< what the Linux build makes: lz4 -l
+    Lz4Frame,
+    Bzip2,  ///< from here on: known by name, not unpacked
+    Lzma,
+    Lzo,
+};
+
+/// By the first bytes; None if they are no magic number we know.
+Compression detect_compression(std::span<const std::byte> head);
+
+std::string_view name_of(Compression compression);
+
+constexpr bool can_unpack(Compression compression) {
+    return compression > Compression::None && compression <= Compression::Lz4Frame;
+}
+
+struct Unpacked {
+    std::size_t size = 0;   ///< bytes written to `to`, from its start
+    bool finished = false;  ///< the stream is known to end there; else `to` is full
+};
+
+/// Unpacks until the stream ends or `to` is full. Between what it reports and the end of `to` it
+/// may leave anything; behind `to` it writes nothing. The error says 'ends' when `from` is too
+/// short.
+Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from,
+                        std::span<std::byte> to);
+
+}  // namespace vmm::x86_64
