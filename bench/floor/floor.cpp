@@ -20,6 +20,7 @@
 // Before Linux 6.5 this macro of the kernel's gave the empty struct it begins with a size in C++:
 // sizes, offsets and ioctl numbers of what ends in a variable number of entries came out wrong.
 #undef __DECLARE_FLEX_ARRAY
+// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming): the kernel's name
 #define __DECLARE_FLEX_ARRAY(TYPE, NAME) __extension__ TYPE NAME[0]
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
