@@ -1,0 +1,73 @@
+#include "backends/char_backend.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "backends/char_channel.hpp"
+#include "backends/pty_channel.hpp"
+#include "backends/socket_channel.hpp"
+#include "backends/tty_channel.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm {
+namespace {
+
+Result<UniqueFd> open_output(const std::string& path) {
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    UniqueFd fd{::open(path.c_str(), flags, 0644)};
+    if (fd)
+        return fd;
+    const int why = errno;
+    Error error = Error::os("open", why);
+    if (why == ENXIO)
+        return std::unexpected(
+            std::move(error).hint("If this is a named pipe, start its reader first."));
+    return std::unexpected(std::move(error).hint("Name a file that you may create or write."));
+}
+
+Result<std::unique_ptr<CharBackend>> make_file(boost::asio::io_context& loop,
+                                               const CharBackendConfig& config) {
+    auto parts = VMM_TRY(CharChannel::Parts::create());
+    UniqueFd fd = VMM_TRY(open_output(config.path));
+    auto channel = std::make_unique<CharChannel>(loop, std::move(parts), config, config.path,
+                                                 CharChannel::Output::Buffered);
+    channel->set_output(HostStream::own(std::move(fd)));
+    return channel;
+}
+
+Result<std::unique_ptr<CharBackend>> make_null(boost::asio::io_context& loop,
+                                               const CharBackendConfig& config) {
+    auto parts = VMM_TRY(CharChannel::Parts::create());
+    return std::make_unique<CharChannel>(loop, std::move(parts), config, "",
+                                         CharChannel::Output::Nowhere);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CharBackend>> make_char_backend(boost::asio::io_context& loop,
+                                                       const CharBackendConfig& config,
+                                                       CharBackendEvents& events) {
+    ::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of write(2), not our end
+    switch (config.mode) {
+        case CharMode::Tty:
+            return VMM_TRY_OR(TtyChannel::create(loop, config, events),
+                              cat("connect ", config.name, " to the terminal"));
+        case CharMode::File:
+            return VMM_TRY_OR(make_file(loop, config),
+                              cat("open ", config.path, " for the output of ", config.name));
+        case CharMode::Pty:
+            return VMM_TRY_OR(PtyChannel::create(loop, config),
+                              cat("make a pty for ", config.name));
+        case CharMode::Socket:
+            return VMM_TRY_OR(SocketChannel::create(loop, config),
+                              cat("listen on ", config.path, " for ", config.name));
+        case CharMode::Null:
+            return VMM_TRY_OR(make_null(loop, config), cat("make ", config.name));
+    }
+    std::unreachable();
+}
+
+}  // namespace vmm

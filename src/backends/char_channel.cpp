@@ -1,0 +1,382 @@
+#include "backends/char_channel.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "vmm/log.hpp"
+
+namespace vmm {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Bytes that follow each other faster than this are written together. Below what a person at a
+// terminal can see, and a thousand times what one system call costs.
+constexpr milliseconds kTogether{1};
+
+// A user that was stopped is told only when this much is free, so that it does not stop and go with
+// each byte a slow reader takes.
+constexpr std::size_t kRoomWorthTelling = CharBackend::kBufferSize / 4;  // bytes
+
+// With this much waiting the loop does not sleep out its millisecond.
+constexpr std::size_t kHurry = CharBackend::kBufferSize / 2;  // bytes
+
+bool add(int epoll, int fd, std::uint8_t event, std::uint32_t flags) {
+    epoll_event wanted{};
+    wanted.events = flags;
+    wanted.data.u32 = event;
+    return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &wanted) == 0;
+}
+
+std::string why(int error) {
+    return error == 0 ? std::string{"nobody takes it"} : std::string{::strerrordesc_np(error)};
+}
+
+}  // namespace
+
+Result<CharChannel::Parts> CharChannel::Parts::create() {
+    EventFd wake = VMM_TRY(EventFd::create());
+    UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+    if (!timer)
+        return std::unexpected(Error::os("timerfd_create", errno));
+    UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!epoll)
+        return std::unexpected(Error::os("epoll_create1", errno));
+
+    // Edge triggered: nobody has to read the counters.
+    if (!add(epoll.get(), wake.fd(), std::to_underlying(Event::Wake), EPOLLIN | EPOLLET) ||
+        !add(epoll.get(), timer.get(), std::to_underlying(Event::Timer), EPOLLIN | EPOLLET))
+        return std::unexpected(Error::os("epoll_ctl", errno));
+    return Parts{std::move(wake), std::move(timer), std::move(epoll)};
+}
+
+CharChannel::CharChannel(boost::asio::io_context& loop, Parts parts,
+                         const CharBackendConfig& config, std::string place, Output output)
+    : name_{config.name},
+      place_{std::move(place)},
+      direct_{output == Output::Direct},
+      wake_{std::move(parts.wake)},
+      timer_{std::move(parts.timer)},
+      epoll_{parts.epoll.get()},
+      input_{std::make_unique_for_overwrite<std::byte[]>(kInputSize)},
+      ring_{kBufferSize},
+      swallow_{output == Output::Nowhere},
+      count_lost_{output != Output::Nowhere},
+      hook_{loop, std::move(parts.epoll), [this]() noexcept { dispatch(); }} {}
+
+CharChannel::~CharChannel() = default;
+
+// ---- the user's side
+
+std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
+    std::unique_lock lock{lock_};
+    if (swallow_)
+        return swallow(bytes);
+    const std::size_t taken = ring_.push(bytes);
+    if (taken < bytes.size())
+        starved_ = true;
+    if (!awake_)
+        write_now(lock);
+    else if (ring_.used() > kHurry && !std::exchange(hurried_, true))
+        wake_.signal();
+    return taken;
+}
+
+/// The loop sleeps and there are bytes: write them here, or see that it comes.
+void CharChannel::write_now(std::unique_lock<std::mutex>& lock) noexcept {
+    if (ring_.empty())
+        return;
+    if (SteadyClock::now() - last_write_ < kTogether) {
+        awake_ = true;
+        start_timer();
+        return;
+    }
+    if (direct_ && out_.writes_at_once() && !writing_) {
+        writing_ = true;
+        const auto bytes = ring_.front();
+        lock.unlock();
+        const auto moved = out_.write(bytes);
+        lock.lock();
+        ring_.drop(moved.bytes);
+        writing_ = false;
+        last_write_ = SteadyClock::now();
+        if (ring_.empty())
+            return;
+    }
+    awake_ = true;
+    wake_.signal();
+}
+
+std::size_t CharChannel::swallow(std::span<const std::byte> bytes) noexcept {
+    ring_.push(bytes);
+    ring_.drop(ring_.used());
+    if (count_lost_)
+        lost_ += bytes.size();
+    return bytes.size();
+}
+
+void CharChannel::start_timer() noexcept {
+    itimerspec when{};
+    when.it_value.tv_nsec = std::chrono::nanoseconds{kTogether}.count();
+    ::timerfd_settime(timer_.get(), 0, &when, nullptr);
+}
+
+void CharChannel::resume_input() noexcept {
+    if (!resume_asked_.exchange(true))
+        wake_.signal();
+}
+
+void CharChannel::attach(ByteChannelUser& user, std::mutex& lock) noexcept {
+    user_ = &user;
+    user_lock_ = &lock;
+    input_blocked_ = false;
+    offer_input();
+    tell_room();
+}
+
+void CharChannel::detach() noexcept {
+    user_ = nullptr;
+    user_lock_ = nullptr;
+    disarm(in_);
+}
+
+std::string CharChannel::recent_output() const {
+    const std::lock_guard lock{lock_};
+    return ring_.recent();
+}
+
+// ---- the loop's side
+
+void CharChannel::dispatch() noexcept {
+    std::array<epoll_event, 8> events;
+    const int count =
+        ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), /*timeout=*/0);
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        dispatch_one(static_cast<Event>(event.data.u32), event.events);
+    }
+}
+
+void CharChannel::dispatch_one(Event event, std::uint32_t flags) noexcept {
+    switch (event) {
+        case Event::Wake:
+            woken();
+            if (resume_asked_.exchange(false)) {
+                input_blocked_ = false;
+                offer_input();
+            }
+            if (std::exchange(read_again_, false))
+                read_input();
+            flush();
+            break;
+        case Event::Timer:
+        case Event::Output:
+            flush();
+            break;
+        case Event::Input:
+            read_input();
+            if ((flags & (EPOLLHUP | EPOLLERR)) != 0)
+                peer_left();
+            break;
+        case Event::Watched:
+            watched_ready();
+            break;
+    }
+}
+
+void CharChannel::set_output(HostStream stream) noexcept {
+    disarm(out_);
+    out_ = std::move(stream);
+    if (out_)
+        flush();
+}
+
+/// The bytes to write next; the caller must release() them. None: the loop may sleep.
+std::span<const std::byte> CharChannel::claim() noexcept {
+    const std::lock_guard lock{lock_};
+    if (writing_)
+        return {};  // a vCPU thread is at it, and tells us when some are left
+    if (ring_.empty()) {
+        awake_ = false;
+        hurried_ = false;
+        return {};
+    }
+    if (!out_) {
+        awake_ = true;  // nothing to come for until somebody connects
+        return {};
+    }
+    writing_ = true;
+    return ring_.front();
+}
+
+void CharChannel::release(std::size_t written) noexcept {
+    const std::lock_guard lock{lock_};
+    ring_.drop(written);
+    writing_ = false;
+    last_write_ = SteadyClock::now();
+}
+
+void CharChannel::flush() noexcept {
+    for (auto bytes = claim(); !bytes.empty(); bytes = claim()) {
+        const auto moved = out_.write(bytes);
+        release(moved.bytes);
+        if (moved.flow == HostStream::Flow::Blocked) {
+            wait_for_output();
+            break;
+        }
+        if (moved.flow == HostStream::Flow::Ended) {
+            output_ended(moved.error);
+            break;
+        }
+        if (moved.error != 0)
+            lose_buffered(moved.error);
+    }
+    tell_room();
+}
+
+void CharChannel::wait_for_output() noexcept {
+    if (!arm(out_, Event::Output, EPOLLOUT))
+        start_timer();
+}
+
+/// For good: the terminal or pipe is gone.
+void CharChannel::lose_output(int error) noexcept {
+    {
+        const std::lock_guard lock{lock_};
+        lost_ += ring_.used();
+        ring_.drop(ring_.used());
+        swallow_ = true;
+    }
+    if (error != 0)
+        log::warn(name_, ": output is lost from here on: ", why(error));
+}
+
+/// For now: the disk is full, later bytes may find room.
+void CharChannel::lose_buffered(int error) noexcept {
+    {
+        const std::lock_guard lock{lock_};
+        lost_ += ring_.used();
+        ring_.drop(ring_.used());
+    }
+    if (!std::exchange(told_full_, true))
+        log::warn(name_, ": output to ", place_.empty() ? "standard output" : place_,
+                  " is lost: ", why(error));
+}
+
+void CharChannel::tell_room() noexcept {
+    if (user_ == nullptr)
+        return;
+    {
+        const std::lock_guard lock{lock_};
+        if (!starved_ || ring_.room() < kRoomWorthTelling)
+            return;
+        starved_ = false;
+    }
+    const std::lock_guard user_lock{*user_lock_};
+    user_->on_room();
+}
+
+bool CharChannel::drained() const noexcept {
+    const std::lock_guard lock{lock_};
+    return ring_.empty();
+}
+
+std::uint64_t CharChannel::drain(milliseconds limit) noexcept {
+    const auto end = SteadyClock::now() + limit;
+    const auto left = [end] {
+        const auto time = std::chrono::ceil<milliseconds>(end - SteadyClock::now());
+        return static_cast<int>(std::clamp(time, milliseconds{0}, milliseconds{100}).count());
+    };
+    for (flush(); out_ && !drained() && left() > 0; flush()) {
+        pollfd asked{.fd = out_.fd(), .events = POLLOUT, .revents = 0};
+        ::poll(&asked, 1, left());
+    }
+    // Nothing tells us when the other side of a pty reads.
+    while (unread_output() > 0 && left() > 0)
+        ::poll(nullptr, 0, std::min(left(), 5));
+
+    const std::lock_guard lock{lock_};
+    lost_ += ring_.used();
+    ring_.drop(ring_.used());
+    return lost_ + unread_output();
+}
+
+// ---- input
+
+void CharChannel::set_input(HostStream stream) noexcept {
+    disarm(in_);
+    in_ = std::move(stream);
+    if (user_ != nullptr)
+        wait_for_input();
+}
+
+void CharChannel::read_input() noexcept {
+    const auto room = std::span{input_.get(), kInputSize}.subspan(input_used_);
+    if (user_ == nullptr || !in_ || room.empty() || !may_read())
+        return;
+    const auto moved = in_.read(room);
+    input_used_ += filter_input(room.first(moved.bytes));
+    if (moved.flow == HostStream::Flow::Ended)
+        input_ended();
+    offer_input();
+}
+
+void CharChannel::offer_input() noexcept {
+    if (user_ == nullptr)
+        return;
+    if (input_used_ > 0 && !input_blocked_) {
+        const auto waiting = std::span{input_.get(), input_used_};
+        std::size_t taken = 0;
+        {
+            const std::lock_guard lock{*user_lock_};
+            taken = std::min(user_->receive(waiting), waiting.size());
+        }
+        std::copy(waiting.begin() + static_cast<std::ptrdiff_t>(taken), waiting.end(),
+                  waiting.begin());
+        input_used_ -= taken;
+        input_blocked_ = input_used_ > 0;
+    }
+    wait_for_input();
+}
+
+void CharChannel::wait_for_input() noexcept {
+    if (!in_)
+        return;
+    if (input_used_ == kInputSize) {
+        arm(in_, Event::Input, 0);  // full: only a hang-up is news
+        return;
+    }
+    if (arm(in_, Event::Input, EPOLLIN))
+        return;
+    // A file: always readable, so there is nothing to wait for. One piece each time round the loop.
+    read_again_ = true;
+    wake_.signal();
+}
+
+/// One event, then silence until armed again: nothing that cannot be acted on keeps us awake.
+bool CharChannel::arm(const HostStream& stream, Event event, std::uint32_t flags) noexcept {
+    epoll_event wanted{};
+    wanted.events = flags | EPOLLONESHOT;
+    wanted.data.u32 = std::to_underlying(event);
+    if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, stream.fd(), &wanted) == 0)
+        return true;
+    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, stream.fd(), &wanted) == 0;
+}
+
+void CharChannel::disarm(const HostStream& stream) noexcept {
+    if (stream)
+        ::epoll_ctl(epoll_, EPOLL_CTL_DEL, stream.fd(), nullptr);
+}
+
+void CharChannel::watch(int fd) noexcept {
+    add(epoll_, fd, std::to_underlying(Event::Watched), EPOLLIN);
+}
+
+}  // namespace vmm

@@ -1,0 +1,148 @@
+// What all character backends share: the buffer, the waiting, and one place in the machine's loop.
+//
+// A private epoll descriptor watches the two ends, so that the loop sees one descriptor and nothing
+// is ever set on a descriptor that others share.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "backends/byte_ring.hpp"
+#include "backends/char_backend.hpp"
+#include "backends/host_stream.hpp"
+#include "backends/loop_hook.hpp"
+#include "vmm/event_fd.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm {
+
+class CharChannel : public CharBackend {
+public:
+    /// The descriptors a channel is made of; making them is what can fail.
+    struct Parts {
+        EventFd wake;
+        UniqueFd timer;
+        UniqueFd epoll;
+
+        static Result<Parts> create();
+    };
+
+    /// Where the bytes go.
+    enum class Output : std::uint8_t {
+        Buffered,  ///< written by the loop only
+        Direct,    ///< the first byte after a pause is written by the thread that sends it
+        Nowhere,   ///< swallowed, and that is what was asked for
+    };
+
+    CharChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
+                std::string place, Output output);
+    ~CharChannel() override;
+
+    std::size_t write(std::span<const std::byte> bytes) noexcept final;
+    void resume_input() noexcept final;
+
+    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
+    void detach() noexcept override;
+    std::uint64_t drain(std::chrono::milliseconds limit) noexcept final;
+    const std::string& place() const noexcept final { return place_; }
+    std::optional<TerminalSize> terminal_size() const noexcept override { return std::nullopt; }
+    std::string recent_output() const final;
+
+    /// Before attach(): what the channel reads and writes. An empty stream is nobody.
+    void set_input(HostStream stream) noexcept;
+    void set_output(HostStream stream) noexcept;
+
+protected:
+    /// Takes out what is not for the guest; what stays is at the front.
+    virtual std::size_t filter_input(std::span<std::byte> bytes) noexcept { return bytes.size(); }
+    virtual bool may_read() const noexcept { return true; }
+    virtual void input_ended() noexcept { set_input({}); }
+    /// The other end hung up; there may still be input in between.
+    virtual void peer_left() noexcept {}
+    virtual void output_ended(int error) noexcept { lose_output(error); }
+    /// The eventfd was signalled: for signals that a terminal brought.
+    virtual void woken() noexcept {}
+    /// The descriptor given to watch() is readable.
+    virtual void watched_ready() noexcept {}
+    /// Bytes that were written but that nobody has read yet and that will be lost when we go.
+    virtual std::size_t unread_output() const noexcept { return 0; }
+
+    void watch(int fd) noexcept;
+    const EventFd& wake() const noexcept { return wake_; }
+    const std::string& name() const noexcept { return name_; }
+    HostStream& output() noexcept { return out_; }
+    const HostStream& output() const noexcept { return out_; }
+    bool has_input() const noexcept { return static_cast<bool>(in_); }
+    void continue_input() noexcept { wait_for_input(); }
+
+private:
+    using SteadyClock = std::chrono::steady_clock;
+    static constexpr std::size_t kInputSize = 4096;  // bytes
+
+    enum class Event : std::uint8_t { Wake, Timer, Input, Output, Watched };
+
+    void dispatch() noexcept;
+    void dispatch_one(Event event, std::uint32_t flags) noexcept;
+
+    void flush() noexcept;
+    std::span<const std::byte> claim() noexcept;
+    void release(std::size_t written) noexcept;
+    void wait_for_output() noexcept;
+    void lose_output(int error) noexcept;
+    void lose_buffered(int error) noexcept;
+    void tell_room() noexcept;
+    void start_timer() noexcept;
+    void write_now(std::unique_lock<std::mutex>& lock) noexcept;
+    std::size_t swallow(std::span<const std::byte> bytes) noexcept;
+    bool drained() const noexcept;
+
+    void read_input() noexcept;
+    void offer_input() noexcept;
+    void wait_for_input() noexcept;
+    bool arm(const HostStream& stream, Event event, std::uint32_t flags) noexcept;
+    void disarm(const HostStream& stream) noexcept;
+
+    const std::string name_;
+    const std::string place_;
+    const bool direct_;
+    EventFd wake_;
+    UniqueFd timer_;
+    int epoll_;  // the hook owns it
+    HostStream in_;
+    HostStream out_;
+
+    // The loop's thread only.
+    ByteChannelUser* user_ = nullptr;
+    std::mutex* user_lock_ = nullptr;
+    std::unique_ptr<std::byte[]> input_;  // read from the host, not yet taken by the user
+    std::size_t input_used_ = 0;          // bytes, at most kInputSize
+    bool input_blocked_ = false;          // the user took less than all and has not asked for more
+    bool read_again_ = false;  // the input cannot be waited for (a file): go on next time
+    bool told_full_ = false;   // said once that the file takes no more
+
+    std::atomic<bool> resume_asked_{false};
+
+    mutable std::mutex lock_;  // for all that follows; never held across a system call that writes
+    ByteRing ring_;
+    SteadyClock::time_point last_write_;
+    std::uint64_t lost_ = 0;  // bytes
+    bool swallow_ = false;    // output goes nowhere
+    bool count_lost_ = true;  // and that is not what was asked for
+    bool writing_ = false;    // somebody is writing the front of the ring
+    bool awake_ = false;      // the loop will come and look: no need to tell it
+    bool hurried_ = false;    // it was told to come before its time
+    bool starved_ = false;    // the user waits for on_room()
+
+    LoopHook hook_;  // last: nothing is called before all is there, or after some of it is gone
+};
+
+}  // namespace vmm

@@ -1,0 +1,147 @@
+#include "backends/socket_channel.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm {
+namespace {
+
+std::optional<sockaddr_un> address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path)
+        return std::nullopt;
+    path.copy(address.sun_path, path.size());
+    return address;
+}
+
+/// bind(2) and connect(2) want the common type of all addresses.
+const sockaddr* any(const sockaddr_un& address) {
+    return reinterpret_cast<const sockaddr*>(&address);
+}
+
+Result<UniqueFd> make_socket() {
+    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!fd)
+        return std::unexpected(Error::os("socket", errno));
+    return fd;
+}
+
+/// Removes a socket that nobody listens on any more; fails when the path is somebody's.
+Result<> clear_away(const std::string& path, const sockaddr_un& address) {
+    struct stat what {};
+    if (::lstat(path.c_str(), &what) != 0)
+        return std::unexpected(Error::os("lstat", errno));
+    if (!S_ISSOCK(what.st_mode))
+        return std::unexpected(
+            Error::os("bind", EADDRINUSE)
+                .hint("The path is a file of another kind: name one that does not exist."));
+
+    const UniqueFd probe = VMM_TRY(make_socket());
+    if (::connect(probe.get(), any(address), sizeof address) == 0 || errno != ECONNREFUSED)
+        return std::unexpected(Error::os("bind", EADDRINUSE)
+                                   .hint("Another process listens there: end it or name another "
+                                         "path."));
+    if (::unlink(path.c_str()) != 0)
+        return std::unexpected(Error::os("unlink", errno));
+    return {};
+}
+
+Result<> bind_to(const UniqueFd& fd, const std::string& path, const sockaddr_un& address) {
+    if (::bind(fd.get(), any(address), sizeof address) == 0)
+        return {};
+    if (errno != EADDRINUSE)
+        return std::unexpected(
+            Error::os("bind", errno).hint("Name a path in a folder that you may write to."));
+    VMM_TRY(clear_away(path, address));
+    if (::bind(fd.get(), any(address), sizeof address) != 0)
+        return std::unexpected(Error::os("bind", errno));
+    return {};
+}
+
+bool hung_up(const HostStream& stream) {
+    pollfd asked{.fd = stream.fd(), .events = 0, .revents = 0};
+    return ::poll(&asked, 1, 0) == 1 && (asked.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+}  // namespace
+
+Result<SocketFile> SocketFile::create(const std::string& path) {
+    const auto address = address_of(path);
+    if (!address)
+        return std::unexpected(Error{
+            ErrorKind::Config, cat("a socket's path has 1 to ", sizeof(sockaddr_un::sun_path) - 1,
+                                   " characters, this one has ", path.size())}
+                                   .hint("Name a shorter path, for example below /tmp or /run."));
+    UniqueFd fd = VMM_TRY(make_socket());
+    if (::fchmod(fd.get(), 0600) != 0)  // the mode that bind() gives the file
+        return std::unexpected(Error::os("fchmod", errno));
+    VMM_TRY(bind_to(fd, path, *address));
+    struct stat what {};
+    if (::lstat(path.c_str(), &what) != 0)
+        return std::unexpected(Error::os("lstat", errno));
+    SocketFile file{std::move(fd), path, what.st_dev, what.st_ino};
+    if (::listen(file.fd(), /*backlog=*/4) != 0)
+        return std::unexpected(Error::os("listen", errno));
+    return file;
+}
+
+SocketFile::~SocketFile() {
+    struct stat what {};
+    // Somebody may have put another file there since.
+    if (fd_ && ::lstat(path_.c_str(), &what) == 0 && what.st_dev == device_ &&
+        what.st_ino == inode_)
+        ::unlink(path_.c_str());
+}
+
+Result<std::unique_ptr<CharBackend>> SocketChannel::create(boost::asio::io_context& loop,
+                                                           const CharBackendConfig& config) {
+    Parts parts = VMM_TRY(Parts::create());
+    SocketFile file = VMM_TRY(SocketFile::create(config.path));
+    return std::make_unique<SocketChannel>(loop, std::move(parts), config, std::move(file));
+}
+
+void SocketChannel::watched_ready() noexcept {
+    UniqueFd client{::accept4(file_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!client)
+        return;
+    // A client that said it has no more to send is not watched; here is where it is missed.
+    if (output() && hung_up(output()))
+        set_output({});
+    if (output()) {
+        log::info(name(), ": turned away a second client of ", place());
+        return;
+    }
+    connect(std::move(client));
+}
+
+void SocketChannel::connect(UniqueFd client) noexcept {
+    UniqueFd both{::fcntl(client.get(), F_DUPFD_CLOEXEC, 3)};
+    if (!both)
+        return;
+    set_input(HostStream::own(std::move(client)));
+    set_output(HostStream::own(std::move(both)));
+}
+
+void SocketChannel::input_ended() noexcept {
+    set_input({});
+    if (output() && hung_up(output()))
+        set_output({});
+}
+
+void SocketChannel::output_ended(int) noexcept {
+    set_output({});
+}
+
+}  // namespace vmm

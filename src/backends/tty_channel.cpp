@@ -1,0 +1,80 @@
+#include "backends/tty_channel.hpp"
+
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+namespace vmm {
+namespace {
+
+std::optional<TerminalSize> size_of(int fd) {
+    winsize size{};
+    if (::ioctl(fd, TIOCGWINSZ, &size) != 0)
+        return std::nullopt;
+    return TerminalSize{.columns = size.ws_col, .rows = size.ws_row};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CharBackend>> TtyChannel::create(boost::asio::io_context& loop,
+                                                        const CharBackendConfig& config,
+                                                        CharBackendEvents& events) {
+    Parts parts = VMM_TRY(Parts::create());
+    auto channel = std::make_unique<TtyChannel>(loop, std::move(parts), config, events);
+    if (::isatty(STDIN_FILENO) == 1)
+        channel->terminal_ = VMM_TRY(RawTerminal::create(STDIN_FILENO, channel->wake()));
+    channel->set_input(HostStream::shared_input(STDIN_FILENO));
+    channel->set_output(HostStream::shared_output(STDOUT_FILENO));
+    if (!channel->output())
+        channel->output_ended(0);
+    return channel;
+}
+
+TtyChannel::TtyChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
+                       CharBackendEvents& events)
+    : CharChannel{loop, std::move(parts), config, "", Output::Direct}, events_{events} {}
+
+void TtyChannel::attach(ByteChannelUser& user, std::mutex& lock) noexcept {
+    if (terminal_)
+        terminal_->enter();
+    CharChannel::attach(user, lock);
+}
+
+void TtyChannel::detach() noexcept {
+    CharChannel::detach();
+    if (terminal_)
+        terminal_->leave();
+}
+
+std::optional<TerminalSize> TtyChannel::terminal_size() const noexcept {
+    const auto size = size_of(STDOUT_FILENO);
+    return size ? size : size_of(STDIN_FILENO);
+}
+
+std::size_t TtyChannel::filter_input(std::span<std::byte> bytes) noexcept {
+    if (!terminal_)
+        return bytes.size();
+    const auto filtered = keys_.filter(bytes);
+    if (filtered.help)  // past the buffer: it may be full, and the person is looking now
+        [[maybe_unused]]
+        const auto shown = output().write(std::as_bytes(std::span{EscapeKeys::kHelp}));
+    if (filtered.quit)
+        events_.quit_requested();
+    return filtered.kept;
+}
+
+void TtyChannel::woken() noexcept {
+    if (!terminal_)
+        return;
+    const auto changes = terminal_->take_changes();
+    if (changes.continued)
+        continue_input();
+    if (changes.resized)
+        if (const auto size = terminal_size())
+            events_.terminal_resized(*size);
+}
+
+}  // namespace vmm

@@ -1,0 +1,38 @@
+// Standard input and output as the other end of a serial port, whatever they are.
+//
+// A terminal gets raw mode and the Ctrl-A keys; a pipe, a file, /dev/null or a closed descriptor is
+// read to its end, and that is not the end of the guest.
+#pragma once
+
+#include <memory>
+
+#include "backends/char_channel.hpp"
+#include "backends/escape_keys.hpp"
+#include "backends/raw_terminal.hpp"
+
+namespace vmm {
+
+class TtyChannel final : public CharChannel {
+public:
+    static Result<std::unique_ptr<CharBackend>> create(boost::asio::io_context& loop,
+                                                       const CharBackendConfig& config,
+                                                       CharBackendEvents& events);
+
+    TtyChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
+               CharBackendEvents& events);
+
+    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
+    void detach() noexcept override;
+    std::optional<TerminalSize> terminal_size() const noexcept override;
+
+private:
+    std::size_t filter_input(std::span<std::byte> bytes) noexcept override;
+    bool may_read() const noexcept override { return !terminal_ || terminal_->foreground(); }
+    void woken() noexcept override;
+
+    CharBackendEvents& events_;
+    std::unique_ptr<RawTerminal> terminal_;  // none: standard input is something else
+    EscapeKeys keys_;
+};
+
+}  // namespace vmm
