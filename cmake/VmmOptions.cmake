@@ -14,9 +14,10 @@ target_compile_options(vmm_options INTERFACE
   -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=
   $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-gnu-statement-expression-from-macro-expansion
                              -Wthread-safety>)
-target_compile_definitions(vmm_options INTERFACE
-  _GLIBCXX_ASSERTIONS _GNU_SOURCE
-  $<$<AND:$<NOT:$<CONFIG:Debug>>,$<STREQUAL:${VMM_SANITIZE},>>:_FORTIFY_SOURCE=3>)
+target_compile_definitions(vmm_options INTERFACE _GLIBCXX_ASSERTIONS _GNU_SOURCE)
+if(NOT VMM_SANITIZE)
+  target_compile_definitions(vmm_options INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3>)
+endif()
 if(VMM_SANITIZE)
   add_compile_options(-fsanitize=${VMM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${VMM_SANITIZE})

@@ -27,9 +27,10 @@ public:
             const Key* key = find_key(schema, member.key);
             if (key == nullptr)
                 return std::unexpected(unknown(schema, member, path));
+            if (member.value.kind == Kind::Null)
+                continue;
             first_given = first_given || key == &schema.keys.front();
-            if (member.value.kind != Kind::Null)
-                VMM_TRY(value(*key, to, member.value, below(path, key->name)));
+            VMM_TRY(value(*key, to, member.value, below(path, key->name)));
         }
         for (const auto& member : node.members)
             if (!first_given)

@@ -66,6 +66,7 @@ TEST(JsonReadTest, InitramfsIsATextOrAList) {
 TEST(JsonReadTest, FileMakesTheModeUnlessOneIsGiven) {
     EXPECT_EQ(read(R"({"serial": {"file": "/x"}})").serial.mode, ConsoleMode::File);
     EXPECT_EQ(read(R"({"serial": {"file": "/x", "mode": "null"}})").serial.mode, ConsoleMode::Null);
+    EXPECT_EQ(read(R"({"serial": {"file": "/x", "mode": null}})").serial.mode, ConsoleMode::File);
 }
 
 TEST(JsonReadTest, ByteOrderMarkIsPassedOver) {
