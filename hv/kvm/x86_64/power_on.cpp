@@ -24,29 +24,28 @@ constexpr hv::x86::Segment segment(std::uint8_t type, bool code_or_data = true) 
 // Order matters at two places: VMX must be off before anything else (it leaves a nested guest),
 // and the time stamp counter comes after its adjustment.
 constexpr hv::x86::Msr kMsrs[] = {
-    {0x0000'003a, 0},       // IA32_FEATURE_CONTROL
-    {0x0000'003b, 0},       // IA32_TSC_ADJUST
-    {0x0000'0010, 0},       // IA32_TIME_STAMP_COUNTER: to KVM, zero means "in step with the others"
-    {0x0000'0048, 0},       // IA32_SPEC_CTRL
-    {0x0000'00e1, 0},       // IA32_UMWAIT_CONTROL
-    {0x0000'0140, 0},       // MISC_FEATURES_ENABLES
-    {0x0000'0174, 0},       // IA32_SYSENTER_CS
-    {0x0000'0175, 0},       // IA32_SYSENTER_ESP
-    {0x0000'0176, 0},       // IA32_SYSENTER_EIP
-    {0x0000'017a, 0},       // IA32_MCG_STATUS
-    {0x0000'0186, 0},       // IA32_PERFEVTSEL0
-    {0x0000'0187, 0},       //               1
-    {0x0000'0188, 0},       //               2
-    {0x0000'0189, 0},       //               3
-    {0x0000'018a, 0},       //               4
-    {0x0000'018b, 0},       //               5
-    {0x0000'018c, 0},       //               6
-    {0x0000'018d, 0},       //               7
-    {0x0000'01a0, 0x1800},  // IA32_MISC_ENABLE: no BTS, no PEBS
-    {0x0000'01c4, 0},       // IA32_XFD
-    {0x0000'01c5, 0},       // IA32_XFD_ERR
-    {0x0000'01d9, 0},       // IA32_DEBUGCTL
-    {0x0000'0200, 0},       // IA32_MTRR_PHYSBASE0, PHYSMASK0
+    {0x0000'003a, 0},  // IA32_FEATURE_CONTROL
+    {0x0000'003b, 0},  // IA32_TSC_ADJUST
+    {0x0000'0010, 0},  // IA32_TIME_STAMP_COUNTER: to KVM, zero means "in step with the others"
+    {0x0000'0048, 0},  // IA32_SPEC_CTRL
+    {0x0000'00e1, 0},  // IA32_UMWAIT_CONTROL
+    {0x0000'0140, 0},  // MISC_FEATURES_ENABLES
+    {0x0000'0174, 0},  // IA32_SYSENTER_CS
+    {0x0000'0175, 0},  // IA32_SYSENTER_ESP
+    {0x0000'0176, 0},  // IA32_SYSENTER_EIP
+    {0x0000'017a, 0},  // IA32_MCG_STATUS
+    {0x0000'0186, 0},  // IA32_PERFEVTSEL0
+    {0x0000'0187, 0},  //               1
+    {0x0000'0188, 0},  //               2
+    {0x0000'0189, 0},  //               3
+    {0x0000'018a, 0},  //               4
+    {0x0000'018b, 0},  //               5
+    {0x0000'018c, 0},  //               6
+    {0x0000'018d, 0},  //               7
+    {0x0000'01c4, 0},  // IA32_XFD
+    {0x0000'01c5, 0},  // IA32_XFD_ERR
+    {0x0000'01d9, 0},  // IA32_DEBUGCTL
+    {0x0000'0200, 0},  // IA32_MTRR_PHYSBASE0, PHYSMASK0
     {0x0000'0201, 0},
     {0x0000'0202, 0},  //                    1
     {0x0000'0203, 0},
@@ -155,7 +154,6 @@ kvm_lapic_state local_apic(std::uint32_t apic_id) {
     put(to, 0x0f0, 0xff);           // spurious vector, software disabled
     for (std::size_t lvt = 0x320; lvt <= 0x370; lvt += 0x10)
         put(to, lvt, kMasked);
-    put(to, 0x2f0, kMasked);  // LVT corrected machine check
     // Firmware would have left LINT0 as the way in for the PICs, and KVM's own reset of the first
     // vCPU does (its quirk LINT0_REENABLED): a guest without I/O APIC counts on it.
     if (apic_id == 0)
@@ -177,6 +175,13 @@ void set_fpu_controls(std::span<std::uint32_t> xsave) {
 
 std::span<const hv::x86::Msr> msrs() {
     return kMsrs;
+}
+
+std::uint64_t misc_enable(std::uint64_t now) {
+    // Performance monitoring, branch trace and PEBS: what KVM offers, read-only to the guest.
+    constexpr std::uint64_t kFixed = 1U << 7 | 1U << 11 | 1U << 12;
+    constexpr std::uint64_t kFastStrings = 1;
+    return (now & kFixed) | kFastStrings;
 }
 
 kvm_irqchip pic(std::uint32_t chip) {

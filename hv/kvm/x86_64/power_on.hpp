@@ -27,6 +27,10 @@ void set_fpu_controls(std::span<std::uint32_t> xsave);
 /// Those a guest can change. Not every host has all of them.
 std::span<const hv::x86::Msr> msrs();
 
+/// IA32_MISC_ENABLE, some bits of which only the host decides.
+inline constexpr std::uint32_t kMiscEnable = 0x1a0;
+std::uint64_t misc_enable(std::uint64_t now);
+
 kvm_irqchip pic(std::uint32_t chip);
 kvm_irqchip io_apic();
 

@@ -178,6 +178,11 @@ Result<> Vcpu::reset_msrs() {
         // KVM stops at one that this guest does not have: it cannot have changed it either.
         left = left.subspan(std::min(set + 1, left.size()));
     }
+    const hv::x86::Msr misc[] = {{power_on::kMiscEnable, 0}};
+    auto now = to_kvm(misc);
+    VMM_TRY(vcpu().call(VMM_REQUEST_SIZED(KVM_GET_MSRS, sizeof(ListHeader)), now.header()));
+    now.entries()[0].data = power_on::misc_enable(now.entries()[0].data);
+    VMM_TRY(vcpu().call(VMM_REQUEST_SIZED(KVM_SET_MSRS, sizeof(ListHeader)), now.header()));
     return {};
 }
 
