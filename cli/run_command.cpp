@@ -1,14 +1,40 @@
 #include "cli/run_command.hpp"
 
-#include "config/validate.hpp"
-#include "vmm/log.hpp"
+#include "exit_code.hpp"
+#include "machine/machine.hpp"
+#include "print.hpp"
+#include "vmm/text.hpp"
 
 namespace vmm::cli {
+namespace {
+
+int exit_code_of(const machine::Outcome& outcome) {
+    switch (outcome.ending) {
+        case machine::Ending::PoweredOff:
+        case machine::Ending::Quit:
+            return to_int(ExitCode::Success);
+        case machine::Ending::Reset:
+            return to_int(ExitCode::GuestReset);
+        case machine::Ending::Panicked:
+            return to_int(ExitCode::GuestPanic);
+        case machine::Ending::Crashed:
+            return to_int(ExitCode::GuestCrash);
+        case machine::Ending::Signalled:
+            return exit_code_of_signal(outcome.value);
+        case machine::Ending::TestExit:
+            break;
+    }
+    return outcome.value;
+}
+
+}  // namespace
 
 Result<int> run_machine(const VmConfig& config) {
-    if (const auto cmdline = config::effective_cmdline(config); cmdline != config.payload.cmdline)
-        log::info("kernel command line, with what auto_cmdline adds: ", cmdline);
-    return std::unexpected(Error{ErrorKind::Unsupported, "running a machine is not built yet"});
+    const machine::Tell tell = [](std::string_view text) { print_error(cat("vmm: ", text, "\n")); };
+    const auto outcome = VMM_TRY(machine::run(config, tell));
+    if (!outcome.message.empty())
+        tell(outcome.message);
+    return exit_code_of(outcome);
 }
 
 }  // namespace vmm::cli

@@ -8,7 +8,7 @@ add_library(vmm::options ALIAS vmm_options)
 target_compile_features(vmm_options INTERFACE cxx_std_23)
 target_compile_options(vmm_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
-  -Woverloaded-virtual -Wnull-dereference -Wimplicit-fallthrough -Werror
+  -Woverloaded-virtual -Wimplicit-fallthrough -Werror
   -Wno-missing-field-initializers  # designated initialisers leave the rest at its default
   -fstack-protector-strong -fcf-protection -ftrivial-auto-var-init=zero
   -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=

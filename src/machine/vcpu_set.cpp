@@ -111,9 +111,10 @@ void VcpuSet::thread_main(unsigned index) {
         hold();
         report_(index, {VcpuStop::Why::Failed, prepared.error().one_line()});
     }
-    do
+    do {
         run_until_unwanted(index, ports, mmio);
-    while (park(*vcpus_[index]));
+        finish_access(*vcpus_[index], ports, mmio);
+    } while (park());
 }
 
 void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio) {
@@ -134,12 +135,24 @@ void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mm
     }
 }
 
-bool VcpuSet::park(hv::Vcpu& vcpu) {
-    // The guest must not see the access it just made done twice, or not at all, when its state is
-    // saved or replaced from here on.
-    if (const auto done = vcpu.complete_io(); !done)
-        log::warn("a vCPU could not finish its last access: ", done.error().one_line());
+// The guest must not see the access it just made done twice, or not at all, when its state is saved
+// or replaced from here on. A wide access comes in a few parts; a string instruction may go on for
+// as long as the guest likes, but its state is consistent between any two elements.
+void VcpuSet::finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio) {
+    constexpr int kMostParts = 16;
+    for (int part = 0; part < kMostParts; ++part) {
+        const auto done = vcpu.complete_io();
+        if (!done)
+            return log::warn("a vCPU could not finish its access: ", done.error().one_line());
+        if (*done)
+            return;
+        const auto exit = vcpu.run();  // gives the next part without entering the guest
+        if (!exit || std::visit(Answer{ports, mmio}, *exit))
+            return;
+    }
+}
 
+bool VcpuSet::park() {
     std::unique_lock lock{mutex_};
     if (++parked_ == vcpus_.size())
         all_parked_.notify_all();

@@ -66,7 +66,8 @@ private:
 
     void thread_main(unsigned index);
     void run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio);
-    bool park(hv::Vcpu& vcpu);  // false: end
+    static void finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio);
+    bool park();  // false: end
     void kick_all() noexcept;
 
     Bus& ports_;

@@ -119,10 +119,8 @@ TEST(AmlPkgLengthTest, FourBytesBeyond) {
 }
 
 TEST(AmlObjectTest, NameHoldsAPackage) {
-    const auto bytes = written([](Writer& to) {
-        const auto elements = [&] { to.add(5U, 0U); };
-        to.name("_S5", [&] { to.package(2, elements); });
-    });
+    const auto bytes = written(
+        [](Writer& to) { to.name("_S5", [&] { to.package(2, [&] { to.add(5U, 0U); }); }); });
 
     EXPECT_THAT(bytes, ElementsAre(0x08, '_', 'S', '5', '_', 0x12, 0x05, 0x02, 0x0a, 0x05, 0x00));
 }

@@ -1,0 +1,179 @@
+#include "machine/machine.hpp"
+
+#include <signal.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+// How long a guest that was asked to power off may take. A terminal that went away (SIGHUP) takes
+// the person with it, so nobody waits for the end there.
+constexpr std::chrono::seconds kPowerOffTime{30};
+constexpr std::chrono::seconds kHangUpTime{5};
+constexpr std::chrono::milliseconds kDrainTime{1000};
+
+std::string_view name_of(int signal) {
+    switch (signal) {
+        case SIGTERM:
+            return "SIGTERM";
+        case SIGINT:
+            return "SIGINT";
+        case SIGHUP:
+            return "SIGHUP";
+        default:
+            return "a signal";
+    }
+}
+
+/// One run: the loop's handlers and what they decided.
+class Session {
+public:
+    Session(const VmConfig& config, const Tell& tell, std::unique_ptr<Events> events)
+        : config_{config},
+          tell_{tell},
+          policies_{config.on_reset, config.on_crash, config.on_panic},
+          events_{std::move(events)} {}
+
+    ~Session() {
+        woken_.release();  // the descriptor is events_'s
+    }
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    Result<Outcome> run() {
+        signals_.add(SIGTERM);
+        signals_.add(SIGINT);
+        signals_.add(SIGHUP);
+        woken_.assign(events_->fd());
+        board_ = VMM_TRY(make_board({config_, loop_, *events_, tell_}));
+        VMM_TRY(board_->start());
+        log::info("started");
+        await_events();
+        await_signal();
+        loop_.run();
+        return finish();
+    }
+
+private:
+    void await_events() {
+        woken_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code failed) {
+            if (failed)
+                return;
+            while (!over())
+                if (auto taken = events_->take())
+                    handle(std::move(*taken));
+                else
+                    break;
+            if (!over())
+                await_events();
+        });
+    }
+
+    void handle(Events::Taken taken) {
+        auto decision = decide(taken.event, policies_, std::move(taken.text));
+        switch (decision.what) {
+            case Decision::Do::Continue:
+                return;
+            case Decision::Do::Pause:
+                log::info("paused, because the guest's kernel panicked");
+                return board_->pause();
+            case Decision::Do::Reset:
+                return reset();
+            case Decision::Do::End:
+                if (taken.event == Event::TestExit)
+                    decision.outcome.value = events_->exit_value();
+                return end(std::move(decision.outcome));
+        }
+    }
+
+    void reset() {
+        log::info("reset");
+        if (auto done = board_->reset(); !done) {
+            failure_.emplace(std::move(done.error()).context("reset the machine"));
+            loop_.stop();
+        }
+    }
+
+    void await_signal() {
+        signals_.async_wait([this](error_code failed, int signal) {
+            if (failed || over())
+                return;
+            if (told_by_ != 0)
+                return end_by_signal();
+            told_by_ = signal;
+            log::info("asked to end by ", name_of(signal), ": pressing the power button");
+            board_->press_power_button();
+            patience_.expires_after(signal == SIGHUP ? kHangUpTime : kPowerOffTime);
+            patience_.async_wait([this](error_code cancelled) {
+                if (!cancelled && !over())
+                    end_by_signal();
+            });
+            await_signal();
+        });
+    }
+
+    void end_by_signal() {
+        end({.ending = Ending::Signalled,
+             .value = told_by_,
+             .message = cat("ended by ", name_of(told_by_), "; the guest had not powered off")});
+    }
+
+    void end(Outcome outcome) {
+        outcome_ = std::move(outcome);
+        loop_.stop();
+    }
+
+    bool over() const { return outcome_ || failure_; }
+
+    Result<Outcome> finish() {
+        board_->stop();
+        if (const auto lost = board_->drain(kDrainTime); lost > 0)
+            tell_(cat(lost, " bytes of console output were lost: nobody read them"));
+        if (failure_)
+            return std::unexpected(std::move(*failure_));
+        if (const auto panic = board_->last_panic();
+            !panic.empty() && outcome_->ending != Ending::PoweredOff)
+            outcome_->message += cat(outcome_->message.empty() ? "" : "\n  ", "guest: ", panic);
+        return std::move(*outcome_);
+    }
+
+    const VmConfig& config_;
+    const Tell& tell_;
+    Policies policies_;
+    std::unique_ptr<Events> events_;
+    asio::io_context loop_{1};
+    asio::signal_set signals_{loop_};
+    asio::posix::stream_descriptor woken_{loop_};
+    asio::steady_timer patience_{loop_};
+    std::unique_ptr<Board> board_;
+    int told_by_ = 0;  // signal
+    std::optional<Outcome> outcome_;
+    std::optional<Error> failure_;
+};
+
+}  // namespace
+
+Result<Outcome> run(const VmConfig& config, const Tell& tell) {
+    auto events =
+        VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
+    try {
+        return Session{config, tell, std::move(events)}.run();
+    } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
+        return std::unexpected(Error::os("event loop", failure.code().value()));
+    }
+}
+
+}  // namespace vmm::machine

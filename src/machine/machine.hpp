@@ -1,0 +1,17 @@
+// Runs one virtual machine from start to end: the life cycle around a Board.
+#pragma once
+
+#include "config/vm_config.hpp"
+#include "machine/board.hpp"
+#include "machine/lifecycle.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm::machine {
+
+/// `config` has been validated. Returns when the guest has ended or the person has ended it; an
+/// error means that the machine could not be set up, or that the host failed it.
+/// Takes SIGTERM, SIGINT and SIGHUP of the process. Call from the main thread, before any other
+/// thread exists.
+Result<Outcome> run(const VmConfig& config, const Tell& tell);
+
+}  // namespace vmm::machine

@@ -1,0 +1,276 @@
+#include "machine/x86_64/pc.hpp"
+
+#include <utility>
+
+#include "config/validate.hpp"
+#include "kvm/x86_64/create_vm.hpp"
+#include "machine/host_entropy.hpp"
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+#include "x86_64/acpi/tables.hpp"
+#include "x86_64/layout.hpp"
+
+namespace vmm::machine {
+namespace {
+
+using namespace x86_64;  // the PC is made of its numbers
+
+// A kernel file from this size on is worth huge pages under it; a bare-metal payload is not.
+constexpr std::uint64_t kLargePayload = 4 * kMiB;
+
+CharMode to_char_mode(ConsoleMode mode) {
+    switch (mode) {
+        case ConsoleMode::Tty:
+            return CharMode::Tty;
+        case ConsoleMode::Pty:
+            return CharMode::Pty;
+        case ConsoleMode::File:
+            return CharMode::File;
+        case ConsoleMode::Socket:
+            return CharMode::Socket;
+        case ConsoleMode::Null:
+        case ConsoleMode::Off:
+            break;
+    }
+    return CharMode::Null;
+}
+
+PayloadUnpack to_unpack(AutoSwitch value) {
+    switch (value) {
+        case AutoSwitch::On:
+            return PayloadUnpack::On;
+        case AutoSwitch::Off:
+            return PayloadUnpack::Off;
+        case AutoSwitch::Auto:
+            break;
+    }
+    return PayloadUnpack::Auto;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Board>> make_board(const BoardParts& parts) {
+    return VMM_TRY(Pc::create(parts));
+}
+
+Result<std::unique_ptr<Pc>> Pc::create(const BoardParts& parts) {
+    auto kernel = VMM_TRY(KernelFile::open(parts.config.payload.kernel));
+    std::unique_ptr<Pc> pc{new Pc{parts, std::move(kernel)}};
+    VMM_TRY(pc->open_initramfs());
+    VMM_TRY(pc->map_ram());
+    VMM_TRY(pc->create_vm());
+    VMM_TRY(pc->add_serial());
+    VMM_TRY(pc->add_platform_devices());
+    VMM_TRY(pc->create_vcpus());
+    return pc;
+}
+
+Pc::Pc(const BoardParts& parts, KernelFile kernel)
+    : config_{parts.config},
+      loop_{parts.loop},
+      events_{parts.events},
+      tell_{parts.tell},
+      kernel_{std::move(kernel)},
+      vcpu_set_{ports_, mmio_, [this](unsigned index, VcpuStop stop) noexcept {
+                    events_.report(index, std::move(stop));
+                }} {}
+
+Pc::~Pc() {
+    stop();
+    if (com1_.backend)
+        com1_.backend->detach();
+}
+
+Result<> Pc::open_initramfs() {
+    log::info("kernel ", config_.payload.kernel, ": ", kernel_.describe());
+    for (const auto& path : config_.payload.initramfs)
+        initramfs_.push_back(VMM_TRY(BootFile::open(path, "initramfs")));
+    return {};
+}
+
+Result<> Pc::map_ram() {
+    const auto& memory = config_.memory;
+    const auto ranges = ram_ranges(memory.size);
+    ram_ = VMM_TRY(GuestRam::create(ranges.all(), {.shared = memory.shared,
+                                                   .hugepages = memory.hugepages,
+                                                   .hugepage_size = memory.hugepage_size.value_or(0),
+                                                   .prefault = memory.prefault,
+                                                   .thp = memory.thp,
+                                                   .file = memory.file}));
+    return {};
+}
+
+Result<> Pc::create_vm() {
+    vm_ = VMM_TRY(kvm::create_vm());
+    if (const auto most = vm_->max_vcpus(); config_.cpus.boot_vcpus > most)
+        return std::unexpected(Error{ErrorKind::Config, cat("cpus: ", config_.cpus.boot_vcpus,
+                                                            " vCPUs were asked for, KVM on this "
+                                                            "host allows ", most)}
+                                   .hint(cat("use --num-cpu ", most, " or less")));
+    VMM_TRY(ram_->subscribe(*vm_));
+    VMM_TRY(vm_->create_interrupt_controller());
+    return {};
+}
+
+Result<> Pc::add_serial() {
+    const auto& serial = config_.serial;
+    if (serial.mode == ConsoleMode::Off)
+        return {};
+    const CharBackendConfig backend{.mode = to_char_mode(serial.mode),
+                                    .path = serial.mode == ConsoleMode::Socket ? serial.socket
+                                                                               : serial.file};
+    com1_.irq = VMM_TRY(vm_->irq_line(kGsiCom1));
+    com1_.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
+    com1_.watch.emplace(*com1_.backend);
+    com1_.device.emplace(*com1_.irq, *com1_.watch);
+    resettables_.push_back(&*com1_.device);
+    if (serial.mode == ConsoleMode::Pty)
+        tell_(cat("the serial port is ", com1_.backend->place()));
+    return ports_.map(kPortCom1.first, kPortCom1.count, *com1_.device);
+}
+
+Result<> Pc::add_platform_devices() {
+    rtc_.emplace(clock_);
+    resettables_.push_back(&*rtc_);
+    VMM_TRY(ports_.map(kPortCmos.first, kPortCmos.count, *rtc_));
+
+    power_irq_ = VMM_TRY(vm_->irq_line(kGsiGed));
+    power_.emplace(events_, *power_irq_);
+    resettables_.push_back(&*power_);
+    VMM_TRY(ports_.map(kPortAcpi.first, kPortAcpi.count, *power_));
+
+    if (config_.debug_exit) {
+        TestExitEvents& ours = *this;
+        test_exit_.emplace(ours);
+        VMM_TRY_OR(ports_.map(*config_.debug_exit, TestExit::kRegionSize, *test_exit_),
+                   "debug_exit: put the test exit port there");
+    }
+    return {};
+}
+
+Topology Pc::topology() const {
+    const auto& asked = config_.cpus.topology;
+    if (!asked)
+        return Topology::flat(static_cast<std::uint16_t>(config_.cpus.boot_vcpus));
+    return {.packages = static_cast<std::uint16_t>(asked->packages),
+            .dies = static_cast<std::uint16_t>(asked->dies_per_package),
+            .cores = static_cast<std::uint16_t>(asked->cores_per_die),
+            .threads = static_cast<std::uint16_t>(asked->threads_per_core)};
+}
+
+Result<> Pc::create_vcpus() {
+    const auto vcpus = config_.cpus.boot_vcpus;
+    const auto layout = topology();
+    VMM_TRY(check(layout, vcpus));
+    const auto supported = VMM_TRY(vm_->supported_cpuid());
+    cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
+    vcpus_.reserve(vcpus);
+    for (std::uint32_t index = 0; index < vcpus; ++index) {
+        apic_ids_.push_back(layout.apic_id(index));
+        vcpus_.push_back(VMM_TRY(vm_->create_vcpu(apic_ids_.back())));
+    }
+    // KVM checks the registers that load() sets against what CPUID says there is.
+    return vcpus_[0]->set_cpuid(cpuid_->for_vcpu(0));
+}
+
+// In the vCPU's own thread, so that the last one does not hold up the first.
+Result<> Pc::prepare_vcpu(unsigned index) {
+    return index == 0 ? Result<>{} : vcpus_[index]->set_cpuid(cpuid_->for_vcpu(index));
+}
+
+Result<> Pc::write_acpi_tables() {
+    const auto tables = build_tables(
+        {.apic_ids = apic_ids_, .com1 = com1_.device.has_value(), .clock = CmosClock{}},
+        kAcpiTables.first);
+    if (tables.bytes.size() > kAcpiTables.size || !ram_->copy_out(kAcpiTables.first, tables.bytes))
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("memory: the ACPI tables take ", tables.bytes.size(),
+                                         " bytes at ", kAcpiTables.first, ", which is no RAM")}
+                .hint("give the guest more with --memory SIZE, or fewer CPUs"));
+    return {};
+}
+
+Result<> Pc::load() {
+    if (kernel_.file().size() >= kLargePayload)
+        ram_->advise_huge_pages();
+    VMM_TRY(write_acpi_tables());
+    HostEntropy entropy;
+    const auto command_line = config::effective_cmdline(config_);
+    const auto entry = VMM_TRY(x86_64::load(kernel_,
+                                            {.ram_size = ram_->size(),
+                                             .initramfs = initramfs_,
+                                             .command_line = command_line,
+                                             .console = {},
+                                             .unpack = to_unpack(config_.payload.unpack),
+                                             .rsdp = kRsdp,
+                                             .reserved = {},
+                                             .entropy = &entropy},
+                                            *ram_));
+    log::info(entry.how);
+    log::info("kernel command line: ", entry.command_line);
+    VMM_TRY(vcpus_[0]->set_system_registers(entry.system));
+    return vcpus_[0]->set_registers(entry.registers);
+}
+
+Result<> Pc::start() {
+    VMM_TRY(load());
+    ram_->advise_huge_pages();
+    events_.attach(vcpu_set_);
+    std::vector<hv::Vcpu*> vcpus;
+    vcpus.reserve(vcpus_.size());
+    for (const auto& vcpu : vcpus_)
+        vcpus.push_back(vcpu.get());
+    VMM_TRY(vcpu_set_.start(vcpus, [this](unsigned index) { return prepare_vcpu(index); }));
+    if (com1_.backend)
+        com1_.backend->attach(*com1_.device, com1_.device->lock());
+    return {};
+}
+
+Result<> Pc::reset() {
+    vcpu_set_.pause();
+    events_.clear();
+    if (com1_.watch)
+        com1_.watch->forget();
+    for (auto* const part : resettables_)
+        part->reset();
+    VMM_TRY(ram_->clear());
+    VMM_TRY(vm_->reset());
+    for (const auto& vcpu : vcpus_)
+        VMM_TRY(vcpu->reset());
+    VMM_TRY(load());
+    vcpu_set_.resume();
+    return {};
+}
+
+void Pc::pause() {
+    vcpu_set_.pause();
+}
+
+void Pc::stop() {
+    vcpu_set_.stop();
+}
+
+void Pc::press_power_button() {
+    const std::lock_guard guard{power_->lock()};
+    power_->press_power_button();
+}
+
+std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
+    return com1_.backend ? com1_.backend->drain(at_most) : 0;
+}
+
+std::string Pc::last_panic() const {
+    return com1_.watch ? com1_.watch->last_panic() : std::string{};
+}
+
+void Pc::quit_requested() noexcept {
+    events_.raise(Event::Quit);
+}
+
+void Pc::terminal_resized(TerminalSize) noexcept {}  // a serial port has no size
+
+void Pc::exit_requested(std::uint32_t value) noexcept {
+    events_.raise_exit(static_cast<std::uint8_t>(value));
+}
+
+}  // namespace vmm::machine

@@ -1,0 +1,96 @@
+// The PC: RAM, interrupt chips, a serial port, a CMOS clock, ACPI, and vCPUs that run a kernel.
+//
+// What lies where is arch/x86_64's layout.hpp; this puts the parts there and joins them.
+// Members stand in the order in which they come up. Threads: as board.hpp.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "acpi_power/acpi_power.hpp"
+#include "backends/char_backend.hpp"
+#include "bus/bus.hpp"
+#include "machine/board.hpp"
+#include "machine/console_watch.hpp"
+#include "machine/host_clock.hpp"
+#include "machine/vcpu_set.hpp"
+#include "memory/guest_ram.hpp"
+#include "rtc/rtc.hpp"
+#include "serial/serial.hpp"
+#include "test_exit/test_exit.hpp"
+#include "vmm/hv_x86.hpp"
+#include "x86_64/cpuid.hpp"
+#include "x86_64/kernel_file.hpp"
+#include "x86_64/loader.hpp"
+
+namespace vmm::machine {
+
+class Pc final : public Board, private CharBackendEvents, private TestExitEvents {
+public:
+    static Result<std::unique_ptr<Pc>> create(const BoardParts& parts);
+    ~Pc() override;
+    Pc(const Pc&) = delete;
+    Pc& operator=(const Pc&) = delete;
+
+    Result<> start() override;
+    Result<> reset() override;
+    void pause() override;
+    void stop() override;
+    void press_power_button() override;
+    std::uint64_t drain(std::chrono::milliseconds at_most) override;
+    std::string last_panic() const override;
+
+private:
+    /// One serial port with what is behind it.
+    struct SerialPort {
+        std::unique_ptr<IrqLine> irq;
+        std::unique_ptr<CharBackend> backend;  // null: the port is off
+        std::optional<ConsoleWatch> watch;
+        std::optional<Serial> device;
+    };
+
+    Pc(const BoardParts& parts, x86_64::KernelFile kernel);
+
+    // The steps of create(), in this order.
+    Result<> open_initramfs();
+    Result<> map_ram();
+    Result<> create_vm();
+    Result<> add_serial();
+    Result<> add_platform_devices();
+    Result<> create_vcpus();
+
+    Result<> load();  // payload and tables into RAM, vCPU 0 at its entry
+    Result<> write_acpi_tables();
+    Result<> prepare_vcpu(unsigned index);
+    x86_64::Topology topology() const;
+
+    void quit_requested() noexcept override;
+    void terminal_resized(TerminalSize size) noexcept override;
+    void exit_requested(std::uint32_t value) noexcept override;
+
+    const VmConfig& config_;
+    boost::asio::io_context& loop_;
+    Events& events_;
+    const Tell& tell_;
+    HostClock clock_;
+
+    x86_64::KernelFile kernel_;
+    std::vector<x86_64::BootFile> initramfs_;
+    std::unique_ptr<GuestRam> ram_;
+    std::unique_ptr<hv::x86::Vm> vm_;
+    Bus ports_;
+    Bus mmio_;
+    SerialPort com1_;
+    std::unique_ptr<IrqLine> power_irq_;
+    std::optional<AcpiPower> power_;
+    std::optional<Rtc> rtc_;
+    std::optional<TestExit> test_exit_;
+    std::vector<Resettable*> resettables_;
+    std::optional<x86_64::CpuidTemplate> cpuid_;
+    std::vector<std::uint32_t> apic_ids_;
+    std::vector<std::unique_ptr<hv::x86::Vcpu>> vcpus_;
+    VcpuSet vcpu_set_;
+};
+
+}  // namespace vmm::machine
