@@ -3,14 +3,14 @@
 // src/machine/x86_64 has the PC. Threads: the machine's main thread calls everything.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <boost/asio/io_context.hpp>
 
 #include "config/vm_config.hpp"
 #include "machine/lifecycle.hpp"

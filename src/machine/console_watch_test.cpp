@@ -24,7 +24,9 @@ struct ConsoleWatchTest : testing::Test {
 };
 
 TEST_F(ConsoleWatchTest, PanicLineIsKeptWithoutItsTimeStamp) {
-    write("[    0.5] Kernel panic - not syncing: sysrq triggered crash\r\n[    0.6] CPU: 0 PID: 1\r\n");
+    write(
+        "[    0.5] Kernel panic - not syncing: sysrq triggered crash\r\n[    0.6] CPU: 0 PID: "
+        "1\r\n");
 
     EXPECT_EQ(watch.last_panic(), "Kernel panic - not syncing: sysrq triggered crash");
 }

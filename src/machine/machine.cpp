@@ -2,13 +2,13 @@
 
 #include <signal.h>
 
-#include <chrono>
-#include <optional>
-#include <utility>
-
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <optional>
+#include <utility>
 
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
@@ -167,8 +167,7 @@ private:
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell) {
-    auto events =
-        VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
+    auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
         return Session{config, tell, std::move(events)}.run();
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed

@@ -56,7 +56,8 @@ struct VcpuSetTest : testing::Test {
 };
 
 TEST_F(VcpuSetTest, PortAndMmioAccessesReachTheirDevices) {
-    vcpu.plan({fake::out(0x100, 0x5a), fake::In{0x100}, fake::MmioWrite{Gpa{0xd000'0000}, little_endian(0x1234, 2)},
+    vcpu.plan({fake::out(0x100, 0x5a), fake::In{0x100},
+               fake::MmioWrite{Gpa{0xd000'0000}, little_endian(0x1234, 2)},
                fake::MmioRead{Gpa{0xd000'0000}, 4}});
 
     start({&vcpu});

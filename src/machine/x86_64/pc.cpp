@@ -91,12 +91,13 @@ Result<> Pc::open_initramfs() {
 Result<> Pc::map_ram() {
     const auto& memory = config_.memory;
     const auto ranges = ram_ranges(memory.size);
-    ram_ = VMM_TRY(GuestRam::create(ranges.all(), {.shared = memory.shared,
-                                                   .hugepages = memory.hugepages,
-                                                   .hugepage_size = memory.hugepage_size.value_or(0),
-                                                   .prefault = memory.prefault,
-                                                   .thp = memory.thp,
-                                                   .file = memory.file}));
+    ram_ =
+        VMM_TRY(GuestRam::create(ranges.all(), {.shared = memory.shared,
+                                                .hugepages = memory.hugepages,
+                                                .hugepage_size = memory.hugepage_size.value_or(0),
+                                                .prefault = memory.prefault,
+                                                .thp = memory.thp,
+                                                .file = memory.file}));
     return {};
 }
 
@@ -105,7 +106,8 @@ Result<> Pc::create_vm() {
     if (const auto most = vm_->max_vcpus(); config_.cpus.boot_vcpus > most)
         return std::unexpected(Error{ErrorKind::Config, cat("cpus: ", config_.cpus.boot_vcpus,
                                                             " vCPUs were asked for, KVM on this "
-                                                            "host allows ", most)}
+                                                            "host allows ",
+                                                            most)}
                                    .hint(cat("use --num-cpu ", most, " or less")));
     VMM_TRY(ram_->subscribe(*vm_));
     VMM_TRY(vm_->create_interrupt_controller());
@@ -116,9 +118,9 @@ Result<> Pc::add_serial() {
     const auto& serial = config_.serial;
     if (serial.mode == ConsoleMode::Off)
         return {};
-    const CharBackendConfig backend{.mode = to_char_mode(serial.mode),
-                                    .path = serial.mode == ConsoleMode::Socket ? serial.socket
-                                                                               : serial.file};
+    const CharBackendConfig backend{
+        .mode = to_char_mode(serial.mode),
+        .path = serial.mode == ConsoleMode::Socket ? serial.socket : serial.file};
     com1_.irq = VMM_TRY(vm_->irq_line(kGsiCom1));
     com1_.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
     com1_.watch.emplace(*com1_.backend);
@@ -179,9 +181,11 @@ Result<> Pc::prepare_vcpu(unsigned index) {
 }
 
 Result<> Pc::write_acpi_tables() {
-    const auto tables = build_tables(
-        {.apic_ids = apic_ids_, .com1 = com1_.device.has_value(), .clock = CmosClock{}},
-        kAcpiTables.first);
+    const auto tables =
+        build_tables({.apic_ids = apic_ids_,
+                      .com1 = com1_.device.has_value(),
+                      .clock = CmosClock{.interrupt = {}, .century_index = Rtc::kCentury}},
+                     kAcpiTables.first);
     if (tables.bytes.size() > kAcpiTables.size || !ram_->copy_out(kAcpiTables.first, tables.bytes))
         return std::unexpected(
             Error{ErrorKind::Config, cat("memory: the ACPI tables take ", tables.bytes.size(),
