@@ -1,7 +1,4 @@
 // The program: arguments in, exit code out. The outermost place for errors and exceptions.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <exception>
 #include <span>
@@ -15,19 +12,13 @@
 #include "config/load.hpp"
 #include "config/validate.hpp"
 #include "vmm/log.hpp"
+#include "vmm/standard_fds.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::cli {
 namespace {
 
 using Id = Command::Id;
-
-/// A descriptor that we open must not become 0, 1 or 2: a message would be written into it.
-void fill_standard_descriptors() {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            return;  // no /dev/null: nothing to be done, and nothing lost but this
-}
 
 Result<> start_log(const Arguments& arguments) {
     VMM_TRY(log::configure(arguments.log));
@@ -68,7 +59,7 @@ Result<int> execute(std::span<const char* const> args) {
 }
 
 int main_of(std::span<const char* const> args) {
-    fill_standard_descriptors();
+    open_standard_fds();
     std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(2), not our end
     const auto code = execute(args);
     if (code)
