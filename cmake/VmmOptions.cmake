@@ -21,6 +21,9 @@ endif()
 if(VMM_SANITIZE)
   add_compile_options(-fsanitize=${VMM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${VMM_SANITIZE})
+  # GCC 12 finds uninitialised temporaries in fmt, and null pointers, in code that sanitizers instrument.
+  target_compile_options(vmm_options INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-null-dereference>)
   if(VMM_SANITIZE MATCHES "thread")
     # GCC's ThreadSanitizer does not model fences; ours are compiler fences only.
     target_compile_options(vmm_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
