@@ -58,6 +58,7 @@ try_guest() {
     setup build
     setup nest
     say "building vmm: build/release"
+    mkdir -p build
     build_preset release >build/try.log 2>&1 || { tail -n 40 build/try.log >&2 && die "the build failed: build/try.log"; }
     PYTHONPATH=integration python3 -m nest.try_guest --vmm "$vmm" "$@"
 }

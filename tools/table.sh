@@ -12,10 +12,11 @@ counted_file() {
     esac
 }
 
-# A shell of its own, so that `set -e` holds in it; the log's last line is its time.
+# In a shell of its own: `set -e` does not hold in a function whose result somebody asks for.
 run_stage() {
     local began=$SECONDS code=0
-    (set -euo pipefail && "stage_$1") >"build/log/$1.log" 2>&1 </dev/null || code=$?
+    bash -euo pipefail -c '. tools/lib.sh; . tools/setup.sh; . tools/stages.sh; "stage_$0"' "$1" \
+        >"build/log/$1.log" 2>&1 </dev/null || code=$?
     echo "$((SECONDS - began))" >"build/log/$1.seconds"
     return "$code"
 }

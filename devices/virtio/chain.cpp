@@ -31,7 +31,7 @@ bool Cursor::walk(std::uint64_t length, Step&& step) noexcept {
     return true;
 }
 
-bool Cursor::read(const GuestMemory& memory, std::span<std::byte> to) noexcept {
+bool Cursor::copy_in(const GuestMemory& memory, std::span<std::byte> to) noexcept {
     return walk(to.size(), [&](Gpa at, std::uint64_t bytes) {
         const auto piece = to.first(bytes);
         to = to.subspan(bytes);
@@ -39,7 +39,7 @@ bool Cursor::read(const GuestMemory& memory, std::span<std::byte> to) noexcept {
     });
 }
 
-bool Cursor::write(GuestMemory& memory, std::span<const std::byte> from) noexcept {
+bool Cursor::copy_out(GuestMemory& memory, std::span<const std::byte> from) noexcept {
     return walk(from.size(), [&](Gpa at, std::uint64_t bytes) {
         const auto piece = from.first(bytes);
         from = from.subspan(bytes);

@@ -41,15 +41,15 @@ public:
 
     std::uint64_t remaining() const noexcept { return remaining_; }
 
-    [[nodiscard]] bool read(const GuestMemory& memory, std::span<std::byte> to) noexcept;
-    [[nodiscard]] bool write(GuestMemory& memory, std::span<const std::byte> from) noexcept;
+    [[nodiscard]] bool copy_in(const GuestMemory& memory, std::span<std::byte> to) noexcept;
+    [[nodiscard]] bool copy_out(GuestMemory& memory, std::span<const std::byte> from) noexcept;
     [[nodiscard]] bool skip(std::uint64_t length) noexcept;
 
     template <class T>
     requires std::is_trivially_copyable_v<T>
     [[nodiscard]] std::optional<T> read(const GuestMemory& memory) noexcept {
         T value;
-        if (!read(memory, std::as_writable_bytes(std::span{&value, 1})))
+        if (!copy_in(memory, std::as_writable_bytes(std::span{&value, 1})))
             return std::nullopt;
         return value;
     }
@@ -57,7 +57,7 @@ public:
     template <class T>
     requires std::is_trivially_copyable_v<T>
     [[nodiscard]] bool write(GuestMemory& memory, const T& value) noexcept {
-        return write(memory, std::as_bytes(std::span{&value, 1}));
+        return copy_out(memory, std::as_bytes(std::span{&value, 1}));
     }
 
     /// Where the next `length` bytes lie in the host, for one readv or writev; gives how many of

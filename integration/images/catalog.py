@@ -150,11 +150,15 @@ def with_toolchain(command, environment):
     return environment
 
 
+# goshsmall: a plain prompt. The line editor of the other builds ends at once on the output that init gives it.
+UROOT_OPTIONS = ("-go-build-tags", "goshsmall", "-defaultsh", "gosh", "-uinitcmd", "steps")
+
+
 def uroot():
-    """The guest's initramfs: u-root with the commands that uroot/tools.go lists, and our uinit."""
+    """The guest's initramfs: u-root with the commands that uroot/tools.go lists, and `steps`, which it starts first."""
     source = HERE / "uroot"
-    digest = hashlib.sha256()
-    for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("uinit/*.go")]):
+    digest = hashlib.sha256(" ".join(UROOT_OPTIONS).encode())
+    for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("steps/*.go")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     out = CACHE / "uroot" / f"{digest.hexdigest()[:16]}.cpio"
     if out.exists():
@@ -169,8 +173,8 @@ def uroot():
     try:
         subprocess.run([command, "build", "-o", builder, "github.com/u-root/u-root"], cwd=source, env=environment,
                        check=True)
-        made = subprocess.run([builder, "-o", part, "-defaultsh", "gosh", "-uinitcmd", "uinit", *commands, "./uinit"],
-                              cwd=source, env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)
+        made = subprocess.run([builder, "-o", part, *UROOT_OPTIONS, *commands, "./steps"], cwd=source,
+                              env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)
         if made.returncode != 0:
             raise debian.Missing(f"u-root did not build:\n{made.stderr}")
         part.rename(out)

@@ -47,7 +47,7 @@ class Lab:
         return self.put(catalog.uroot(), "uroot.cpio")
 
     def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1"):
-        """The command line of one guest that runs `steps` (see images/uroot/uinit)."""
+        """The command line of one guest that runs `steps` (see images/uroot/steps)."""
         line = " ".join(filter(None, ["console=ttyS0", append, f"vmm.test={steps}" if steps else ""]))
         return command(self.program(self.program_path, "vmm"), "run", "--kernel", self.kernel(kernel),
                        "--initramfs", self.initramfs(), "--cmd-line", line, "--memory", memory,

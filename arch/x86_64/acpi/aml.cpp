@@ -66,7 +66,7 @@ void Writer::byte_field(NamePath region, std::initializer_list<FieldUnit> units)
 // first byte, whose top two bits say how many bytes of 8 follow.
 void Writer::put_length(std::size_t start) {
     const std::size_t body = out_.size() - start;
-    std::array<std::byte, 4> encoded;
+    std::array<std::byte, 4> encoded{};
     std::size_t size = 1;
     if (body + size < 0x40) {
         encoded[0] = static_cast<std::byte>(body + size);

@@ -199,7 +199,7 @@ public:
     /// Least significant byte first, as all of ACPI.
     template <std::unsigned_integral T>
     void little_endian(T value) {
-        std::array<std::byte, sizeof(T)> bytes;
+        std::array<std::byte, sizeof(T)> bytes{};
         for (std::byte& to : bytes) {
             to = static_cast<std::byte>(value);
             value = static_cast<T>(std::uint64_t{value} >> 8);

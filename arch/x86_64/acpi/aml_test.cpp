@@ -119,8 +119,10 @@ TEST(AmlPkgLengthTest, FourBytesBeyond) {
 }
 
 TEST(AmlObjectTest, NameHoldsAPackage) {
-    const auto bytes = written(
-        [](Writer& to) { to.name("_S5", [&] { to.package(2, [&] { to.add(5U, 0U); }); }); });
+    const auto bytes = written([](Writer& to) {
+        const auto elements = [&] { to.add(5U, 0U); };
+        to.name("_S5", [&] { to.package(2, elements); });
+    });
 
     EXPECT_THAT(bytes, ElementsAre(0x08, '_', 'S', '5', '_', 0x12, 0x05, 0x02, 0x0a, 0x05, 0x00));
 }

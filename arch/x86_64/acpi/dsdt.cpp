@@ -60,12 +60,19 @@ void write_clock(Writer& to, const CmosClock& clock) {
     });
 }
 
+// One read of the register: it clears all events.
+void write_event_handler(Writer& to) {
+    constexpr unsigned kPressed = 0x80;
+    constexpr auto kButton = acpi::GedEvents{}.with(acpi::GedEvents::power_button, true);
+
+    to.add(aml::store(NamePath{"EVTS"}, Local{0}));
+    to.if_(aml::bit_and(Local{0}, kButton.raw(), Nowhere{}),
+           [&] { to.add(aml::notify(NamePath{"PWRB"}, kPressed)); });
+}
+
 // A hardware-reduced platform has no fixed power button: the button is a device, and the Generic
 // Event Device tells of it.
 void write_power_button(Writer& to) {
-    constexpr unsigned kPressed = 0x80;
-    constexpr auto kButtonEvent = acpi::GedEvents{}.with(acpi::GedEvents::power_button, true);
-
     to.device("PWRB", [&] {
         to.name("_HID", EisaId{"PNP0C0C"});
         to.name("_UID", 0U);
@@ -76,12 +83,7 @@ void write_power_button(Writer& to) {
         current_resources(to, [](Resources& use) { use.interrupt(kGsiGed, Trigger::Level); });
         to.operation_region("EREG", aml::SpaceId::SystemIo, kPortGed, 1);
         to.byte_field("EREG", {{"EVTS", 8}});
-        to.method("_EVT", 1, aml::Serialized::Yes, [&] {
-            // One read: it clears all events.
-            to.add(aml::store(NamePath{"EVTS"}, Local{0}));
-            to.if_(aml::bit_and(Local{0}, kButtonEvent.raw(), Nowhere{}),
-                   [&] { to.add(aml::notify(NamePath{"PWRB"}, kPressed)); });
-        });
+        to.method("_EVT", 1, aml::Serialized::Yes, [&] { write_event_handler(to); });
     });
 }
 
@@ -107,57 +109,71 @@ void write_windows(Resources& use, const PciHost& pci) {
     }
 }
 
+void write_wire(Writer& to, const PciHost::Intx& wire) {
+    constexpr std::uint32_t kAllFunctions = 0xffff;
+    to.package(4, [&] {
+        to.add(std::uint32_t{wire.device} << 16 | kAllFunctions, wire.pin, 0U,
+               static_cast<std::uint32_t>(wire.gsi));
+    });
+}
+
 // Wired straight to pins of the I/O APIC: no link devices.
 void write_interrupt_routing(Writer& to, const PciHost& pci) {
     VMM_ASSERT(pci.intx.size() <= 255);
     to.name("_PRT", [&] {
         to.package(static_cast<std::uint8_t>(pci.intx.size()), [&] {
             for (const PciHost::Intx& wire : pci.intx)
-                to.package(4, [&] {
-                    constexpr std::uint32_t kAllFunctions = 0xffff;
-                    to.add(std::uint32_t{wire.device} << 16 | kAllFunctions, wire.pin, 0U,
-                           static_cast<std::uint32_t>(wire.gsi));
-                });
+                write_wire(to, wire);
         });
     });
 }
 
-// Who controls what: the guest asks, the answer says what it may have (PCI Firmware 4.5.1; status
-// bits of ACPI 6.5, 6.2.11). All that we emulate is the guest's, except the standard hot plug
-// controller, which we do not have.
+// Of what the guest wants to control it gets what we emulate, which is all but the standard hot
+// plug controller (PCI Firmware 4.5.1).
+constexpr unsigned kControls = 1U << 0 |  // PCI Express native hot plug
+                               1U << 2 |  // power management events
+                               1U << 3 |  // advanced error reporting
+                               1U << 4;   // PCI Express capability structures
+
+/// The named DWORDs of _OSC's buffer; the one between them says what the guest supports.
+constexpr NamePath kStatus{"STAT"};
+constexpr NamePath kControl{"CTRL"};
+
+void set_status(Writer& to, unsigned bit) {
+    to.add(aml::bit_or(kStatus, 1U << bit, kStatus));
+}
+
+void write_pci_osc(Writer& to) {
+    constexpr unsigned kUnknownRevision = 3;
+    constexpr unsigned kCapabilitiesMasked = 4;
+
+    to.add(aml::create_dword_field(Arg{3}, 8U, kControl));
+    to.if_(aml::not_equal(Arg{1}, 1U), [&] { set_status(to, kUnknownRevision); });
+    to.add(aml::bit_and(kControl, kControls, Local{0}));
+    to.if_(aml::not_equal(kControl, Local{0}), [&] {
+        set_status(to, kCapabilitiesMasked);
+        to.add(aml::store(Local{0}, kControl));
+    });
+}
+
+// Who controls what of the bus; status bits of ACPI 6.5, 6.2.11.
 void write_osc(Writer& to) {
-    constexpr unsigned kControls = 1U << 0 |  // PCI Express native hot plug
-                                   1U << 2 |  // power management events
-                                   1U << 3 |  // advanced error reporting
-                                   1U << 4;   // PCI Express capability structures
-    constexpr unsigned kUnknownUuid = 1U << 2;
-    constexpr unsigned kUnknownRevision = 1U << 3;
-    constexpr unsigned kMasked = 1U << 4;
-    const NamePath status{"STAT"};
-    const NamePath control{"CTRL"};
+    constexpr unsigned kUnknownUuid = 2;
 
     to.method("_OSC", 4, aml::Serialized::Yes, [&] {
-        to.add(aml::create_dword_field(Arg{3}, 0U, status));
-        to.if_(aml::equal(Arg{0}, Uuid{"33db4d5b-1ff7-401c-9657-7441c03dd766"}), [&] {
-            to.add(aml::create_dword_field(Arg{3}, 8U, control));
-            to.if_(aml::not_equal(Arg{1}, 1U),
-                   [&] { to.add(aml::bit_or(status, kUnknownRevision, status)); });
-            to.add(aml::bit_and(control, kControls, Local{0}));
-            to.if_(aml::not_equal(control, Local{0}), [&] {
-                to.add(aml::bit_or(status, kMasked, status));
-                to.add(aml::store(Local{0}, control));
-            });
-        });
-        to.else_([&] { to.add(aml::bit_or(status, kUnknownUuid, status)); });
+        to.add(aml::create_dword_field(Arg{3}, 0U, kStatus));
+        to.if_(aml::equal(Arg{0}, Uuid{"33db4d5b-1ff7-401c-9657-7441c03dd766"}),
+               [&] { write_pci_osc(to); });
+        to.else_([&] { set_status(to, kUnknownUuid); });
         to.add(aml::give_back(Arg{3}));
     });
 }
 
 // The MCFG's addresses must also be reserved as a motherboard resource, or Linux does not use them
 // (PCI Firmware 4.1.2).
-void write_ecam(Writer& to, const PciHost& pci) {
+void write_ecam(Writer& to, const PciHost& pci, Gpa ecam) {
     constexpr std::uint64_t kBytesPerBus = 1 << 20;
-    const std::uint64_t first = pci.ecam->value() + pci.first_bus * kBytesPerBus;
+    const std::uint64_t first = ecam.value() + pci.first_bus * kBytesPerBus;
     const std::uint64_t size = (pci.last_bus - pci.first_bus + 1U) * kBytesPerBus;
     to.device("ECAM", [&] {
         to.name("_HID", EisaId{"PNP0C02"});
@@ -184,7 +200,7 @@ void write_pci(Writer& to, const PciHost& pci) {
         write_osc(to);
     });
     if (pci.ecam)
-        write_ecam(to, pci);
+        write_ecam(to, pci, *pci.ecam);
 }
 
 }  // namespace

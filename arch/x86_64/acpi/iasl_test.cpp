@@ -30,7 +30,7 @@ Ran run(const std::string& command) {
     if (pipe == nullptr)
         return {};
     Ran ran;
-    std::array<char, 4096> chunk;
+    std::array<char, 4096> chunk{};
     while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe))
         ran.output.append(chunk.data(), size);
     const int status = ::pclose(pipe);

@@ -222,9 +222,9 @@ void write_madt(Writer& to, const TablesConfig& config) {
 // ---- MCFG, XSDT, RSDP
 // -----------------------------------------------------------------------------
 
-void write_mcfg(Writer& to, const PciHost& pci) {
+void write_mcfg(Writer& to, const PciHost& pci, Gpa ecam) {
     put_zeros(to, 8);
-    to.little_endian(pci.ecam->value());
+    to.little_endian(ecam.value());
     to.little_endian(pci.segment);
     to.byte(pci.first_bus);
     to.byte(pci.last_bus);
@@ -270,7 +270,10 @@ Tables build_tables(const TablesConfig& config, Gpa where) {
     const Gpa madt = tables.table("APIC", 6, [&](Writer& to) { write_madt(to, config); });
     Gpa mcfg;
     if (config.pci && config.pci->ecam)
-        mcfg = tables.table("MCFG", 1, [&](Writer& to) { write_mcfg(to, *config.pci); });
+        mcfg =
+            tables.table("MCFG", 1, [&, &pci = *config.pci, ecam = *config.pci->ecam](Writer& to) {
+                write_mcfg(to, pci, ecam);
+            });
     const Gpa xsdt = tables.table("XSDT", 1, [&](Writer& to) {
         to.little_endian(fadt.value());
         to.little_endian(madt.value());

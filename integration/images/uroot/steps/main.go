@@ -1,12 +1,16 @@
-// uinit runs the steps that the kernel command line names (vmm.test=STEP,STEP,...) and prints one
-// line for each: "@test STEP key=value ...". u-root's init starts it; after the last step, or when
-// there are none, it returns and init starts the shell. A step may have an argument: STEP:ARGUMENT.
+// steps runs the steps that the kernel command line names (vmm.test=STEP,STEP,...) and prints one
+// line for each: "@test STEP key=value ...". A step may have an argument: STEP:ARGUMENT. After the last
+// step, or when there are none, it starts the shell, and when that ends, powers off.
+//
+// u-root's init starts it, and would start the shell too. But when a first command ends, the kernel hangs up
+// the terminal that it led, and the output of what init starts next goes nowhere.
 package main
 
 import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // A step does one thing and returns what to print behind its name.
@@ -31,8 +35,11 @@ var steps = map[string]step{
 	"wait":     wait,
 }
 
+// The console itself: what init gives us as standard output is a pipe, which the end of the machine cuts off.
+var console = os.Stdout
+
 func say(name, text string) {
-	fmt.Printf("@test %s %s\n", name, text)
+	fmt.Fprintf(console, "@test %s %s\n", name, text)
 }
 
 // run carries out one step, "ask" among them: that reads further steps from the console.
@@ -66,13 +73,16 @@ func parameter(name string) string {
 }
 
 func main() {
-	list := parameter("vmm.test")
-	if list == "" {
-		return
+	if device, err := os.OpenFile("/dev/console", os.O_WRONLY|syscall.O_NOCTTY, 0); err == nil {
+		console = device
 	}
-	say("up", upText())
-	for _, text := range strings.Split(list, ",") {
-		run(text)
+	if list := parameter("vmm.test"); list != "" {
+		say("up", upText())
+		for _, text := range strings.Split(list, ",") {
+			run(text)
+		}
+		say("done", "")
 	}
-	say("done", "")
+	shell()
+	_, _ = powerOff("")
 }

@@ -4,20 +4,22 @@ package main
 import (
 	"bufio"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-var console = bufio.NewReader(os.Stdin)
+var input = bufio.NewReader(os.Stdin)
 
 // fromConsole says that it is ready and reads a line: "echo" says it back, "ask" runs it as steps,
 // until one of them ends the machine or the line is "end".
 func fromConsole(name string) {
 	for {
 		say("ready", "")
-		line, err := console.ReadString('\n')
+		line, err := input.ReadString('\n')
 		line = strings.TrimSpace(line)
 		if err != nil {
 			say(name, "failed="+strconv.Quote(err.Error()))
@@ -40,7 +42,7 @@ func fromConsole(name string) {
 // with it still in the port's buffer otherwise.
 func drain() {
 	const tcsbrk = 0x5409
-	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, os.Stdout.Fd(), tcsbrk, 1)
+	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, console.Fd(), tcsbrk, 1)
 }
 
 // last says what is to come and ends the machine.
@@ -67,6 +69,16 @@ func panicNow(string) (string, error) {
 	say("panic", "")
 	drain()
 	return "", os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
+}
+
+// shell runs a shell on the console until it ends. Ctrl-C is for what runs in it.
+func shell() {
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	command := exec.Command("/bin/sh")
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, console, console
+	if err := command.Run(); err != nil {
+		say("shell", "failed="+strconv.Quote(err.Error()))
+	}
 }
 
 func wait(milliseconds string) (string, error) {

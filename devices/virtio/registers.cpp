@@ -1,0 +1,349 @@
+#include "virtio/registers.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "vmm/assert.hpp"
+
+namespace vmm::virtio {
+namespace {
+
+constexpr std::size_t kMaxQueues = 1024;
+constexpr std::uint8_t kWithoutConditions =
+    status::kAcknowledge | status::kDriver | status::kFailed;
+
+std::uint32_t half_of(std::uint64_t value, bool high) {
+    return static_cast<std::uint32_t>(high ? value >> 32 : value);
+}
+
+std::uint64_t with_half(std::uint64_t value, bool high, std::uint32_t to) {
+    if (high)
+        return (value & 0xffff'ffff) | std::uint64_t{to} << 32;
+    return (value & ~std::uint64_t{0xffff'ffff}) | to;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Registers>> Registers::create(Device& device, GuestMemory& memory,
+                                                     Transport& transport, CommonOptions options) {
+    std::unique_ptr<Registers> registers{new Registers{device, transport, options}};
+    VMM_TRY(registers->make_queues(memory));
+    device.attach(*registers);
+    return registers;
+}
+
+Registers::Registers(Device& device, Transport& transport, CommonOptions options)
+    : device_{device}, transport_{transport}, stopped_(device.queue_sizes().size()) {
+    required_ = f::kVersion1;
+    if (options.access_platform)
+        required_ |= f::kAccessPlatform;
+    offered_ =
+        device.features() | required_ | f::kIndirectDescriptors | f::kEventIdx | f::kRingReset;
+    if (options.packed)
+        offered_ |= f::kRingPacked;
+}
+
+Result<> Registers::make_queues(GuestMemory& memory) {
+    const auto sizes = device_.queue_sizes();
+    VMM_ASSERT(sizes.size() <= kMaxQueues);
+    registers_.resize(sizes.size());
+    queues_.reserve(sizes.size());
+    QueueEvents& events = *this;
+    for (std::uint16_t i = 0; i < sizes.size(); ++i) {
+        auto kick = VMM_TRY(EventFd::create());
+        queues_.emplace_back(i, sizes[i], std::move(kick), memory, events);
+        clear(i);
+    }
+    return {};
+}
+
+Registers::~Registers() {
+    reset_and_wait();
+}
+
+// Features. Spec: 2.2, 4.1.4.3.
+
+std::uint32_t Registers::device_feature() const noexcept {
+    return device_feature_select_ > 1 ? 0 : half_of(offered_, device_feature_select_ == 1);
+}
+
+std::uint32_t Registers::driver_feature() const noexcept {
+    return driver_feature_select_ > 1 ? 0 : half_of(driver_features_, driver_feature_select_ == 1);
+}
+
+void Registers::set_driver_feature(std::uint32_t to) noexcept {
+    const bool settled = (status_ & status::kFeaturesOk) != 0;
+    if (driver_feature_select_ > 1 || settled || state_ != State::Idle)
+        return;
+    driver_features_ = with_half(driver_features_, driver_feature_select_ == 1, to);
+}
+
+bool Registers::features_acceptable() const noexcept {
+    const bool subset = (driver_features_ & ~offered_) == 0;
+    const bool complete = (driver_features_ & required_) == required_;
+    return subset && complete && device_.accepts(driver_features_);
+}
+
+// Status. Spec: 2.1, 3.1.1.
+
+std::uint8_t Registers::device_status() const noexcept {
+    const bool sick = needs_reset_.load(std::memory_order_acquire);
+    return static_cast<std::uint8_t>(status_ | (sick ? status::kNeedsReset : 0));
+}
+
+void Registers::set_device_status(std::uint8_t to) noexcept {
+    if (state_ == State::Draining)
+        return;
+    if (to == 0) {
+        begin_reset();
+        return;
+    }
+    // "The driver MUST NOT clear a device status bit": bits are only ever added.
+    status_ = static_cast<std::uint8_t>(status_ | (to & kWithoutConditions));
+    if ((status_ & status::kFailed) != 0)
+        return;
+    if ((to & status::kFeaturesOk) != 0 && (status_ & status::kFeaturesOk) == 0 &&
+        features_acceptable())
+        status_ |= status::kFeaturesOk;
+    const bool ready = (status_ & status::kFeaturesOk) != 0;
+    if ((to & status::kDriverOk) != 0 && (status_ & status::kDriverOk) == 0 && ready)
+        start();
+}
+
+void Registers::start() noexcept {
+    status_ |= status::kDriverOk;
+    driver_ok_.store(true, std::memory_order_release);
+    bool good = true;
+    for (std::size_t i = 0; i < queues_.size(); ++i)
+        if (registers_[i].enabled)
+            good = queues_[i].start(registers_[i].ring, driver_features_) && good;
+    if (!good) {
+        // Rings that are not RAM. Nothing runs: the driver has to begin again.
+        for (Queue& queue : queues_)
+            queue.stop();
+        needs_reset();
+        return;
+    }
+    state_ = State::Active;
+    device_.activate(driver_features_, queues_);
+}
+
+void Registers::begin_reset() noexcept {
+    if (state_ == State::Idle) {
+        clear();
+        return;
+    }
+    state_ = State::Draining;
+    driver_ok_.store(false, std::memory_order_release);
+    drained_.store(false, std::memory_order_relaxed);
+    device_.reset();
+    settle();
+}
+
+void Registers::settle() noexcept {
+    if (state_ == State::Draining && drained_.load(std::memory_order_acquire)) {
+        clear();
+        return;
+    }
+    if (state_ != State::Active)
+        return;
+    for (std::size_t i = 0; i < queues_.size(); ++i) {
+        if (registers_[i].resetting && stopped_[i].load(std::memory_order_acquire)) {
+            clear(i);
+            registers_[i].was_reset = true;
+        }
+    }
+}
+
+void Registers::clear() noexcept {
+    state_ = State::Idle;
+    status_ = 0;
+    device_feature_select_ = 0;
+    driver_feature_select_ = 0;
+    driver_features_ = 0;
+    queue_select_ = 0;
+    for (std::size_t i = 0; i < queues_.size(); ++i)
+        clear(i);
+    driver_ok_.store(false, std::memory_order_release);
+    needs_reset_.store(false, std::memory_order_release);
+    transport_.registers_cleared();
+}
+
+void Registers::clear(std::size_t queue) noexcept {
+    queues_[queue].stop();
+    registers_[queue] = {};
+    registers_[queue].ring.size = queues_[queue].max_size();
+}
+
+void Registers::reset_and_wait() noexcept {
+    {
+        const std::scoped_lock held{transport_.lock()};
+        settle();
+        if (state_ != State::Draining)
+            begin_reset();
+        if (state_ == State::Idle)
+            return;
+    }
+    // Without the lock: an I/O thread may still want it, to change the configuration space.
+    drained_.wait(false, std::memory_order_acquire);
+    const std::scoped_lock held{transport_.lock()};
+    settle();
+}
+
+// Queues. Spec: 4.1.4.3, 2.6.1.
+
+const Registers::QueueRegisters* Registers::selected() const noexcept {
+    return queue_selected() ? &registers_[queue_select_] : nullptr;
+}
+
+// The selected queue, if the driver may set it up now.
+Registers::QueueRegisters* Registers::writable_queue() noexcept {
+    if (!queue_selected() || state_ == State::Draining || (status_ & status::kFailed) != 0)
+        return nullptr;
+    QueueRegisters& queue = registers_[queue_select_];
+    const bool frozen = (status_ & status::kDriverOk) != 0 && !queue.was_reset;
+    return queue.enabled || frozen ? nullptr : &queue;
+}
+
+std::uint16_t Registers::queue_size() const noexcept {
+    const QueueRegisters* const queue = selected();
+    return queue == nullptr ? std::uint16_t{0} : queue->ring.size;
+}
+
+void Registers::set_queue_size(std::uint16_t to) noexcept {
+    QueueRegisters* const queue = writable_queue();
+    if (queue == nullptr || to == 0 || to > queues_[queue_select_].max_size())
+        return;
+    if (packed() || std::has_single_bit(to))
+        queue->ring.size = to;
+}
+
+bool Registers::queue_enable() const noexcept {
+    const QueueRegisters* const queue = selected();
+    return queue != nullptr && queue->enabled;
+}
+
+void Registers::set_queue_enable(std::uint16_t to) noexcept {
+    // "The driver MUST NOT write a 0 to queue_enable."
+    QueueRegisters* const registers = writable_queue();
+    if (registers == nullptr || to != 1 || (status_ & status::kFeaturesOk) == 0)
+        return;
+    if (state_ != State::Active) {
+        registers->enabled = true;
+        return;
+    }
+    Queue& queue = queues_[queue_select_];
+    if (!queue.start(registers->ring, driver_features_)) {
+        needs_reset();
+        return;
+    }
+    registers->enabled = true;
+    registers->was_reset = false;
+    device_.start_queue(queue);
+}
+
+bool Registers::queue_reset() const noexcept {
+    const QueueRegisters* const queue = selected();
+    return queue != nullptr && queue->resetting;
+}
+
+void Registers::set_queue_reset(std::uint16_t to) noexcept {
+    if (to != 1 || !queue_selected() || (driver_features_ & f::kRingReset) == 0 ||
+        (status_ & status::kFailed) != 0)
+        return;
+    QueueRegisters& registers = registers_[queue_select_];
+    if (!registers.enabled || registers.resetting)
+        return;
+    if (state_ == State::Idle) {
+        clear(queue_select_);
+        return;
+    }
+    if (state_ != State::Active)
+        return;
+    registers.resetting = true;
+    stopped_[queue_select_].store(false, std::memory_order_relaxed);
+    device_.stop_queue(queue_select_);
+    settle();
+}
+
+Gpa& Registers::area_of(QueueRegisters& queue, Area area) const noexcept {
+    switch (area) {
+        case Area::Descriptors:
+            return queue.ring.descriptors;
+        case Area::Driver:
+            return queue.ring.driver;
+        case Area::Device:
+            break;
+    }
+    return queue.ring.device;
+}
+
+std::uint32_t Registers::queue_address(Area area, Half half) const noexcept {
+    if (!queue_selected())
+        return 0;
+    QueueRegisters copy = registers_[queue_select_];
+    return half_of(area_of(copy, area).value(), half == Half::High);
+}
+
+void Registers::set_queue_address(Area area, Half half, std::uint32_t to) noexcept {
+    QueueRegisters* const queue = writable_queue();
+    if (queue == nullptr)
+        return;
+    Gpa& at = area_of(*queue, area);
+    at = Gpa{with_half(at.value(), half == Half::High, to)};
+}
+
+bool Registers::running(std::uint16_t queue) const noexcept {
+    return state_ == State::Active && queue < registers_.size() && registers_[queue].enabled;
+}
+
+const Queue* Registers::queue(std::uint64_t index) const noexcept {
+    return index < queues_.size() ? &queues_[index] : nullptr;
+}
+
+// Configuration space. Spec: 2.5.
+
+void Registers::read_config(std::uint64_t offset, std::span<std::byte> to) noexcept {
+    const std::uint64_t size = device_.config_size();
+    if (offset > size || to.size() > size - offset) {
+        std::memset(to.data(), 0xff, to.size());
+        return;
+    }
+    device_.read_config(static_cast<std::uint32_t>(offset), to);
+}
+
+void Registers::write_config(std::uint64_t offset, std::span<const std::byte> from) noexcept {
+    const std::uint64_t size = device_.config_size();
+    if (offset > size || from.size() > size - offset || state_ == State::Draining)
+        return;
+    device_.write_config(static_cast<std::uint32_t>(offset), from);
+}
+
+void Registers::config_changed() noexcept {
+    ++generation_;
+    if (driver_ok_.load(std::memory_order_acquire))
+        transport_.config_changed();
+}
+
+// Link.
+
+void Registers::needs_reset() noexcept {
+    if (needs_reset_.exchange(true, std::memory_order_acq_rel))
+        return;
+    // "If DRIVER_OK is set, after it sets DEVICE_NEEDS_RESET, the device MUST send a device
+    // configuration change notification."
+    if (driver_ok_.load(std::memory_order_acquire))
+        transport_.config_changed();
+}
+
+void Registers::reset_done() noexcept {
+    drained_.store(true, std::memory_order_release);
+    drained_.notify_all();
+}
+
+void Registers::queue_stopped(std::uint16_t index) noexcept {
+    stopped_[index].store(true, std::memory_order_release);
+}
+
+}  // namespace vmm::virtio

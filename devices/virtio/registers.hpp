@@ -1,0 +1,157 @@
+// The registers of a virtio device and the rules by which a driver may use them, for any transport.
+//
+// Spec: virtio 1.3, 2.1 (status), 2.2 (features), 2.4 (reset), 2.6.1 (queue reset), 3.1
+// (initialisation). This is the one place where queue configuration is accepted or refused: it is
+// frozen from queue_enable on, and all of it from DRIVER_OK (but for queues that were reset) and
+// from FAILED on.
+//
+// Threads: the register side, with Transport::lock() held, unless a function says otherwise. What
+// Link offers the body may come from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "virtio/device.hpp"
+#include "virtio/features.hpp"
+#include "virtio/queue.hpp"
+#include "vmm/error.hpp"
+#include "vmm/guest_memory.hpp"
+
+namespace vmm::virtio {
+
+/// How interrupts leave, and the lock of the registers.
+class Transport {
+public:
+    virtual ~Transport() = default;
+    /// Leaf calls, any thread.
+    virtual void used_buffers(std::uint16_t queue) noexcept = 0;
+    virtual void config_changed() noexcept = 0;
+    /// A reset is over: what the transport keeps for the driver goes back to its first value.
+    /// lock() is held.
+    virtual void registers_cleared() noexcept = 0;
+    virtual std::mutex& lock() noexcept = 0;
+};
+
+struct CommonOptions {
+    bool packed = true;            ///< offer packed rings
+    bool access_platform = false;  ///< insist on ACCESS_PLATFORM (confidential guests)
+};
+
+class Registers final : public Link, private QueueEvents {
+public:
+    /// All references outlive this object. Attaches to the device.
+    static Result<std::unique_ptr<Registers>> create(Device& device, GuestMemory& memory,
+                                                     Transport& transport, CommonOptions options);
+    /// Resets the device and waits until it is done. lock() is not held.
+    ~Registers() override;
+
+    // The registers, under the names of the specification. A select that points nowhere reads 0
+    // and writes nothing.
+
+    void set_device_feature_select(std::uint32_t to) noexcept { device_feature_select_ = to; }
+    std::uint32_t device_feature_select() const noexcept { return device_feature_select_; }
+    std::uint32_t device_feature() const noexcept;
+    void set_driver_feature_select(std::uint32_t to) noexcept { driver_feature_select_ = to; }
+    std::uint32_t driver_feature_select() const noexcept { return driver_feature_select_; }
+    std::uint32_t driver_feature() const noexcept;
+    void set_driver_feature(std::uint32_t to) noexcept;
+
+    std::uint16_t num_queues() const noexcept { return static_cast<std::uint16_t>(queues_.size()); }
+    std::uint8_t device_status() const noexcept;
+    void set_device_status(std::uint8_t to) noexcept;
+    std::uint8_t config_generation() const noexcept { return generation_; }
+
+    void set_queue_select(std::uint16_t to) noexcept { queue_select_ = to; }
+    std::uint16_t queue_select() const noexcept { return queue_select_; }
+    bool queue_selected() const noexcept { return queue_select_ < queues_.size(); }
+    std::uint16_t queue_size() const noexcept;
+    void set_queue_size(std::uint16_t to) noexcept;
+    bool queue_enable() const noexcept;
+    void set_queue_enable(std::uint16_t to) noexcept;
+    bool queue_reset() const noexcept;
+    void set_queue_reset(std::uint16_t to) noexcept;
+
+    enum class Area : std::uint8_t { Descriptors, Driver, Device };
+    enum class Half : std::uint8_t { Low, High };
+    std::uint32_t queue_address(Area area, Half half) const noexcept;
+    void set_queue_address(Area area, Half half, std::uint32_t to) noexcept;
+
+    /// Device configuration space. Reads beyond its end give all ones, writes there nothing.
+    void read_config(std::uint64_t offset, std::span<std::byte> to) noexcept;
+    void write_config(std::uint64_t offset, std::span<const std::byte> from) noexcept;
+
+    /// Completes what the I/O threads have answered since. Before each access.
+    void settle() noexcept;
+
+    // The transport's.
+
+    /// A driver runs, and this queue with it.
+    bool running(std::uint16_t queue) const noexcept;
+    /// Any thread; a kick for a queue that does not run is of no effect.
+    const Queue* queue(std::uint64_t index) const noexcept;
+    /// Resets, waits for the device, and clears everything. lock() is not held, no vCPU runs.
+    void reset_and_wait() noexcept;
+
+    // Link.
+    void needs_reset() noexcept override;
+    void reset_done() noexcept override;
+    void queue_stopped(std::uint16_t index) noexcept override;
+
+private:
+    enum class State : std::uint8_t {
+        Idle,      ///< the queues are the register side's
+        Active,    ///< the queues are the I/O threads'
+        Draining,  ///< still theirs, reset() was asked for
+    };
+    struct QueueRegisters {
+        RingConfig ring;
+        bool enabled = false;
+        bool resetting = false;  ///< stop_queue() was asked for
+        bool was_reset = false;  ///< since DRIVER_OK: may be set up again
+    };
+
+    Registers(Device& device, Transport& transport, CommonOptions options);
+    Result<> make_queues(GuestMemory& memory);
+
+    void used_buffers(std::uint16_t queue) noexcept override { transport_.used_buffers(queue); }
+    std::mutex& register_lock() noexcept override { return transport_.lock(); }
+    void config_changed() noexcept override;
+
+    bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
+    bool features_acceptable() const noexcept;
+    QueueRegisters* writable_queue() noexcept;
+    const QueueRegisters* selected() const noexcept;
+    Gpa& area_of(QueueRegisters& queue, Area area) const noexcept;
+    void start() noexcept;
+    void begin_reset() noexcept;
+    void clear() noexcept;
+    void clear(std::size_t queue) noexcept;
+
+    Device& device_;
+    Transport& transport_;
+    Features offered_ = 0;
+    Features required_ = 0;
+
+    State state_ = State::Idle;
+    std::uint8_t status_ = 0;
+    std::uint8_t generation_ = 0;
+    std::uint32_t device_feature_select_ = 0;
+    std::uint32_t driver_feature_select_ = 0;
+    Features driver_features_ = 0;
+    std::uint16_t queue_select_ = 0;
+    std::vector<QueueRegisters> registers_;
+    std::vector<Queue> queues_;
+
+    // What I/O threads tell.
+    std::atomic<bool> driver_ok_{false};
+    std::atomic<bool> needs_reset_{false};
+    std::atomic<bool> drained_{false};
+    std::vector<std::atomic<bool>> stopped_;  // by queue
+};
+
+}  // namespace vmm::virtio

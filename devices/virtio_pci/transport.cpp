@@ -1,0 +1,543 @@
+#include "virtio_pci/transport.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "vmm/log.hpp"
+
+namespace vmm::virtio_pci {
+namespace {
+
+using virtio::DeviceType;
+using virtio::Registers;
+
+// Identity. Spec: 4.1.2.
+constexpr std::uint16_t kVendor = 0x1af4;
+constexpr std::uint16_t kFirstDevice = 0x1040;  // plus the device type
+constexpr std::uint8_t kModern = 1;             // revision
+constexpr std::uint16_t kSubsystem = 0x1100;
+
+// Capabilities. Spec: 4.1.4.
+constexpr std::uint8_t kVendorCapability = 0x09;
+constexpr std::uint8_t kTypeCommon = 1;
+constexpr std::uint8_t kTypeNotify = 2;
+constexpr std::uint8_t kTypeIsr = 3;
+constexpr std::uint8_t kTypeDevice = 4;
+constexpr std::uint8_t kTypePciConfig = 5;
+// The window's fields. Spec: 4.1.4.9.
+constexpr unsigned kWindowBar = 4;
+constexpr unsigned kWindowOffset = 8;
+constexpr unsigned kWindowLength = 12;
+constexpr unsigned kWindowData = 16;
+
+// Common configuration. Spec: 4.1.4.3.
+//     offset, width, access, meaning
+constexpr std::uint64_t kDeviceFeatureSelect = 0x00;  // 32 rw
+constexpr std::uint64_t kDeviceFeature = 0x04;        // 32 r-
+constexpr std::uint64_t kDriverFeatureSelect = 0x08;  // 32 rw
+constexpr std::uint64_t kDriverFeature = 0x0c;        // 32 rw
+constexpr std::uint64_t kConfigVector = 0x10;         // 16 rw
+constexpr std::uint64_t kNumQueues = 0x12;            // 16 r-
+constexpr std::uint64_t kDeviceStatus = 0x14;         //  8 rw
+constexpr std::uint64_t kConfigGeneration = 0x15;     //  8 r-
+constexpr std::uint64_t kQueueSelect = 0x16;          // 16 rw
+constexpr std::uint64_t kQueueSize = 0x18;            // 16 rw  from here on of the selected queue
+constexpr std::uint64_t kQueueVector = 0x1a;          // 16 rw
+constexpr std::uint64_t kQueueEnable = 0x1c;          // 16 rw
+constexpr std::uint64_t kQueueNotifyOff = 0x1e;       // 16 r-
+constexpr std::uint64_t kQueueAddresses = 0x20;       // 64 rw  descriptors, driver, device: halves
+constexpr std::uint64_t kQueueAddressesEnd = 0x38;
+constexpr std::uint64_t kQueueNotifyData = 0x38;  // 16 r-  0: not offered
+constexpr std::uint64_t kQueueReset = 0x3a;       // 16 rw
+
+// ISR. Spec: 4.1.4.5.
+constexpr std::uint8_t kIsrQueue = 1;
+constexpr std::uint8_t kIsrConfig = 2;
+
+constexpr auto kByte = AccessSize::Byte;
+constexpr auto kWord = AccessSize::Word;
+constexpr auto kDword = AccessSize::Dword;
+constexpr std::uint64_t kAllOnes = ~std::uint64_t{0};
+
+// What a driver may write to, by exact offset and width: 4.1.3.1, "natural width".
+std::optional<AccessSize> width_of(std::uint64_t offset) {
+    switch (offset) {
+        case kDeviceStatus:
+        case kConfigGeneration:
+            return kByte;
+        case kConfigVector:
+        case kNumQueues:
+        case kQueueSelect:
+        case kQueueSize:
+        case kQueueVector:
+        case kQueueEnable:
+        case kQueueNotifyOff:
+        case kQueueNotifyData:
+        case kQueueReset:
+            return kWord;
+        case kDeviceFeatureSelect:
+        case kDeviceFeature:
+        case kDriverFeatureSelect:
+        case kDriverFeature:
+            return kDword;
+        default:
+            break;
+    }
+    if (offset >= kQueueAddresses && offset < kQueueAddressesEnd && offset % 4 == 0)
+        return kDword;
+    return std::nullopt;
+}
+
+Registers::Area area_of(std::uint64_t offset) {
+    constexpr std::array kAreas{Registers::Area::Descriptors, Registers::Area::Driver,
+                                Registers::Area::Device};
+    return kAreas[(offset - kQueueAddresses) / 8];
+}
+
+Registers::Half half_of(std::uint64_t offset) {
+    return offset % 8 == 0 ? Registers::Half::Low : Registers::Half::High;
+}
+
+std::uint32_t class_of(DeviceType type) {
+    switch (type) {
+        case DeviceType::Net:
+            return 0x020000;
+        case DeviceType::Block:
+        case DeviceType::Fs:
+            return 0x018000;
+        case DeviceType::Console:
+            return 0x078000;
+        case DeviceType::Vsock:
+            return 0x028000;
+        case DeviceType::Rng:
+        case DeviceType::Balloon:
+            break;
+    }
+    return 0x00ff00;
+}
+
+pci::Identity identity_of(DeviceType type) {
+    return {.vendor = kVendor,
+            .device = static_cast<std::uint16_t>(kFirstDevice + std::to_underlying(type)),
+            .subsystem_vendor = kVendor,
+            .subsystem = kSubsystem,
+            .class_code = class_of(type),
+            .revision = kModern};
+}
+
+constexpr bool within(std::uint64_t offset, std::uint64_t start, std::uint64_t size) {
+    return offset >= start && offset - start < size;
+}
+
+// The part of an access that is a structure's own.
+constexpr Access relative(Access access, std::uint64_t start) {
+    return {.offset = access.offset - start, .size = access.size};
+}
+
+}  // namespace
+
+class Transport::Region final : public IoDevice {
+public:
+    explicit Region(Transport& transport) : transport_{transport} {}
+
+    std::uint64_t read(Access access) noexcept override { return transport_.read_bar(access); }
+    void write(Access access, std::uint64_t value) noexcept override {
+        transport_.write_bar(access, value);
+    }
+    void after_write() noexcept override { transport_.after_write(); }
+    std::mutex& lock() noexcept override { return transport_.function_.lock(); }
+
+private:
+    Transport& transport_;
+};
+
+// Set-up.
+
+Result<std::unique_ptr<Transport>> Transport::create(virtio::Device& device, const Parts& parts,
+                                                     Options options) {
+    std::unique_ptr<Transport> transport{new Transport{device, parts}};
+    VMM_TRY(transport->build(device, options));
+    return transport;
+}
+
+Transport::Transport(virtio::Device& device, const Parts& parts)
+    : parts_{parts},
+      function_{identity_of(device.type())},
+      region_{std::make_unique<Region>(*this)},
+      queue_vectors_(device.queue_sizes().size()),
+      doorbells_(device.queue_sizes().size()),
+      running_(device.queue_sizes().size()) {}
+
+Result<> Transport::build(virtio::Device& device, Options options) {
+    const auto vectors = static_cast<unsigned>(queue_vectors_.size()) + 1;
+    const std::uint64_t table = vectors * pci::Msix::kEntrySize;
+    pending_at_ = layout::kMsix + std::max<std::uint64_t>(std::bit_ceil(table), 0x800);
+    bar_size_ = std::bit_ceil(pending_at_ + (vectors + 63) / 64 * 8);
+    function_.add_bar(kBar, {.kind = pci::BarKind::Memory32, .size = bar_size_}, *region_);
+    function_.set_placement(*this);
+    function_.use_intx();
+    msix_ = VMM_TRY(pci::Msix::create(function_, parts_.msi, vectors,
+                                      {.bar = kBar,
+                                       .table = static_cast<std::uint32_t>(layout::kMsix),
+                                       .pending = static_cast<std::uint32_t>(pending_at_)}));
+    add_capabilities(device, options);
+    registers_ = VMM_TRY(Registers::create(device, parts_.memory, *this, options.common));
+    return {};
+}
+
+void Transport::add_capabilities(virtio::Device& device, Options options) {
+    add_structure(kTypeCommon, layout::kCommon, layout::kCommonSize, std::nullopt);
+    add_structure(kTypeNotify, layout::kNotify,
+                  std::max<std::uint64_t>(queue_vectors_.size(), 1) * layout::kNotifyMultiplier,
+                  std::uint32_t{layout::kNotifyMultiplier});
+    add_structure(kTypeIsr, layout::kIsr, layout::kIsrSize, std::nullopt);
+    if (device.config_size() > 0)
+        add_structure(kTypeDevice, layout::kDevice, device.config_size(), std::nullopt);
+    window_ = add_structure(kTypePciConfig, 0, 0, 0);
+    if (options.express)
+        function_.add_express();
+}
+
+// struct virtio_pci_cap, with four more bytes where `extra` says so.
+unsigned Transport::add_structure(std::uint8_t type, std::uint64_t offset, std::uint64_t length,
+                                  std::optional<std::uint32_t> extra) {
+    std::array<std::uint8_t, 18> body{};
+    const auto put = [&](unsigned at, std::uint64_t value) {
+        for (unsigned i = 0; i < 4; ++i)
+            body[at - 2 + i] = static_cast<std::uint8_t>(value >> (8 * i));
+    };
+    const std::size_t size = extra ? body.size() : body.size() - 4;
+    body[0] = static_cast<std::uint8_t>(size + 2);  // cap_len
+    body[1] = type;
+    body[kWindowBar - 2] = kBar;
+    put(kWindowOffset, offset);
+    put(kWindowLength, length);
+    if (extra)
+        put(kWindowData, *extra);
+
+    std::array<std::uint8_t, 18> writable{};
+    const bool window = type == kTypePciConfig;
+    if (window) {
+        writable[kWindowBar - 2] = 0xff;
+        std::fill(writable.begin() + kWindowOffset - 2, writable.end(), std::uint8_t{0xff});
+    }
+    return function_.add_capability(kVendorCapability, std::span{body}.first(size),
+                                    std::span{writable}.first(window ? size : 0),
+                                    window ? this : nullptr);
+}
+
+Transport::~Transport() {
+    if (registers_ == nullptr)
+        return;
+    registers_->reset_and_wait();
+    place_doorbells();  // the eventfds are still there
+}
+
+void Transport::reset() noexcept {
+    registers_->reset_and_wait();
+    place_doorbells();
+}
+
+// The BAR.
+
+std::uint64_t Transport::read_bar(Access access) noexcept {
+    registers_->settle();
+    const std::uint64_t at = access.offset;
+    if (within(at, layout::kCommon, layout::kCommonSize))
+        return read_common(relative(access, layout::kCommon));
+    if (access.is(layout::kIsr, kByte))
+        return take_isr();
+    if (within(at, layout::kDevice, layout::kDeviceSize))
+        return read_device_config(relative(access, layout::kDevice));
+    if (at >= pending_at_)
+        return msix_->read_pending(relative(access, pending_at_));
+    if (at >= layout::kMsix)
+        return msix_->read_table(relative(access, layout::kMsix));
+    return kAllOnes;
+}
+
+void Transport::write_bar(Access access, std::uint64_t value) noexcept {
+    registers_->settle();
+    const std::uint64_t at = access.offset;
+    if (within(at, layout::kNotify, layout::kNotifySize))
+        notify(at - layout::kNotify);
+    else if (within(at, layout::kCommon, layout::kCommonSize))
+        write_common(relative(access, layout::kCommon), value);
+    else if (within(at, layout::kDevice, layout::kDeviceSize))
+        write_device_config(relative(access, layout::kDevice), value);
+    else if (at >= layout::kMsix && at < pending_at_)
+        msix_->write_table(relative(access, layout::kMsix), value);
+}
+
+std::uint64_t Transport::read_common(Access access) noexcept {
+    if (width_of(access.offset) != access.size)
+        return kAllOnes;
+    switch (access.offset) {
+        case kDeviceFeatureSelect:
+            return registers_->device_feature_select();
+        case kDeviceFeature:
+            return registers_->device_feature();
+        case kDriverFeatureSelect:
+            return registers_->driver_feature_select();
+        case kDriverFeature:
+            return registers_->driver_feature();
+        case kConfigVector:
+            return config_vector_.number;
+        case kNumQueues:
+            return registers_->num_queues();
+        case kDeviceStatus:
+            return registers_->device_status();
+        case kConfigGeneration:
+            return registers_->config_generation();
+        case kQueueSelect:
+            return registers_->queue_select();
+        default:
+            return read_queue_register(access);
+    }
+}
+
+std::uint64_t Transport::read_queue_register(Access access) noexcept {
+    switch (access.offset) {
+        case kQueueSize:
+            return registers_->queue_size();
+        case kQueueVector: {
+            const Vector* const vector = selected_vector();
+            return vector == nullptr ? kNoVector : vector->number;
+        }
+        case kQueueEnable:
+            return registers_->queue_enable() ? 1 : 0;
+        case kQueueNotifyOff:
+            return registers_->queue_selected() ? registers_->queue_select() : 0;
+        case kQueueNotifyData:
+            return 0;
+        case kQueueReset:
+            return registers_->queue_reset() ? 1 : 0;
+        default:
+            return registers_->queue_address(area_of(access.offset), half_of(access.offset));
+    }
+}
+
+void Transport::write_common(Access access, std::uint64_t value) noexcept {
+    if (width_of(access.offset) != access.size)
+        return;
+    switch (access.offset) {
+        case kDeviceFeatureSelect:
+            return registers_->set_device_feature_select(static_cast<std::uint32_t>(value));
+        case kDriverFeatureSelect:
+            return registers_->set_driver_feature_select(static_cast<std::uint32_t>(value));
+        case kDriverFeature:
+            return registers_->set_driver_feature(static_cast<std::uint32_t>(value));
+        case kConfigVector:
+            return set_vector(config_vector_, static_cast<std::uint16_t>(value));
+        case kDeviceStatus:
+            registers_->set_device_status(static_cast<std::uint8_t>(value));
+            doorbells_stale_.store(true, std::memory_order_release);
+            return;
+        case kQueueSelect:
+            return registers_->set_queue_select(static_cast<std::uint16_t>(value));
+        case kDeviceFeature:
+        case kNumQueues:
+        case kConfigGeneration:
+            return;
+        default:
+            return write_queue_register(access, value);
+    }
+}
+
+void Transport::write_queue_register(Access access, std::uint64_t value) noexcept {
+    switch (access.offset) {
+        case kQueueSize:
+            return registers_->set_queue_size(static_cast<std::uint16_t>(value));
+        case kQueueVector:
+            if (Vector* const vector = selected_vector())
+                set_vector(*vector, static_cast<std::uint16_t>(value));
+            return;
+        case kQueueEnable:
+            registers_->set_queue_enable(static_cast<std::uint16_t>(value));
+            doorbells_stale_.store(true, std::memory_order_release);
+            return;
+        case kQueueReset:
+            return registers_->set_queue_reset(static_cast<std::uint16_t>(value));
+        case kQueueNotifyOff:
+        case kQueueNotifyData:
+            return;
+        default:
+            registers_->set_queue_address(area_of(access.offset), half_of(access.offset),
+                                          static_cast<std::uint32_t>(value));
+    }
+}
+
+std::uint64_t Transport::read_device_config(Access access) noexcept {
+    std::array<std::byte, 8> bytes;
+    registers_->read_config(access.offset,
+                            std::span{bytes}.first(static_cast<std::size_t>(access.size)));
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes.data(), static_cast<std::size_t>(access.size));
+    return value;
+}
+
+void Transport::write_device_config(Access access, std::uint64_t value) noexcept {
+    std::array<std::byte, 8> bytes;
+    std::memcpy(bytes.data(), &value, sizeof value);
+    registers_->write_config(access.offset,
+                             std::span{bytes}.first(static_cast<std::size_t>(access.size)));
+}
+
+// "The driver writes the 16-bit virtqueue index": the place says it already, as it must for a
+// doorbell that looks at nothing else. Any width will do, as it does there.
+void Transport::notify(std::uint64_t offset) noexcept {
+    const auto queue = offset / layout::kNotifyMultiplier;
+    if (offset % layout::kNotifyMultiplier == 0 && queue < queue_vectors_.size() &&
+        registers_->running(static_cast<std::uint16_t>(queue)))
+        registers_->queue(queue)->kick();
+}
+
+// What a write decided but may not do under the lock: ioeventfds come and go with DRIVER_OK.
+void Transport::after_write() noexcept {
+    if (doorbells_stale_.load(std::memory_order_acquire))
+        place_doorbells();
+}
+
+// Interrupts. Spec: 4.1.4.5, 4.1.5.1.2.
+
+Transport::Vector* Transport::selected_vector() noexcept {
+    return registers_->queue_selected() ? &queue_vectors_[registers_->queue_select()] : nullptr;
+}
+
+// "The device MUST return NO_VECTOR for a vector that it cannot map."
+void Transport::set_vector(Vector& vector, std::uint16_t to) noexcept {
+    MsiVector* const target = msix_->vector(to);
+    vector.number = target == nullptr ? kNoVector : to;
+    vector.target.store(target, std::memory_order_release);
+}
+
+void Transport::used_buffers(std::uint16_t queue) noexcept {
+    raise(queue_vectors_[queue], kIsrQueue);
+}
+
+void Transport::config_changed() noexcept {
+    raise(config_vector_, kIsrConfig);
+}
+
+void Transport::raise(Vector& vector, std::uint8_t isr_bit) noexcept {
+    if (msix_->enabled()) {
+        if (MsiVector* const target = vector.target.load(std::memory_order_acquire))
+            target->signal();
+        return;
+    }
+    const std::scoped_lock held{isr_lock_};
+    isr_ |= isr_bit;
+    drive_intx();
+}
+
+// The pin follows the register, under the same lock, so that a read that clears the register
+// cannot come between a bit and its level.
+void Transport::drive_intx() noexcept {
+    function_.set_intx(isr_ != 0 && !msix_->enabled());
+}
+
+std::uint8_t Transport::take_isr() noexcept {
+    const std::scoped_lock held{isr_lock_};
+    const std::uint8_t value = std::exchange(isr_, std::uint8_t{0});
+    drive_intx();
+    return value;
+}
+
+void Transport::registers_cleared() noexcept {
+    set_vector(config_vector_, kNoVector);
+    for (Vector& vector : queue_vectors_)
+        set_vector(vector, kNoVector);
+    take_isr();
+}
+
+// The window in configuration space. Spec: 4.1.4.9.
+
+std::optional<Access> Transport::window_target(unsigned offset, unsigned size) const noexcept {
+    if (offset + size <= kWindowData)
+        return std::nullopt;
+    const std::uint64_t at = function_.config_dword(window_ + kWindowOffset);
+    const std::uint32_t length = function_.config_dword(window_ + kWindowLength);
+    // "The driver MUST NOT" use other lengths, unaligned offsets or another BAR.
+    const bool known = length == 1 || length == 2 || length == 4;
+    if (!known || at % length != 0 || at >= bar_size_ || bar_size_ - at < length ||
+        function_.config_byte(window_ + kWindowBar) != kBar)
+        return std::nullopt;
+    return Access{.offset = at, .size = static_cast<AccessSize>(length)};
+}
+
+void Transport::before_read(unsigned offset, unsigned size) noexcept {
+    if (const auto target = window_target(offset, size))
+        function_.set_config_dword(window_ + kWindowData,
+                                   static_cast<std::uint32_t>(read_bar(*target)));
+}
+
+void Transport::written(unsigned offset, unsigned size) noexcept {
+    if (const auto target = window_target(offset, size))
+        write_bar(*target, function_.config_dword(window_ + kWindowData));
+}
+
+void Transport::after_config_write() noexcept {
+    {
+        // MSI-X may have been turned on or off.
+        const std::scoped_lock held{isr_lock_};
+        drive_intx();
+    }
+    after_write();
+}
+
+// Doorbells.
+
+void Transport::bar_mapped(unsigned /*bar*/, std::uint64_t at) noexcept {
+    {
+        const std::scoped_lock held{doorbell_lock_};
+        bar_at_ = at;
+    }
+    place_doorbells();
+}
+
+void Transport::bar_unmapped(unsigned /*bar*/) noexcept {
+    {
+        const std::scoped_lock held{doorbell_lock_};
+        bar_at_ = std::nullopt;
+    }
+    place_doorbells();
+}
+
+// Brings the ioeventfds in line with where the BAR is and which queues run.
+void Transport::place_doorbells() noexcept {
+    if (parts_.doorbells == nullptr)
+        return;
+    const std::scoped_lock placing{doorbell_lock_};
+    doorbells_stale_.store(false, std::memory_order_release);
+    {
+        const std::scoped_lock held{function_.lock()};
+        for (std::size_t i = 0; i < running_.size(); ++i)
+            running_[i] = registers_->running(static_cast<std::uint16_t>(i));
+    }
+    for (std::size_t i = 0; i < doorbells_.size(); ++i)
+        place_doorbell(i);
+}
+
+void Transport::place_doorbell(std::size_t queue) noexcept {
+    const std::uint64_t wanted =
+        bar_at_ && running_[queue] ? *bar_at_ + layout::kNotify + queue * layout::kNotifyMultiplier
+                                   : 0;
+    if (doorbells_[queue] == wanted)
+        return;
+    const int eventfd = registers_->queue(queue)->kick_event().fd();
+    if (doorbells_[queue] != 0)
+        parts_.doorbells->disconnect({.at = doorbells_[queue]}, eventfd);
+    doorbells_[queue] = 0;
+    if (wanted == 0)
+        return;
+    if (const auto connected = parts_.doorbells->connect({.at = wanted}, eventfd)) {
+        doorbells_[queue] = wanted;
+    } else if (!std::exchange(reported_, true)) {
+        log::warn("virtio kicks go the slow way: ", connected.error().one_line());
+    }
+}
+
+}  // namespace vmm::virtio_pci
