@@ -34,7 +34,7 @@ if(VMM_BUILD_FUZZERS)
 endif()
 if(VMM_STATIC)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
-  add_link_options(-static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections)
+  add_link_options(-static-pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -Wl,--gc-sections)
   add_compile_options(-ffunction-sections -fdata-sections)
 endif()
 

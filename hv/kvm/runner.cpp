@@ -49,11 +49,12 @@ Error cannot_run(int why) {
 
 }  // namespace
 
-Result<RunPage> RunPage::map(const Handle& vcpu, std::size_t size) {
-    void* page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd(), 0);
+Result<> RunPage::map(const Handle& vcpu) {
+    void* page = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd(), 0);
     if (page == MAP_FAILED)
         return std::unexpected(Error::os("mmap", errno).context("cannot map a vCPU's run page"));
-    return RunPage{page, size};
+    page_.store(static_cast<kvm_run*>(page));
+    return {};
 }
 
 RunPage::~RunPage() {
@@ -61,8 +62,19 @@ RunPage::~RunPage() {
         ::munmap(page_, size_);
 }
 
-Runner::Runner(Handle vcpu, RunPage page) : vcpu_{std::move(vcpu)}, page_{std::move(page)} {
+Runner::Runner(Handle vcpu, std::size_t page_size)
+    : vcpu_{std::move(vcpu)}, page_{page_size} {
     install_kick_handler();
+}
+
+/// A kick before this only left kicked_; one that comes now sees the page or is seen here.
+Result<> Runner::prepare() {
+    if (page_.get() != nullptr) [[likely]]
+        return {};
+    VMM_TRY(page_.map(vcpu_));
+    if (kicked_.load())
+        immediate_exit().store(1);
+    return {};
 }
 
 int Runner::enter() noexcept {
@@ -76,6 +88,7 @@ int Runner::enter() noexcept {
 Result<Runner::Outcome> Runner::run() {
     if (std::exchange(exit_waits_, false)) [[unlikely]]
         return Outcome::Exit;
+    VMM_TRY(prepare());
     for (;;) {
         const int why = enter();
         if (why == 0 && page().exit_reason != KVM_EXIT_INTR) [[likely]]
@@ -95,6 +108,7 @@ Result<Runner::Outcome> Runner::run() {
 Result<bool> Runner::complete_io() {
     if (exit_waits_)
         return false;
+    VMM_TRY(prepare());
     immediate_exit().store(1);
     int why = 0;
     do
@@ -113,7 +127,8 @@ Result<bool> Runner::complete_io() {
 
 void Runner::kick() noexcept {
     kicked_.store(true);
-    immediate_exit().store(1);
+    if (page_.get() != nullptr)
+        immediate_exit().store(1);
     if (const pid_t thread = inside_.load(); thread != 0)
         ::tgkill(::getpid(), thread, kick_signal());
 }

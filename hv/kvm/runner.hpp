@@ -24,21 +24,20 @@
 
 namespace vmm::kvm {
 
-/// The mapping of kvm_run. Owner.
+/// The mapping of kvm_run. Owner. Made by the vCPU's own thread when it first runs: with many vCPUs
+/// their mappings would otherwise hold up the first one.
 class RunPage {
 public:
-    static Result<RunPage> map(const Handle& vcpu, std::size_t size);
-    RunPage(RunPage&& other) noexcept
-        : page_{std::exchange(other.page_, nullptr)}, size_{other.size_} {}
-    RunPage& operator=(RunPage&&) = delete;
+    explicit RunPage(std::size_t size) : size_{size} {}
+    RunPage(const RunPage&) = delete;
+    RunPage& operator=(const RunPage&) = delete;
     ~RunPage();
 
-    kvm_run& operator*() const noexcept { return *static_cast<kvm_run*>(page_); }
+    Result<> map(const Handle& vcpu);
+    kvm_run* get() const noexcept { return page_.load(); }  ///< null before map()
 
 private:
-    RunPage(void* page, std::size_t size) : page_{page}, size_{size} {}
-
-    void* page_;
+    std::atomic<kvm_run*> page_ = nullptr;
     std::size_t size_;
 };
 
@@ -46,7 +45,7 @@ private:
 class Runner {
 public:
     /// Also installs the signal's handler, once in a process.
-    Runner(Handle vcpu, RunPage page);
+    Runner(Handle vcpu, std::size_t page_size);
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;
 
@@ -67,9 +66,10 @@ public:
     void kick() noexcept;
 
     const Handle& vcpu() const noexcept { return vcpu_; }
-    kvm_run& page() const noexcept { return *page_; }
+    kvm_run& page() const noexcept { return *page_.get(); }  ///< after the first run()
 
 private:
+    Result<> prepare();
     int enter() noexcept;
     std::atomic_ref<__u8> immediate_exit() const noexcept {
         return std::atomic_ref{page().immediate_exit};

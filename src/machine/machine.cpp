@@ -1,5 +1,6 @@
 #include "machine/machine.hpp"
 
+#include <malloc.h>
 #include <signal.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -167,6 +168,9 @@ private:
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell) {
+    // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time, and
+    // no data path allocates.
+    ::mallopt(M_ARENA_MAX, 1);
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
         return Session{config, tell, std::move(events)}.run();

@@ -33,8 +33,8 @@ private:
 
 class Vcpu final : public hv::x86::Vcpu {
 public:
-    Vcpu(Handle vcpu, RunPage page, std::uint32_t apic_id, ResetFacts& facts)
-        : runner_{std::move(vcpu), std::move(page)}, apic_id_{apic_id}, facts_{facts} {}
+    Vcpu(Handle vcpu, std::size_t page_size, std::uint32_t apic_id, ResetFacts& facts)
+        : runner_{std::move(vcpu), page_size}, apic_id_{apic_id}, facts_{facts} {}
 
     Result<hv::VmExit> run() override;
     Result<bool> complete_io() override { return runner_.complete_io(); }

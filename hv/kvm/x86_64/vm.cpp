@@ -119,8 +119,7 @@ Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {
     auto fd = VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_CREATE_VCPU), apic_id),
                          cat("cannot create the vCPU with APIC id ", apic_id));
     Handle vcpu{UniqueFd{fd}};
-    auto page = VMM_TRY(RunPage::map(vcpu, run_page_size_));
-    return std::make_unique<Vcpu>(std::move(vcpu), std::move(page), apic_id, reset_facts_);
+    return std::make_unique<Vcpu>(std::move(vcpu), run_page_size_, apic_id, reset_facts_);
 }
 
 Result<> Vm::widen_apic_ids() {
