@@ -236,7 +236,7 @@ void Function::reset() noexcept {
     command_changed();
     for (unsigned i = 0; i < capability_count_; ++i)
         if (capabilities_[i].registers != nullptr)
-            capabilities_[i].registers->reset();
+            capabilities_[i].registers->cleared();
 }
 
 void Function::set_intx(bool high) noexcept {

@@ -57,7 +57,7 @@ public:
     virtual void before_read(unsigned offset, unsigned size) noexcept = 0;
     virtual void written(unsigned offset, unsigned size) noexcept = 0;
     /// The configuration bytes are at their power-on values again.
-    virtual void reset() noexcept = 0;
+    virtual void cleared() noexcept = 0;
 };
 
 /// Takes the level of an interrupt pin; the bus makes one per function out of its shared lines.

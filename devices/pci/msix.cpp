@@ -176,7 +176,7 @@ std::uint64_t Msix::read_pending(Access access) const noexcept {
     return value;
 }
 
-void Msix::reset() noexcept {
+void Msix::cleared() noexcept {
     enabled_.store(false, std::memory_order_release);
     function_masked_ = false;
     for (Entry& entry : vectors_) {

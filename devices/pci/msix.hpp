@@ -48,9 +48,6 @@ public:
     void write_table(Access access, std::uint64_t value) noexcept;
     std::uint64_t read_pending(Access access) const noexcept;
 
-    /// All vectors masked, nothing pending, disabled. (The function's reset() calls it.)
-    void reset() noexcept override;
-
 private:
     struct Entry {
         MsiMessage message;
@@ -64,6 +61,7 @@ private:
 
     void before_read(unsigned /*offset*/, unsigned /*size*/) noexcept override {}
     void written(unsigned offset, unsigned size) noexcept override;
+    void cleared() noexcept override;  // all vectors masked, nothing pending, disabled
 
     void write_dword(std::uint64_t offset, std::uint32_t value) noexcept;
     std::uint32_t read_dword(std::uint64_t offset) const noexcept;

@@ -124,6 +124,7 @@ private:
     // (VIRTIO_PCI_CAP_PCI_CFG).
     void before_read(unsigned offset, unsigned size) noexcept override;
     void written(unsigned offset, unsigned size) noexcept override;
+    void cleared() noexcept override {}
     std::optional<Access> window_target(unsigned offset, unsigned size) const noexcept;
 
     void raise(Vector& vector, std::uint8_t isr_bit) noexcept;
