@@ -1,8 +1,8 @@
 // The ground: numbers that cannot be mixed up, errors that tell their story, messages.
-#include <cerrno>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cerrno>
 
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"

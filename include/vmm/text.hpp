@@ -21,8 +21,8 @@ struct Hex {
 /// One part of a message; lives for the length of the full expression only.
 class TextPart {
 public:
-    TextPart(std::string_view text) : text_{text} {}  // NOLINT(google-explicit-constructor)
-    TextPart(const char* text) : text_{text} {}       // NOLINT(google-explicit-constructor)
+    TextPart(std::string_view text) : text_{text} {}    // NOLINT(google-explicit-constructor)
+    TextPart(const char* text) : text_{text} {}         // NOLINT(google-explicit-constructor)
     TextPart(const std::string& text) : text_{text} {}  // NOLINT(google-explicit-constructor)
     TextPart(char character) {                          // NOLINT(google-explicit-constructor)
         digits_[0] = character;
@@ -31,8 +31,8 @@ public:
     TextPart(std::integral auto number) {  // NOLINT(google-explicit-constructor)
         print(number, 10, digits_.data());
     }
-    TextPart(Hex number) { print_hex(number.value, ""); }        // NOLINT(google-explicit-constructor)
-    TextPart(Gpa at) { print_hex(at.value(), "gpa "); }          // NOLINT(google-explicit-constructor)
+    TextPart(Hex number) { print_hex(number.value, ""); }  // NOLINT(google-explicit-constructor)
+    TextPart(Gpa at) { print_hex(at.value(), "gpa "); }    // NOLINT(google-explicit-constructor)
     TextPart(const TextPart&) = delete;
     TextPart& operator=(const TextPart&) = delete;
 

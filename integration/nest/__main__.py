@@ -121,7 +121,7 @@ def main():
     options = arguments()
     if not pathlib.Path(options.vmm).is_file():
         raise debian.Missing(f"{options.vmm} is not there: build it first (cmake --build --preset release)")
-    lab = Lab(options.vmm)
+    lab = Lab(options.vmm, pathlib.Path(options.out) / "made")
     with catalog.lock():
         load(files(options.scenario), lab)
     direct = runner.hardware_kvm() if options.runner == "auto" else options.runner == "direct"

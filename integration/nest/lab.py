@@ -1,10 +1,10 @@
 """What a scenario file has at hand: kernels, initramfs, the program under test, files of its own."""
 import pathlib
-import subprocess
 import re
+import subprocess
 
-from images import catalog
-from nest.case import Case, Host, command
+from images import catalog, cpio
+from nest.case import Case, Host, command, quote
 
 # The names that scenarios use for guest kernels.
 KERNELS = {
@@ -14,9 +14,18 @@ KERNELS = {
     "elf61": lambda: catalog.elf("6.1"),
 }
 
+# await PATTERN COUNT: until so many lines of the output match, or the guest's process has ended.
+AWAIT = """await() {
+    while [ "$(grep -ac -e "$1" "$O/out")" -lt "$2" ]; do
+        kill -0 $p 2>/dev/null || { echo "the guest ended before line $2 that matches: $1" >&2; return 1; }
+        sleep 0.2
+    done
+}"""
+
 
 class Lab:
-    def __init__(self, program):
+    def __init__(self, program, folder):
+        self.folder = pathlib.Path(folder)  # for files that scenarios make
         self.program_path = pathlib.Path(program).resolve()
         self.files = {}      # name below $T -> where it comes from
         self.libraries = {}  # absolute path -> where it comes from, for programs that are not static
@@ -45,6 +54,32 @@ class Lab:
 
     def initramfs(self):
         return self.put(catalog.uroot(), "uroot.cpio")
+
+    def make(self, name):
+        """A path for a file that the scenario writes; `put` it then."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / name
+
+    def modules(self, *names, series="6.12"):
+        """A further initramfs with kernel modules, which the guest inserts before it does anything else."""
+        path = self.make(f"modules-{series}-{'-'.join(names)}.cpio")
+        with cpio.Archive(path) as archive:
+            for number, (name, content) in enumerate(catalog.modules(series, names)):
+                archive.text(f"lib/guest/{number:02}-{name}", content)
+        return self.put(path)
+
+    def talk(self, guest, *exchanges, end="wait $p"):
+        """A script that types into a guest's console through a pipe.
+
+        Each exchange is (pattern, shell command): when so many lines of the output match the pattern as exchanges
+        so far asked for it, the command runs; its output is what is typed. $p is the guest's process.
+        """
+        lines = ["mkfifo in", f"{guest} <in &", "p=$!", "exec 3>in", AWAIT]
+        asked = {}
+        for pattern, typed in exchanges:
+            asked[pattern] = asked.get(pattern, 0) + 1
+            lines.append(f"await {quote(pattern)} {asked[pattern]} && {{ {typed}; }} >&3")
+        return "\n".join([*lines, end])
 
     def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1"):
         """The command line of one guest that runs `steps` (see images/uroot/steps)."""

@@ -26,20 +26,28 @@ def hardware_kvm():
 
 
 def session_members(session):
+    """Processes of a session that are still alive: proc_pid_stat(5), state and session behind the name."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            if int(stat.read_text().rsplit(")", 1)[1].split()[3]) == session:
-                yield int(stat.parent.name)
-        except (OSError, IndexError, ValueError):
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
             continue  # it ended meanwhile
+        if int(fields[3]) == session and fields[0] != "Z":
+            yield int(stat.parent.name)
 
 
 def end_session(session):
-    for pid in list(session_members(session)):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    """Kills until nobody is left: a process may fork while its siblings are being killed."""
+    for _ in range(500):
+        members = list(session_members(session))
+        if not members:
+            return
+        for pid in members:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
 
 
 class Direct:

@@ -123,7 +123,7 @@ def main():
     parser = argparse.ArgumentParser(prog="try", description=__doc__)
     parser.add_argument("--vmm", required=True)
     options, extra = parser.parse_known_args()
-    lab = Lab(options.vmm)
+    lab = Lab(options.vmm, tempfile.gettempdir())
     with catalog.lock():
         guest(lab, extra)  # fetches and builds what it names
     terminal = sys.stdin.isatty() and sys.stdout.isatty()

@@ -14,8 +14,8 @@ std::atomic<Level> threshold{Level::Warn};
 
 // Made when the first record is written: most runs write none, and start-up does not wait for it.
 std::shared_ptr<spdlog::logger>& sink() {
-    static auto logger = std::make_shared<spdlog::logger>(
-        "vmm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    static auto logger =
+        std::make_shared<spdlog::logger>("vmm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     return logger;
 }
 
@@ -47,8 +47,8 @@ Result<> configure(const Settings& settings) {
         sink() = std::make_shared<spdlog::logger>(
             "vmm", std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file));
     } catch (const spdlog::spdlog_ex& failure) {
-        return std::unexpected(Error{ErrorKind::Config, failure.what()}.context(
-            cat("open log file ", settings.file)));
+        return std::unexpected(
+            Error{ErrorKind::Config, failure.what()}.context(cat("open log file ", settings.file)));
     }
     sink()->set_level(spdlog::level::trace);
     sink()->flush_on(spdlog::level::trace);

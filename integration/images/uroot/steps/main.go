@@ -17,6 +17,7 @@ import (
 type step func(argument string) (string, error)
 
 var steps = map[string]step{
+	"button":   button,
 	"clock":    clock,
 	"cmdline":  commandLine,
 	"cpus":     cpus,
@@ -76,6 +77,7 @@ func main() {
 	if device, err := os.OpenFile("/dev/console", os.O_WRONLY|syscall.O_NOCTTY, 0); err == nil {
 		console = device
 	}
+	loadModules()
 	if list := parameter("vmm.test"); list != "" {
 		say("up", upText())
 		for _, text := range strings.Split(list, ",") {

@@ -1,0 +1,109 @@
+"""The harness itself: what a result says, how cases are dealt out, and the archives that it writes."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from images import cpio
+from nest import __main__ as program
+from nest.case import Case, Failed, Host, Result, command
+from nest.lab import Lab
+from nest.runner import Direct
+
+
+def result(out, code=0):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="nest-test-"))
+    (folder / "out").write_text(out)
+    made = Result("a.b", code, 1.0, folder)
+    shutil.rmtree(folder)
+    return made
+
+
+class ResultTest(unittest.TestCase):
+    def test_last_line_of_a_step_counts(self):
+        r = result("@test cpus count=1\r\nnoise\r\n@test cpus count=2\r\n")
+        self.assertEqual(r.step("cpus"), {"count": "2"})
+
+    def test_missing_step_fails(self):
+        with self.assertRaisesRegex(Failed, "did not print a line for step cpus"):
+            result("nothing").says("cpus", count=1)
+
+    def test_wrong_value_fails_and_names_both(self):
+        with self.assertRaisesRegex(Failed, "count=1, expected 2"):
+            result("@test cpus count=1\n").says("cpus", count=2)
+
+    def test_failed_step_fails(self):
+        with self.assertRaisesRegex(Failed, "no such file"):
+            result('@test file failed="no such file"\n').step("file")
+
+    def test_number_below_its_limit_fails(self):
+        with self.assertRaisesRegex(Failed, "kib=5, expected at least 6"):
+            result("@test memory kib=5\n").number("memory", "kib", least=6)
+
+    def test_wrong_exit_code_fails(self):
+        with self.assertRaisesRegex(Failed, "exit code 3, expected 0"):
+            result("", 3).exits(0)
+
+
+class CommandTest(unittest.TestCase):
+    def test_case_variables_are_left_to_the_shell_and_nothing_else(self):
+        self.assertEqual(command("$T/vmm", "a b", '$O/x"$HOME'), '"$T/vmm" \'a b\' "$O/x\\"\\$HOME"')
+
+
+class BatchTest(unittest.TestCase):
+    def test_cases_with_equal_hosts_share_a_boot(self):
+        big = Host(memory=4096)
+        cases = [Case("a", "", None), Case("b", "", None, host=big), Case("c", "", None)]
+        names = [[case.name for case in batch] for batch in program.batches(cases, 1)]
+        self.assertEqual(names, [["a", "c"], ["b"]])
+
+    def test_two_jobs_share_a_group(self):
+        cases = [Case(name, "", None) for name in "abc"]
+        names = [[case.name for case in batch] for batch in program.batches(cases, 2)]
+        self.assertEqual(names, [["a", "c"], ["b"]])
+
+
+class DirectTest(unittest.TestCase):
+    def run_one(self, script, limit=20):
+        with tempfile.TemporaryDirectory() as folder:
+            lab = Lab("/bin/true", folder)
+            return next(Direct(lab, folder).run([Case("x.y", script, None, limit=limit)]))
+
+    def test_exit_code_and_output_come_back(self):
+        r = self.run_one("echo out; echo err >&2; exit 7")
+        self.assertEqual((r.exit_code, r.out, r.err, r.note), (7, "out\n", "err\n", ""))
+
+    def test_what_runs_too_long_is_ended_with_its_children(self):
+        r = self.run_one("sleep 1000 & echo $!; sleep 1000", limit=0.5)
+        self.assertIn("no end", r.note)
+        stat = pathlib.Path(f"/proc/{r.out.strip()}/stat")
+        self.assertTrue(not stat.exists() or ") Z " in stat.read_text())
+
+
+class ArchiveTest(unittest.TestCase):
+    def test_cpio_reads_what_was_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "a.cpio"
+            with cpio.Archive(path) as archive:
+                archive.text("etc/one", "1\n")
+                archive.link("etc/two", "one")
+            listing = subprocess.run(["python3", "-c", READ_NEWC, path], capture_output=True, text=True).stdout
+        self.assertEqual(listing, "etc 40755 0\netc/one 100644 2\netc/two 120777 3\nTRAILER!!! 0 0\n")
+
+
+# A reader of its own, straight from the format's description.
+READ_NEWC = """
+import sys
+data, at = open(sys.argv[1], 'rb').read(), 0
+while at < len(data):
+    field = lambda n: int(data[at + 6 + 8 * n:at + 14 + 8 * n], 16)
+    mode, size, length = field(1), field(6), field(11)
+    name = data[at + 110:at + 110 + length - 1].decode()
+    print(name, oct(mode)[2:], size)
+    at = (at + 110 + length + 3) // 4 * 4
+    at = (at + size + 3) // 4 * 4
+"""
+
+if __name__ == "__main__":
+    unittest.main()

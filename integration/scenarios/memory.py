@@ -1,0 +1,28 @@
+"""Guest memory of several sizes and kinds, and that all of it can be used."""
+
+MIB = 1024  # KiB
+
+
+def has(least, most, touched):
+    def check(r):
+        r.exits(0)
+        r.number("memory", "kib", least=least * MIB, most=most * MIB)
+        r.says("touch", mib=touched, bad=0)
+    return check
+
+
+def with_hugepages(guest):
+    """The host's pool holds 2 MiB pages for 256 MiB and is given back."""
+    return (f"echo 130 >/proc/sys/vm/nr_hugepages\n{guest}\ncode=$?\n"
+            "grep HugePages_ /proc/meminfo\necho 0 >/proc/sys/vm/nr_hugepages\nexit $code")
+
+
+def cases(lab):
+    steps = "memory,touch:150,off"
+    small = has(180, 256, 150)
+    lab.case("96M", lab.vmm(steps="memory,touch:20,off", memory="96M"), has(40, 96, 20))
+    lab.case("512M", lab.vmm(steps="memory,touch:350,off", memory="512M"), has(400, 512, 350))
+    lab.case("hugepages", with_hugepages(lab.vmm(steps=steps, memory="size=256M,hugepages=on")), small, root=True)
+    lab.case("shared", lab.vmm(steps=steps, memory="size=256M,shared=on"), small)
+    lab.case("prefault", lab.vmm(steps=steps, memory="size=256M,prefault=on"), small)
+    lab.case("file", "truncate -s 256M ram\n" + lab.vmm(steps=steps, memory="size=256M,file=ram,shared=on"), small)

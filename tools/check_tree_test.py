@@ -1,0 +1,93 @@
+"""Each rule of check_tree.py finds what it is for, and leaves alone what is fine."""
+import os
+import pathlib
+import unittest
+
+import check_tree
+
+TABLE = [("devices/serial/", {"vmm", "serial", "pci"}), ("devices/rtc/", {"vmm", "rtc"}), ("hv/", {"vmm", "kvm"})]
+
+
+def findings(path, text):
+    return [what for _, what in check_tree.includes(path, text.splitlines(), TABLE)]
+
+
+class IncludeTest(unittest.TestCase):
+    def test_own_room_and_the_joints_are_fine(self):
+        self.assertEqual(findings("devices/serial/a.cpp", '#include "serial/a.hpp"\n#include "vmm/gpa.hpp"\n'), [])
+
+    def test_another_device_is_found(self):
+        self.assertEqual(findings("devices/serial/a.cpp", '#include "rtc/rtc.hpp"'), ["this room may not see rtc"])
+
+    def test_hypervisor_in_a_device_is_found(self):
+        self.assertEqual(findings("devices/serial/a.hpp", '#  include "kvm/vm.hpp"'), ["this room may not see kvm"])
+
+    def test_path_upwards_is_found(self):
+        self.assertEqual(findings("hv/kvm/a.cpp", '#include "../x.hpp"'), ['no "../" in an include: name the room'])
+
+    def test_kvm_header_outside_hv_is_found(self):
+        self.assertEqual(findings("src/machine/a.cpp", "#include <linux/kvm.h>"),
+                         ["<linux/kvm.h> may be used in hv/kvm/, bench/ only"])
+
+    def test_kvm_header_in_hv_is_fine(self):
+        self.assertEqual(findings("hv/kvm/a.cpp", "#include <linux/kvm.h>"), [])
+
+    def test_gtest_in_a_test_beside_the_source_is_fine(self):
+        self.assertEqual(findings("hv/kvm/a_test.cpp", "#include <gtest/gtest.h>"), [])
+
+    def test_logging_library_outside_base_is_found(self):
+        self.assertEqual(findings("cli/main.cpp", "#include <spdlog/spdlog.h>"),
+                         ["<spdlog/ may be used in src/base/ only".replace("<spdlog/", "<spdlog/spdlog.h>")])
+
+
+class SizeTest(unittest.TestCase):
+    def sizes(self, path, source):
+        return [text for _, text in check_tree.size(path, source, source.splitlines())]
+
+    def test_long_file_is_found(self):
+        self.assertEqual(self.sizes("a.cpp", "int x;\n" * 601), ["601 lines, at most 600"])
+
+    def test_file_of_the_limit_is_fine(self):
+        self.assertEqual(self.sizes("a.cpp", "int x;\n" * 600), [])
+
+    def test_long_function_is_found(self):
+        source = "namespace a {\nstruct B {\n    int f() {\n" + "        g();\n" * 61 + "    }\n};\n}\n"
+        self.assertEqual(self.sizes("a.hpp", source), ["a function of 61 lines, at most 60"])
+
+    def test_long_class_of_short_functions_is_fine(self):
+        source = "struct B {\n" + '    void f() { say("{"); }  // }\n' * 100 + "};\n"
+        self.assertEqual(self.sizes("a.hpp", source), [])
+
+    def test_long_table_is_fine(self):
+        self.assertEqual(self.sizes("a.cpp", "constexpr int kTable[] = {\n" + "    f(1),\n" * 100 + "};\n"), [])
+
+    def test_long_shell_function_is_found(self):
+        self.assertEqual(self.sizes("a.sh", "f() {\n" + "    true\n" * 61 + "}\n"),
+                         ["a function of 61 lines, at most 60"])
+
+
+class WordTest(unittest.TestCase):
+    def words(self, line):
+        return [text for _, text in check_tree.words("a.cpp", [line])]
+
+    def test_marker_without_issue_is_found(self):
+        self.assertEqual(len(self.words("// TO" + "DO: later")), 1)
+
+    def test_marker_with_issue_is_fine(self):
+        self.assertEqual(self.words("// TO" + "DO(#12): later"), [])
+
+    def test_path_of_a_machine_is_found(self):
+        self.assertEqual(self.words('open("/home' + '/me/kernel")'), ["a path outside the repository"])
+
+
+class TreeTest(unittest.TestCase):
+    def test_every_include_root_of_the_tree_has_a_rule(self):
+        os.chdir(pathlib.Path(__file__).resolve().parent.parent)
+        prefixes = [prefix for prefix, _ in check_tree.rooms()]
+        rooms = [path for path in check_tree.tree()
+                 if path.endswith(".hpp") and not path.startswith(("tests/", "bench/", "tools/"))]
+        self.assertEqual([path for path in rooms if not path.startswith(tuple(prefixes))], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
