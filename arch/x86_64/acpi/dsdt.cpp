@@ -49,13 +49,12 @@ void write_com1(Writer& to) {
     });
 }
 
-void write_clock(Writer& to, const CmosClock& clock) {
+// No interrupt: Linux then sets no alarms and reads the time only.
+void write_clock(Writer& to) {
     to.device("RTC", [&] {
         to.name("_HID", EisaId{"PNP0B00"});
-        current_resources(to, [&](Resources& use) {
+        current_resources(to, [](Resources& use) {
             use.io(kPortCmos.first, static_cast<std::uint8_t>(kPortCmos.count));
-            if (clock.interrupt)
-                use.interrupt(*clock.interrupt, Trigger::Edge);
         });
     });
 }
@@ -212,7 +211,7 @@ void write_namespace(aml::Writer& to, const TablesConfig& config) {
         if (config.com1)
             write_com1(to);
         if (config.clock)
-            write_clock(to, *config.clock);
+            write_clock(to);
         if (config.power_button)
             write_power_button(to);
         if (config.pci)

@@ -22,6 +22,8 @@ namespace vmm::x86_64 {
 
 /// The PCI host bridge, as far as the guest cannot ask it.
 struct PciHost {
+    /// Linux puts BARs of every sort into windows of kind Memory, but only prefetchable ones into
+    /// the other kind.
     struct Window {
         enum class Kind : std::uint8_t { Io, Memory, PrefetchableMemory };
         Kind kind = Kind::Memory;
@@ -46,12 +48,10 @@ struct PciHost {
     std::span<const Intx> intx;  ///< at most 255
 };
 
-/// The CMOS clock.
+/// The CMOS clock, which tells the time and never interrupts.
 struct CmosClock {
-    /// Alarms and periodic interrupts arrive here; without it the guest only reads the time.
-    std::optional<hv::Gsi> interrupt;
     /// Index of the CMOS byte that holds the century, in BCD; 0 when there is none.
-    std::uint8_t century_index = 0;
+    std::uint8_t century_index = 0x32;
 };
 
 struct TablesConfig {
