@@ -128,7 +128,7 @@ void Serial::write(Access access, std::uint64_t value) noexcept {
             break;
         case kInterruptEnable:
             if (line_control_[Lcr::divisor_access])
-                divisor_ = static_cast<std::uint16_t>((divisor_ & 0x00ffU) | (byte << 8U));
+                divisor_ = static_cast<std::uint16_t>((divisor_ & 0x00ffU) | unsigned{byte} << 8U);
             else
                 write_interrupt_enable(byte);
             break;

@@ -20,7 +20,7 @@
 #include "vmm/error.hpp"
 
 namespace boost::asio {
-class io_context;
+class io_context;  // NOLINT(readability-identifier-naming): Asio's
 }
 
 namespace vmm {

@@ -155,7 +155,7 @@ std::string CharChannel::recent_output() const {
 // ---- the loop's side
 
 void CharChannel::dispatch() noexcept {
-    std::array<epoll_event, 8> events;
+    std::array<epoll_event, 8> events{};
     const int count =
         ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), /*timeout=*/0);
     for (int i = 0; i < count; ++i) {

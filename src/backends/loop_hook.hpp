@@ -7,7 +7,7 @@
 #include "vmm/unique_fd.hpp"
 
 namespace boost::asio {
-class io_context;
+class io_context;  // NOLINT(readability-identifier-naming): Asio's
 }
 
 namespace vmm {
