@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <optional>
 
 #include "config/suggest.hpp"
@@ -207,8 +208,8 @@ Result<JsonNode> parse_json(std::string_view text, std::string_view file) {
     std::size_t read = 0;
     Builder builder{text, file, read};
     try {
-        nlohmann::json::sax_parse(CountingIterator{text.data(), &read},
-                                  CountingIterator{text.data() + text.size(), nullptr}, &builder);
+        nlohmann::json::sax_parse(CountingIterator{std::to_address(text.begin()), &read},
+                                  CountingIterator{std::to_address(text.end()), nullptr}, &builder);
     } catch (const nlohmann::json::exception& error) {
         return std::unexpected(Error{ErrorKind::Config, error.what()}.context(std::string{file}));
     }

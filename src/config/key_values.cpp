@@ -89,7 +89,8 @@ private:
             return {};
         if (text_[at_] != ',')
             return std::unexpected(after_value());
-        if (++at_ == text_.size() || text_[at_] == ',')
+        ++at_;
+        if (done() || text_[at_] == ',')
             return std::unexpected(bad("nothing stands behind a comma",
                                        "Remove the comma, or put the value between quotes if the "
                                        "comma is part of it."));

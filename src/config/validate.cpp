@@ -49,12 +49,11 @@ Result<> check_object(const Object& schema, const void* object, const std::strin
         if (!is_supported(path) && !has_default(key, object, schema.defaults()))
             return bad(cat(path, flag_of(key), " is not supported yet"),
                        "Leave it out; this version of vmm cannot build it.");
-        if (key.object == nullptr) {
-            if (const auto value = key.access.get(object))
-                VMM_TRY_OR(check_limits(key, *value), path);
-            continue;
-        }
-        for (std::size_t i = 0; i < key.access.count(object); ++i)
+        const auto value = key.object == nullptr ? key.access.get(object) : std::optional<Value>{};
+        if (value)
+            VMM_TRY_OR(check_limits(key, *value), path);
+        const auto below = key.object == nullptr ? 0 : key.access.count(object);
+        for (std::size_t i = 0; i < below; ++i)
             VMM_TRY(check_object(*key.object, key.access.at(object, i), path));
     }
     return {};
