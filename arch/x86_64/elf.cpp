@@ -25,7 +25,7 @@ template <class T>
 std::optional<T> take(std::span<const std::byte> from, std::uint64_t at) {
     if (from.size() < sizeof(T) || at > from.size() - sizeof(T))
         return std::nullopt;
-    T value;
+    T value{};
     std::memcpy(&value, from.data() + at, sizeof value);
     return value;
 }
@@ -165,7 +165,7 @@ Result<ElfImage> parse_elf(std::span<const std::byte> head) {
                     "them far from its start: truncated"));
         VMM_TRY(add_segment(image, *segment));
     }
-    if (image.loads.empty())
+    if (image.loads.empty() || image.file_end() == 0)
         return std::unexpected(bad("an ELF file with nothing to load"));
     std::ranges::sort(image.loads, {}, &ElfSegment::physical);
     VMM_TRY(check_disjoint(image));

@@ -68,7 +68,7 @@ bool usable(const Placement& placement, const ElfImage& image, GpaRange range) {
 
 Result<Scratch> Scratch::in_host(std::uint64_t size) {
     constexpr std::uint64_t kMost = kGiB;  // a few kilobytes can unpack to terabytes
-    if (size > kMost)
+    if (size == 0 || size > kMost)
         return std::unexpected(Error{
             ErrorKind::Config, cat("unpacks to ", size_text(size), ", more than a kernel has")});
     Scratch scratch;
