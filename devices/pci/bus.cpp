@@ -192,13 +192,18 @@ Result<> Bus::assign_addresses() {
         Function* function;
         unsigned bar;
         BarShape shape;
+        std::size_t order;
     };
     std::vector<Want> wants;
     for (Function* const function : present_)
         for (unsigned bar = 0; bar < kBarCount; ++bar)
             if (function->bars()[bar].region != nullptr)
-                wants.push_back({function, bar, function->bars()[bar].shape});
-    std::ranges::stable_sort(wants, std::greater{}, [](const Want& w) { return w.shape.size; });
+                wants.push_back({function, bar, function->bars()[bar].shape, wants.size()});
+    // Largest first; equals in the order of the slots, so that the same machine looks the same
+    // again.
+    std::ranges::sort(wants, [](const Want& a, const Want& b) {
+        return a.shape.size != b.shape.size ? a.shape.size > b.shape.size : a.order < b.order;
+    });
 
     Windows left = parts_.windows;
     const auto take = [](Window& from, std::uint64_t size, std::uint64_t alignment) {
@@ -210,7 +215,7 @@ Result<> Bus::assign_addresses() {
         from.size -= skip + size;
         return at;
     };
-    for (const auto& [function, bar, shape] : wants) {
+    for (const auto& [function, bar, shape, order] : wants) {
         const bool io = shape.kind == BarKind::Io;
         const std::uint64_t size = io ? shape.size : std::max(shape.size, kPage);
         std::uint64_t where = 0;

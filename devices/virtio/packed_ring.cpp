@@ -35,7 +35,7 @@ bool PackedRing::start(const RingConfig& config, Features features, const GuestM
         !aligned(config.device, 4))
         return false;
 
-    ring_ = memory.view(config.descriptors, sizeof(Descriptor) * size_);
+    ring_ = memory.view(config.descriptors, kDescriptorSize * size_);
     driver_event_ = memory.view(config.driver, kEventSize);
     device_event_ = memory.view(config.device, kEventSize);
     return ring_ && driver_event_ && device_event_;
@@ -56,7 +56,7 @@ bool PackedRing::available(std::uint16_t flags) const noexcept {
 
 Pop PackedRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
     // Acquire: the driver writes the flags of a chain's first descriptor last.
-    auto flags = ring_.load<std::uint16_t>(sizeof(Descriptor) * next_avail_.at + kFlags,
+    auto flags = ring_.load<std::uint16_t>(kDescriptorSize * next_avail_.at + kFlags,
                                            std::memory_order_acquire);
     if (!available(flags))
         return Pop::Nothing;
@@ -65,9 +65,9 @@ Pop PackedRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
     bool good = true;
     Position place = next_avail_;
     for (std::uint16_t count = 1; count <= size_; ++count) {
-        const auto current = ring_.copy<Descriptor>(sizeof(Descriptor) * place.at);
+        const auto current = load_descriptor<PackedDescriptor>(ring_, place.at);
         if (count > 1)
-            flags = current.packed.flags;
+            flags = current.flags;
         const bool last = (flags & descriptor::kNext) == 0;
         // Once a chain has gone wrong only its end is of interest: there its id stands.
         if ((flags & descriptor::kIndirect) != 0)
@@ -78,30 +78,29 @@ Pop PackedRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
         place = advanced(place, 1);
         if (last) {
             next_avail_ = place;
-            chain.set_head({.id = current.packed.id, .descriptors = count});
+            chain.set_head({.id = current.id, .descriptors = count});
             return good ? Pop::Chain : Pop::Malformed;
         }
     }
     return Pop::Broken;
 }
 
-bool PackedRing::add_indirect(const Descriptor& from, Chain& chain,
+bool PackedRing::add_indirect(const PackedDescriptor& from, Chain& chain,
                               const GuestMemory& memory) const noexcept {
-    if (!indirect_ || from.length == 0 || from.length % sizeof(Descriptor) != 0)
+    if (!indirect_ || from.length == 0 || from.length % kDescriptorSize != 0)
         return false;
     const GuestView table = memory.view(Gpa{from.at}, from.length);
     if (!table)
         return false;
-    const std::uint32_t entries = from.length / std::uint32_t{sizeof(Descriptor)};
+    const std::uint32_t entries = from.length / std::uint32_t{kDescriptorSize};
     if (entries > Chain::kMaxSegments)
         return false;
     for (std::uint32_t i = 0; i < entries; ++i) {
-        const auto current = table.copy<Descriptor>(sizeof(Descriptor) * i);
+        const auto current = table.copy<PackedDescriptor>(kDescriptorSize * i);
         // Of the flags only WRITE means something here; INDIRECT is a driver that nests tables.
-        if ((current.packed.flags & descriptor::kIndirect) != 0)
+        if ((current.flags & descriptor::kIndirect) != 0)
             return false;
-        if (!chain.add(Gpa{current.at}, current.length,
-                       (current.packed.flags & descriptor::kWrite) != 0))
+        if (!chain.add(Gpa{current.at}, current.length, (current.flags & descriptor::kWrite) != 0))
             return false;
     }
     return true;
@@ -114,7 +113,7 @@ void PackedRing::unpop(Head head) noexcept {
 }
 
 void PackedRing::put_used(Head head, std::uint32_t written) noexcept {
-    const std::size_t at = sizeof(Descriptor) * next_used_.at;
+    const std::size_t at = kDescriptorSize * next_used_.at;
     ring_.store<std::uint16_t>(at + kId, head.id);
     ring_.store<std::uint32_t>(at + kLength, written);
     std::uint16_t flags = written > 0 ? descriptor::kWrite : std::uint16_t{0};
@@ -164,7 +163,7 @@ bool PackedRing::enable_kicks() noexcept {
         device_event_.store<std::uint16_t>(kEventFlags, kEventEnable);
     }
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    return available(ring_.load<std::uint16_t>(sizeof(Descriptor) * next_avail_.at + kFlags));
+    return available(ring_.load<std::uint16_t>(kDescriptorSize * next_avail_.at + kFlags));
 }
 
 }  // namespace vmm::virtio

@@ -34,7 +34,7 @@ private:
 
     Position advanced(Position from, std::uint16_t by) const noexcept;
     bool available(std::uint16_t flags) const noexcept;
-    bool add_indirect(const Descriptor& from, Chain& chain,
+    bool add_indirect(const PackedDescriptor& from, Chain& chain,
                       const GuestMemory& memory) const noexcept;
 
     GuestView ring_;

@@ -4,6 +4,8 @@
 // (indirect tables).
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,21 +25,32 @@ struct RingConfig {
 };
 
 /// Little endian, as is every field of virtio 1.
-struct Descriptor {
+struct SplitDescriptor {
     std::uint64_t at;      //  0
     std::uint32_t length;  //  8
-    union {
-        struct {
-            std::uint16_t flags;  // 12
-            std::uint16_t next;   // 14
-        } split;
-        struct {
-            std::uint16_t id;     // 12
-            std::uint16_t flags;  // 14
-        } packed;
-    };
+    std::uint16_t flags;   // 12
+    std::uint16_t next;    // 14
 };
-static_assert(sizeof(Descriptor) == 16 && offsetof(Descriptor, packed.flags) == 14);
+struct PackedDescriptor {
+    std::uint64_t at;      //  0
+    std::uint32_t length;  //  8
+    std::uint16_t id;      // 12
+    std::uint16_t flags;   // 14
+};
+inline constexpr std::size_t kDescriptorSize = 16;  // bytes
+static_assert(sizeof(SplitDescriptor) == kDescriptorSize && offsetof(SplitDescriptor, next) == 14);
+static_assert(sizeof(PackedDescriptor) == kDescriptorSize &&
+              offsetof(PackedDescriptor, flags) == 14);
+
+/// A descriptor of a ring, which is aligned: two loads, so that a driver that writes it at the same
+/// time is a torn value at worst.
+template <class Descriptor>
+Descriptor load_descriptor(const GuestView& ring, std::uint16_t index) {
+    const std::size_t at = kDescriptorSize * index;
+    const std::array<std::uint64_t, 2> halves{ring.load<std::uint64_t>(at),
+                                              ring.load<std::uint64_t>(at + 8)};
+    return std::bit_cast<Descriptor>(halves);
+}
 
 namespace descriptor {
 inline constexpr std::uint16_t kNext = 1;

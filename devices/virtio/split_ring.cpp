@@ -40,7 +40,7 @@ bool SplitRing::start(const RingConfig& config, Features features, const GuestMe
         return false;
 
     const std::size_t event = event_idx_ ? kEvent : 0;
-    descriptors_ = memory.view(config.descriptors, sizeof(Descriptor) * size_);
+    descriptors_ = memory.view(config.descriptors, kDescriptorSize * size_);
     avail_ = memory.view(config.driver, kAvailRing + kAvailEntry * size_ + event);
     used_ = memory.view(config.device, kUsedRing + kUsedEntry * size_ + event);
     return descriptors_ && avail_ && used_;
@@ -71,8 +71,8 @@ bool SplitRing::walk(std::uint16_t first, Chain& chain, const GuestMemory& memor
     std::uint16_t at = first;
     // A chain of more descriptors than there are is a loop.
     for (std::uint16_t count = 0; count < size_; ++count) {
-        const auto current = descriptors_.copy<Descriptor>(sizeof(Descriptor) * at);
-        const std::uint16_t flags = current.split.flags;
+        const auto current = load_descriptor<SplitDescriptor>(descriptors_, at);
+        const std::uint16_t flags = current.flags;
         if ((flags & descriptor::kIndirect) != 0) {
             // "MUST NOT set both VIRTQ_DESC_F_INDIRECT and VIRTQ_DESC_F_NEXT": the table ends it.
             return indirect_ && (flags & descriptor::kNext) == 0 &&
@@ -82,32 +82,32 @@ bool SplitRing::walk(std::uint16_t first, Chain& chain, const GuestMemory& memor
             return false;
         if ((flags & descriptor::kNext) == 0)
             return true;
-        at = current.split.next;
+        at = current.next;
         if (at >= size_)
             return false;
     }
     return false;
 }
 
-bool SplitRing::walk_indirect(const Descriptor& from, Chain& chain,
+bool SplitRing::walk_indirect(const SplitDescriptor& from, Chain& chain,
                               const GuestMemory& memory) const noexcept {
-    if (from.length == 0 || from.length % sizeof(Descriptor) != 0)
+    if (from.length == 0 || from.length % kDescriptorSize != 0)
         return false;
     const GuestView table = memory.view(Gpa{from.at}, from.length);
     if (!table)
         return false;
-    const std::uint32_t entries = from.length / std::uint32_t{sizeof(Descriptor)};
+    const std::uint32_t entries = from.length / std::uint32_t{kDescriptorSize};
     std::uint32_t at = 0;
     for (std::size_t count = 0; count < entries && count < Chain::kMaxSegments; ++count) {
-        const auto current = table.copy<Descriptor>(sizeof(Descriptor) * at);
-        const std::uint16_t flags = current.split.flags;
+        const auto current = table.copy<SplitDescriptor>(kDescriptorSize * at);
+        const std::uint16_t flags = current.flags;
         if ((flags & descriptor::kIndirect) != 0)
             return false;
         if (!chain.add(Gpa{current.at}, current.length, (flags & descriptor::kWrite) != 0))
             return false;
         if ((flags & descriptor::kNext) == 0)
             return true;
-        at = current.split.next;
+        at = current.next;
         if (at >= entries)
             return false;
     }

@@ -27,7 +27,7 @@ public:
 
 private:
     bool walk(std::uint16_t first, Chain& chain, const GuestMemory& memory) const noexcept;
-    bool walk_indirect(const Descriptor& from, Chain& chain,
+    bool walk_indirect(const SplitDescriptor& from, Chain& chain,
                        const GuestMemory& memory) const noexcept;
 
     GuestView descriptors_;

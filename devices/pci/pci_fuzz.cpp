@@ -1,0 +1,115 @@
+// PCI configuration space, ports and BARs under arbitrary accesses.
+//
+// What must hold: no access crashes, and whatever the guest did before, BARs end up decoded inside
+// the windows or not at all.
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "pci/bus.hpp"
+#include "pci/msix.hpp"
+#include "support/fake_io_bus.hpp"
+#include "support/fake_msi.hpp"
+#include "support/fuzz_input.hpp"
+#include "support/recording_irq_line.hpp"
+
+namespace vmm::pci {
+namespace {
+
+constexpr std::uint64_t kEcam = 0xb000'0000;
+constexpr Windows kWindows{.io = {0x1000, 0xf000},
+                           .memory32 = {0xc000'0000, 0x100'0000},
+                           .memory64 = {0x10'0000'0000, 0x100'0000}};
+
+struct TableRegion final : IoDevice {
+    std::uint64_t read(Access access) noexcept override {
+        return access.offset < 0x800 ? msix->read_table(access)
+                                     : msix->read_pending({access.offset - 0x800, access.size});
+    }
+    void write(Access access, std::uint64_t value) noexcept override {
+        msix->write_table(access, value);
+    }
+    std::mutex& lock() noexcept override { return function->lock(); }
+    Function* function = nullptr;
+    std::unique_ptr<Msix> msix;
+};
+
+struct Inside final : Placement {
+    void bar_mapped(unsigned bar, std::uint64_t at) noexcept override {
+        const std::uint64_t size = function->bars()[bar].shape.size;
+        const auto in = [&](const Window& w) {
+            return at >= w.base && size <= w.size && at - w.base <= w.size - size;
+        };
+        if (!in(kWindows.io) && !in(kWindows.memory32) && !in(kWindows.memory64))
+            std::abort();
+    }
+    void bar_unmapped(unsigned) noexcept override {}
+    void after_config_write() noexcept override {}
+    Function* function = nullptr;
+};
+
+void run(test::FuzzInput input) {
+    test::FakeIoBus mmio;
+    test::FakeIoBus io;
+    test::FakeMsiSink sink;
+    std::array<test::RecordingIrqLine, 4> lines;
+    Bus bus{{.windows = kWindows,
+             .mmio = mmio,
+             .io = io,
+             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
+    std::array<std::unique_ptr<Function>, 3> functions;
+    std::array<TableRegion, 3> regions;
+    std::array<Inside, 3> inside;
+    constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
+    for (unsigned i = 0; i < 3; ++i) {
+        functions[i] = std::make_unique<Function>(Identity{.vendor = 1});
+        regions[i].function = functions[i].get();
+        inside[i].function = functions[i].get();
+        functions[i]->add_bar(0, {.kind = kKinds[i], .size = 0x1000}, regions[i]);
+        functions[i]->set_placement(inside[i]);
+        functions[i]->use_intx();
+        functions[i]->add_express();
+        regions[i].msix =
+            std::move(*Msix::create(*functions[i], sink, 5, {.bar = 0, .pending = 0x800}));
+        if (!bus.add(*functions[i]))
+            std::abort();
+    }
+    if (!bus.assign_addresses() || !mmio.map(kEcam, kEcamSize, bus.ecam()) ||
+        !io.map(kCamPort, kCamSize, bus.cam()))
+        std::abort();
+
+    constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
+                                AccessSize::Qword};
+    while (!input.empty()) {
+        const auto what = input.take<std::uint8_t>();
+        const auto size = kSizes[what & 3];
+        const auto offset = input.take<std::uint16_t>();
+        const auto value = input.take<std::uint32_t>();
+        const bool write = (what & 4) != 0;
+        test::FakeIoBus& space = (what & 8) != 0 ? io : mmio;
+        std::uint64_t at = kEcam + (offset & 0x3fff) + 0x8000u * (what >> 6);
+        if ((what & 8) != 0)
+            at = (what & 16) != 0 ? offset : kCamPort + offset % 8;
+        else if ((what & 16) != 0)
+            at = functions[what >> 6 & 1]->bar_address(0) + offset % 0x1008;
+        if (write)
+            space.write(at, size, value);
+        else
+            space.read(at, size);
+        functions[offset % 3]->set_intx((value & 1) != 0);
+        if (MsiVector* const vector = regions[offset % 3].msix->vector(value % 8))
+            vector->signal();
+    }
+    bus.reset();
+    for (const auto& function : functions)
+        if (function->bars()[0].mapped)
+            std::abort();
+}
+
+}  // namespace
+}  // namespace vmm::pci
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    vmm::pci::run({data, size});
+    return 0;
+}

@@ -1,0 +1,7 @@
+// A packed virtqueue on memory that a fuzzer writes.
+#include "virtio/ring_fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    vmm::virtio::fuzz_ring({data, size}, true);
+    return 0;
+}

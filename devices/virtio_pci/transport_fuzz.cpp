@@ -1,0 +1,103 @@
+// A virtio function under arbitrary accesses to its BAR and configuration space, while its device
+// takes chains, drains late and asks for resets.
+//
+// What must hold: nothing crashes, and after all of it a reset and a proper start work.
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "pci/bus.hpp"
+#include "support/fake_doorbells.hpp"
+#include "support/fake_io_bus.hpp"
+#include "support/fake_msi.hpp"
+#include "support/flat_guest_memory.hpp"
+#include "support/fuzz_input.hpp"
+#include "support/recording_irq_line.hpp"
+#include "virtio_pci/transport.hpp"
+#include "virtio_support/scripted_device.hpp"
+
+namespace vmm::virtio_pci {
+namespace {
+
+constexpr std::uint64_t kEcam = 0xb000'0000;
+constexpr std::uint64_t kBar = 0xc000'0000;
+
+void serve(test::ScriptedDevice& device, virtio::Chain& chain) {
+    for (virtio::Queue& queue : device.queues) {
+        if (queue.enabled() && queue.pop(chain))
+            queue.complete(chain.head(), 1);
+        queue.publish();
+    }
+}
+
+void run(test::FuzzInput input) {
+    static test::FlatGuestMemory memory{1 << 16};
+    static virtio::Chain chain;
+    test::FakeMsiSink msi;
+    test::FakeDoorbells doorbells;
+    test::FakeIoBus mmio;
+    test::FakeIoBus io;
+    std::array<test::RecordingIrqLine, 4> lines;
+    pci::Bus bus{{.windows = {.memory32 = {kBar, 0x10'0000}},
+                  .mmio = mmio,
+                  .io = io,
+                  .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
+    test::ScriptedDevice device;
+    auto transport = std::move(*Transport::create(device, {memory, msi, &doorbells}, {}));
+    if (!bus.add(transport->function()) || !bus.assign_addresses() ||
+        !mmio.map(kEcam, pci::kEcamSize, bus.ecam()))
+        std::abort();
+    mmio.write16(kEcam + 0x8004, 6);
+
+    bool asked = false;  // for a reset that was not answered yet
+    constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
+                                AccessSize::Qword};
+    while (!input.empty()) {
+        const auto what = input.take<std::uint8_t>();
+        const auto size = kSizes[what & 3];
+        const auto offset = input.take<std::uint16_t>();
+        std::uint64_t at = kBar + offset % 0x4000;
+        if ((what & 8) != 0)
+            at = kBar + offset % 0x40;
+        if ((what & 16) != 0)
+            at = kEcam + 0x8000 + offset % 0x100;
+        const int resets = device.resets;
+        if ((what & 4) != 0)
+            mmio.write(at, size, input.take<std::uint32_t>());
+        else
+            mmio.read(at, size);
+        asked = asked || (device.resets != resets && !device.answers_at_once);
+        if (what >= 0xf0 && asked) {
+            device.link->reset_done();
+            asked = false;
+        }
+        if (!asked) {
+            device.answers_at_once = (what & 32) == 0;
+            if (device.activations > 0)
+                serve(device, chain);
+        }
+    }
+
+    // Whatever happened, the guest can begin again.
+    device.answers_at_once = true;
+    if (asked)
+        device.link->reset_done();
+    for (std::uint16_t index : device.stopped)
+        device.link->queue_stopped(index);
+    transport->reset();
+    bus.reset();
+    mmio.write16(kEcam + 0x8004, 6);
+    mmio.write32(kBar + 0x08, 1);
+    mmio.write32(kBar + 0x0c, 1);
+    mmio.write8(kBar + 0x14, 15);
+    if (mmio.read8(kBar + 0x14) != 15 || doorbells.wrong)
+        std::abort();
+}
+
+}  // namespace
+}  // namespace vmm::virtio_pci
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    vmm::virtio_pci::run({data, size});
+    return 0;
+}
