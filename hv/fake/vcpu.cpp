@@ -90,10 +90,13 @@ Result<hv::VmExit> Vcpu::perform(Step step) {
                 return hv::exit::MmioRead{what.at, data_};
             } else if constexpr (std::is_same_v<T, HostFailure>) {
                 return std::unexpected(Error::os("KVM_RUN", what.os_error));
+            } else if constexpr (std::is_same_v<T, Failure>) {
+                failure_ = std::move(what.what);
+                return hv::exit::Failed{failure_};
             } else if constexpr (std::is_same_v<T, Action>) {
                 return hv::exit::Interrupted{};  // run() has done it
             } else {
-                return std::move(what);
+                return what;
             }
         },
         step);

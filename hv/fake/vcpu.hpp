@@ -12,6 +12,7 @@
 #include <functional>
 #include <mutex>
 #include <span>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -46,11 +47,15 @@ struct MmioRead {
 struct HostFailure {
     int os_error = 0;
 };
+/// exit::Failed.
+struct Failure {
+    std::string what;
+};
 /// Something that happens inside the guest: no exit.
 using Action = std::function<void()>;
 
 using Step = std::variant<Out, In, MmioWrite, MmioRead, HostFailure, Action, hv::exit::Halt,
-                          hv::exit::TripleFault, hv::exit::SystemEvent, hv::exit::Failed>;
+                          hv::exit::TripleFault, hv::exit::SystemEvent, Failure>;
 
 /// "out %al, port" and its wider sisters.
 Step out(std::uint16_t port, std::uint64_t value, AccessSize size = AccessSize::Byte);
@@ -110,6 +115,7 @@ private:
     bool idle_ = false;
     bool asks_ = false;  ///< the last exit was a read
     Bytes data_;         ///< what the last exit's span points to
+    std::string failure_;
 };
 
 }  // namespace vmm::fake

@@ -14,9 +14,11 @@
 #pragma once
 
 #include <linux/kvm.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <utility>
 
@@ -49,13 +51,15 @@ public:
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;
 
-    enum class Outcome : std::uint8_t {
-        Exit,         ///< page() says what the guest wants
-        Interrupted,  ///< kicked, or a signal came
-    };
+    /// Before the first run(), by the thread that will run it.
+    Result<> prepare();
+    bool is_prepared() const noexcept { return page_.get() != nullptr; }
 
-    /// Runs the guest. An error is the host's.
-    Result<Outcome> run();
+    /// Runs the guest. 0: page() says what it wants. EINTR: kicked, or a signal came. Anything else
+    /// is the host's failure, for cannot_run(). Inline and without a Result, because after each
+    /// exit caches and branch predictors are cold.
+    int run() noexcept;
+    static Error cannot_run(int why);
 
     /// Ends pending I/O as hv::Vcpu::complete_io() says. False: page() has another exit.
     Result<bool> complete_io();
@@ -66,11 +70,12 @@ public:
     void kick() noexcept;
 
     const Handle& vcpu() const noexcept { return vcpu_; }
-    kvm_run& page() const noexcept { return *page_.get(); }  ///< after the first run()
+    kvm_run& page() const noexcept { return *page_.get(); }  ///< after prepare()
 
 private:
-    Result<> prepare();
     int enter() noexcept;
+    int interrupted() noexcept;
+    static pid_t introduce_thread() noexcept;
     std::atomic_ref<__u8> immediate_exit() const noexcept {
         return std::atomic_ref{page().immediate_exit};
     }
@@ -81,5 +86,32 @@ private:
     std::atomic<bool> kicked_ = false;  ///< someone else than complete_io() set immediate_exit
     bool exit_waits_ = false;           ///< complete_io() left an exit for run()
 };
+
+inline int Runner::enter() noexcept {
+    thread_local pid_t this_thread = 0;
+    if (this_thread == 0) [[unlikely]]
+        this_thread = introduce_thread();
+    // Before KVM looks at immediate_exit, in the one order that kick() sees too.
+    inside_.store(this_thread, std::memory_order_seq_cst);
+    const int why = ::ioctl(vcpu_.fd(), KVM_RUN, 0) < 0 ? errno : 0;
+    inside_.store(0, std::memory_order_release);
+    return why;
+}
+
+inline int Runner::run() noexcept {
+    if (exit_waits_) [[unlikely]] {
+        exit_waits_ = false;
+        return 0;
+    }
+    for (;;) {
+        const int why = enter();
+        if (why == 0 && page().exit_reason != KVM_EXIT_INTR) [[likely]]
+            return 0;
+        if (why == 0 || why == EINTR)
+            return interrupted();
+        if (why != EAGAIN)  // an INIT arrived at a waiting vCPU: now it waits for SIPI
+            return why;
+    }
+}
 
 }  // namespace vmm::kvm

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
+#include <string_view>
+#include <type_traits>
 #include <variant>
 
 #include "vmm/doorbell.hpp"
@@ -23,7 +24,8 @@ namespace vmm::hv {
 /// Global system interrupt: an input pin of the interrupt controller, not a vector.
 enum class Gsi : std::uint32_t {};
 
-// Why a vCPU stopped. Spans point into memory that is valid until the next run().
+// Why a vCPU stopped. Spans and texts lie in memory that is valid until the next run(); so an exit
+// is a plain value, which nothing needs to be freed of.
 namespace exit {
 
 /// `data` is `size` bytes times the count of a string instruction; the answer goes into it.
@@ -55,7 +57,7 @@ struct SystemEvent {
 };
 /// The hypervisor cannot go on with this vCPU. `what` says why, for a person, with the advice.
 struct Failed {
-    std::string what;
+    std::string_view what;
 };
 
 }  // namespace exit

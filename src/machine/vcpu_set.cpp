@@ -57,7 +57,7 @@ struct Answer {
         return VcpuStop{VcpuStop::Why::Crash, "the guest reported a crash"};
     }
     Stop operator()(const hv::exit::Failed& failed) const {
-        return VcpuStop{VcpuStop::Why::Failed, failed.what};
+        return VcpuStop{VcpuStop::Why::Failed, std::string{failed.what}};
     }
 };
 

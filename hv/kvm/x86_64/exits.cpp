@@ -11,26 +11,7 @@
 namespace vmm::kvm {
 namespace {
 
-hv::VmExit port_access(kvm_run& run) noexcept {
-    const auto& io = run.io;
-    auto* data = reinterpret_cast<std::byte*>(&run) + io.data_offset;
-    const std::size_t length = std::size_t{io.size} * io.count;
-    const auto size = AccessSize{io.size};
-    if (io.direction == KVM_EXIT_IO_OUT)
-        return hv::exit::PortOut{io.port, size, {data, length}};
-    return hv::exit::PortIn{io.port, size, {data, length}};
-}
-
-hv::VmExit mmio_access(kvm_run& run) noexcept {
-    auto& mmio = run.mmio;
-    const auto data = std::as_writable_bytes(std::span{mmio.data})
-                          .first(std::min<std::size_t>(mmio.len, sizeof mmio.data));
-    if (mmio.is_write != 0)
-        return hv::exit::MmioWrite{Gpa{mmio.phys_addr}, data};
-    return hv::exit::MmioRead{Gpa{mmio.phys_addr}, data};
-}
-
-std::optional<hv::VmExit> system_event(const kvm_run& run) noexcept {
+hv::VmExit system_event(const kvm_run& run) noexcept {
     using Kind = hv::exit::SystemEvent::Kind;
     switch (run.system_event.type) {
         case KVM_SYSTEM_EVENT_SHUTDOWN:
@@ -40,7 +21,7 @@ std::optional<hv::VmExit> system_event(const kvm_run& run) noexcept {
         case KVM_SYSTEM_EVENT_CRASH:
             return hv::exit::SystemEvent{Kind::Crash};
         default:
-            return std::nullopt;
+            return hv::exit::Failed{};
     }
 }
 
@@ -110,12 +91,8 @@ std::string entry_failure(const kvm_run& run, const std::string& at) {
 
 }  // namespace
 
-std::optional<hv::VmExit> decode(kvm_run& run) noexcept {
+hv::VmExit decode_rare(const kvm_run& run) noexcept {
     switch (run.exit_reason) {
-        case KVM_EXIT_IO:
-            return port_access(run);
-        case KVM_EXIT_MMIO:
-            return mmio_access(run);
         case KVM_EXIT_HLT:
             return hv::exit::Halt{};
         case KVM_EXIT_SHUTDOWN:
@@ -123,7 +100,7 @@ std::optional<hv::VmExit> decode(kvm_run& run) noexcept {
         case KVM_EXIT_SYSTEM_EVENT:
             return system_event(run);
         default:
-            return std::nullopt;
+            return hv::exit::Failed{};
     }
 }
 

@@ -4,16 +4,49 @@
 
 #include <linux/kvm.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "vmm/hv.hpp"
 
 namespace vmm::kvm {
 
-/// Nothing: KVM gave the vCPU up, or does what we did not ask for; see explain().
+// The two frequent exits, inline.
+
+inline hv::VmExit port_access(kvm_run& run) noexcept {
+    const auto& io = run.io;
+    auto* data = reinterpret_cast<std::byte*>(&run) + io.data_offset;
+    const std::size_t length = std::size_t{io.size} * io.count;
+    const auto size = AccessSize{io.size};
+    if (io.direction == KVM_EXIT_IO_OUT)
+        return hv::exit::PortOut{io.port, size, {data, length}};
+    return hv::exit::PortIn{io.port, size, {data, length}};
+}
+
+inline hv::VmExit mmio_access(kvm_run& run) noexcept {
+    auto& mmio = run.mmio;
+    const auto data = std::as_writable_bytes(std::span{mmio.data})
+                          .first(std::min<std::size_t>(mmio.len, sizeof mmio.data));
+    if (mmio.is_write != 0)
+        return hv::exit::MmioWrite{Gpa{mmio.phys_addr}, data};
+    return hv::exit::MmioRead{Gpa{mmio.phys_addr}, data};
+}
+
+/// All others. Failed without a text: KVM gave the vCPU up, or does what we did not ask for; see
+/// explain().
+hv::VmExit decode_rare(const kvm_run& run) noexcept;
+
 /// Spans point into the run page.
-std::optional<hv::VmExit> decode(kvm_run& run) noexcept;
+inline hv::VmExit decode(kvm_run& run) noexcept {
+    if (run.exit_reason == KVM_EXIT_IO) [[likely]]
+        return port_access(run);
+    if (run.exit_reason == KVM_EXIT_MMIO) [[likely]]
+        return mmio_access(run);
+    return decode_rare(run);
+}
 
 /// Where the vCPU stands, when that could be read.
 struct Place {

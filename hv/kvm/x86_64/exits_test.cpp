@@ -41,7 +41,7 @@ TEST_F(KvmExitsTest, PortWriteOfAStringHasAllItsBytes) {
 
     const auto exit = decode(run);
 
-    const auto out = std::get<hv::exit::PortOut>(*exit);
+    const auto out = std::get<hv::exit::PortOut>(exit);
     EXPECT_EQ(out.port, 0x1f0);
     EXPECT_EQ(out.size, AccessSize::Word);
     EXPECT_THAT(out.data, ElementsAre(std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}));
@@ -53,7 +53,7 @@ TEST_F(KvmExitsTest, AnswerOfAPortReadLandsInThePage) {
         .direction = KVM_EXIT_IO_IN, .size = 1, .port = 0x60, .count = 1, .data_offset = 4096};
 
     const auto exit = decode(run);
-    std::get<hv::exit::PortIn>(*exit).data[0] = std::byte{0xaa};
+    std::get<hv::exit::PortIn>(exit).data[0] = std::byte{0xaa};
 
     EXPECT_EQ(page.bytes[4096], std::byte{0xaa});
 }
@@ -65,7 +65,7 @@ TEST_F(KvmExitsTest, MmioLengthIsNeverMoreThanTheBuffer) {
 
     const auto exit = decode(run);
 
-    const auto read = std::get<hv::exit::MmioRead>(*exit);
+    const auto read = std::get<hv::exit::MmioRead>(exit);
     EXPECT_EQ(read.at, Gpa{0xe000'0004});
     EXPECT_EQ(read.data.size(), 8U);
 }
@@ -73,7 +73,7 @@ TEST_F(KvmExitsTest, MmioLengthIsNeverMoreThanTheBuffer) {
 TEST_F(KvmExitsTest, ShutdownIsATripleFault) {
     run.exit_reason = KVM_EXIT_SHUTDOWN;
 
-    EXPECT_TRUE(std::holds_alternative<hv::exit::TripleFault>(*decode(run)));
+    EXPECT_TRUE(std::holds_alternative<hv::exit::TripleFault>(decode(run)));
 }
 
 TEST_F(KvmExitsTest, SystemEventsAreTold) {
@@ -82,13 +82,13 @@ TEST_F(KvmExitsTest, SystemEventsAreTold) {
 
     const auto exit = decode(run);
 
-    EXPECT_EQ(std::get<hv::exit::SystemEvent>(*exit).kind, hv::exit::SystemEvent::Kind::Reset);
+    EXPECT_EQ(std::get<hv::exit::SystemEvent>(exit).kind, hv::exit::SystemEvent::Kind::Reset);
 }
 
 TEST_F(KvmExitsTest, ReasonThatWasNotAskedForIsNoExit) {
     run.exit_reason = KVM_EXIT_DEBUG;
 
-    EXPECT_FALSE(decode(run));
+    EXPECT_TRUE(std::holds_alternative<hv::exit::Failed>(decode(run)));
     EXPECT_EQ(explain(run, std::nullopt, ""),
               "KVM stopped the vCPU for a reason that was not asked for (exit reason 4)");
 }

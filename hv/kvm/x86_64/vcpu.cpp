@@ -1,6 +1,7 @@
 #include "kvm/x86_64/vcpu.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <set>
 
@@ -62,19 +63,27 @@ const ResetFacts::Facts& ResetFacts::get() {
 }
 
 Result<hv::VmExit> Vcpu::run() {
-    if (VMM_TRY(runner_.run()) == Runner::Outcome::Interrupted)
-        return hv::exit::Interrupted{};
-    if (auto wanted = decode(runner_.page())) [[likely]]
-        return *std::move(wanted);
-    return give_up();
+    if (!runner_.is_prepared()) [[unlikely]]
+        VMM_TRY(runner_.prepare());
+    if (const int why = runner_.run(); why != 0) [[unlikely]] {
+        if (why == EINTR)
+            return hv::exit::Interrupted{};
+        return std::unexpected(Runner::cannot_run(why));
+    }
+    const auto exit = decode(runner_.page());
+    if (std::holds_alternative<hv::exit::Failed>(exit)) [[unlikely]] {
+        failure_ = why_it_failed();
+        return hv::exit::Failed{failure_};
+    }
+    return exit;
 }
 
-hv::VmExit Vcpu::give_up() {
+std::string Vcpu::why_it_failed() const {
     Place place{};
     const bool known = vcpu().attempt(KVM_GET_REGS, &place.registers) >= 0 &&
                        vcpu().attempt(KVM_GET_SREGS, &place.system) >= 0;
-    return hv::exit::Failed{explain(runner_.page(), known ? std::optional{place} : std::nullopt,
-                                    missing_hardware_virtualisation())};
+    return explain(runner_.page(), known ? std::optional{place} : std::nullopt,
+                   missing_hardware_virtualisation());
 }
 
 Result<> Vcpu::set_cpuid(std::span<const hv::x86::CpuidEntry> entries) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kvm/runner.hpp"
@@ -49,7 +50,7 @@ public:
     Result<> reset() override;
 
 private:
-    hv::VmExit give_up();
+    std::string why_it_failed() const;
     Result<> abandon_io();
     Result<> reset_msrs();
     Result<> reset_fpu();
@@ -60,6 +61,7 @@ private:
     Runner runner_;
     const std::uint32_t apic_id_;
     ResetFacts& facts_;
+    std::string failure_;  ///< what exit::Failed points to
 };
 
 }  // namespace vmm::kvm
