@@ -1,5 +1,6 @@
-// What the reference compiler makes of our tables: it must disassemble them to what we meant, find
-// nothing wrong with that, and compile it back to the same bytes.
+// What the reference implementation makes of our tables: its compiler must disassemble them to what
+// we meant, find nothing wrong with that, and compile it back to the same bytes; its interpreter
+// must get the answers we meant from our methods.
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -94,6 +95,16 @@ protected:
         EXPECT_EQ(anonymous(theirs), anonymous(ours)) << source;
     }
 
+    /// What the interpreter prints of `\\_SB.PCI0._OSC` with these bytes as UUID and as
+    /// capabilities.
+    Ran negotiate(const std::string& uuid, const std::string& capabilities) {
+        const auto ids = apic_ids(1);
+        const SamplePci pci;
+        save(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp), "DSDT");
+        return run("cd " + folder_.string() + " && acpiexec -b 'evaluate \\_SB.PCI0._OSC (" + uuid +
+                   ") 1 3 (" + capabilities + ")' t.dat");
+    }
+
 private:
     static std::string anonymous(std::string table) {
         table[9] = 0;                              // checksum
@@ -185,6 +196,26 @@ TEST_F(IaslTest, PciHostReadsAsMeant) {
     EXPECT_THAT(source, HasSubstr("33db4d5b-1ff7-401c-9657-7441c03dd766"));
     EXPECT_THAT(source, HasSubstr("0x001FFFFF"));  // _PRT: device 31
     EXPECT_THAT(source, HasSubstr("Memory32Fixed (ReadWrite"));
+}
+
+constexpr const char* kPciUuid = "5b 4d db 33 f7 1f 1c 40 96 57 74 41 c0 3d d7 66";
+
+TEST_F(IaslTest, OscGrantsWhatIsOursAndSaysThatItMaskedTheRest) {
+    const Ran ran = negotiate(kPciUuid, "00 00 00 00 1f 00 00 00 ff 00 00 00");
+
+    EXPECT_THAT(ran.output, HasSubstr("10 00 00 00 1F 00 00 00 1D 00 00 00"));
+}
+
+TEST_F(IaslTest, OscWithoutTooMuchAskedForIsUntouched) {
+    const Ran ran = negotiate(kPciUuid, "01 00 00 00 1f 00 00 00 1d 00 00 00");
+
+    EXPECT_THAT(ran.output, HasSubstr("01 00 00 00 1F 00 00 00 1D 00 00 00"));
+}
+
+TEST_F(IaslTest, OscOfAnotherKindIsRefused) {
+    const Ran ran = negotiate("00 11", "00 00 00 00 1f 00 00 00 ff 00 00 00");
+
+    EXPECT_THAT(ran.output, HasSubstr("04 00 00 00 1F 00 00 00 FF 00 00 00"));
 }
 
 }  // namespace
