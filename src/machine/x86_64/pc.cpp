@@ -181,11 +181,10 @@ Result<> Pc::prepare_vcpu(unsigned index) {
 }
 
 Result<> Pc::write_acpi_tables() {
-    const auto tables =
-        build_tables({.apic_ids = apic_ids_,
-                      .com1 = com1_.device.has_value(),
-                      .clock = CmosClock{.interrupt = {}, .century_index = Rtc::kCentury}},
-                     kAcpiTables.first);
+    const auto tables = build_tables({.apic_ids = apic_ids_,
+                                      .com1 = com1_.device.has_value(),
+                                      .clock = CmosClock{.century_index = Rtc::kCentury}},
+                                     kAcpiTables.first);
     if (tables.bytes.size() > kAcpiTables.size || !ram_->copy_out(kAcpiTables.first, tables.bytes))
         return std::unexpected(
             Error{ErrorKind::Config, cat("memory: the ACPI tables take ", tables.bytes.size(),
