@@ -1,12 +1,10 @@
 #include "pci/msix.hpp"
 
-#include <poll.h>
-#include <unistd.h>
-
-#include <utility>
+#include <array>
+#include <span>
 
 #include "vmm/assert.hpp"
-#include "vmm/log.hpp"
+#include "vmm/text.hpp"
 
 namespace vmm::pci {
 namespace {
@@ -30,16 +28,6 @@ constexpr bool legal(Access access) {
            (access.size == AccessSize::Qword && access.offset % 8 == 0);
 }
 
-bool has_count(int eventfd) {
-    pollfd wait{.fd = eventfd, .events = POLLIN, .revents = 0};
-    return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN) != 0;
-}
-
-bool take_count(int eventfd) {
-    std::uint64_t count = 0;
-    return has_count(eventfd) && ::read(eventfd, &count, sizeof count) == sizeof count;
-}
-
 void put(std::span<std::uint8_t> bytes, std::size_t offset, std::uint32_t value) {
     for (unsigned i = 0; i < 4 && offset + i < bytes.size(); ++i)
         bytes[offset + i] = static_cast<std::uint8_t>(value >> (8 * i));
@@ -53,7 +41,8 @@ Result<std::unique_ptr<Msix>> Msix::create(Function& function, MsiSink& sink, un
                place.table % 8 == 0 && place.pending % 8 == 0);
     std::vector<Entry> entries(vectors);
     for (Entry& entry : entries)
-        entry.vector = VMM_TRY_OR(sink.allocate(), cat("allocate ", vectors, " MSI-X vectors"));
+        entry.slot =
+            VectorSlot{VMM_TRY_OR(sink.allocate(), cat("allocate ", vectors, " MSI-X vectors"))};
     return std::unique_ptr<Msix>{new Msix{function, std::move(entries), place}};
 }
 
@@ -68,7 +57,7 @@ Msix::Msix(Function& function, std::vector<Entry> vectors, MsixPlace place)
 }
 
 MsiVector* Msix::vector(std::uint64_t number) const noexcept {
-    return number < vectors_.size() ? vectors_[number].vector.get() : nullptr;
+    return number < vectors_.size() ? vectors_[number].slot.vector() : nullptr;
 }
 
 void Msix::written(unsigned /*offset*/, unsigned /*size*/) noexcept {
@@ -112,7 +101,6 @@ void Msix::write_table(Access access, std::uint64_t value) noexcept {
 
 void Msix::write_dword(std::uint64_t offset, std::uint32_t value) noexcept {
     Entry& entry = vectors_[offset / kEntrySize];
-    const MsiMessage before = entry.message;
     switch (offset % kEntrySize) {
         case kAddressLow:
             // The two lowest bits are always zero.
@@ -131,35 +119,14 @@ void Msix::write_dword(std::uint64_t offset, std::uint32_t value) noexcept {
         default:
             break;
     }
-    if (entry.connected && entry.message != before) {
-        // A driver should mask first; one that does not gets the new message from here on.
-        entry.vector->mask();
-        entry.connected = false;
-    }
     update(entry);
 }
 
 void Msix::update(Entry& entry) noexcept {
-    const bool deliver = enabled() && !function_masked_ && (entry.control & kMasked) == 0;
-    if (deliver == entry.connected)
-        return;
-    if (deliver) {
-        connect(entry);
-    } else {
-        entry.vector->mask();
-        entry.connected = false;
-    }
-}
-
-void Msix::connect(Entry& entry) noexcept {
-    // What came while masked goes out once: the hypervisor may or may not look at the count.
-    const bool pending = take_count(entry.vector->fd());
-    const Result<> connected = entry.vector->unmask(entry.message);
-    entry.connected = connected.has_value();
-    if (!connected && !std::exchange(entry.reported, true))
-        log::warn("MSI-X vector stays masked: ", connected.error().one_line());
-    if (pending)
-        entry.vector->signal();
+    if (enabled() && !function_masked_ && (entry.control & kMasked) == 0)
+        entry.slot.deliver(entry.message);
+    else
+        entry.slot.hold();
 }
 
 std::uint64_t Msix::read_pending(Access access) const noexcept {
@@ -169,8 +136,7 @@ std::uint64_t Msix::read_pending(Access access) const noexcept {
     const unsigned bits = access.size == AccessSize::Qword ? 64 : 32;
     std::uint64_t value = 0;
     for (unsigned i = 0; i < bits && first + i < vectors_.size(); ++i) {
-        const Entry& entry = vectors_[first + i];
-        if (!entry.connected && has_count(entry.vector->fd()))
+        if (vectors_[first + i].slot.pending())
             value |= std::uint64_t{1} << i;
     }
     return value;
@@ -183,7 +149,7 @@ void Msix::cleared() noexcept {
         entry.message = {};
         entry.control = kMasked;
         update(entry);
-        take_count(entry.vector->fd());
+        entry.slot.forget();
     }
 }
 

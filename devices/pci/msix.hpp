@@ -3,8 +3,6 @@
 // Spec: PCI Local Bus 3.0, 6.8.2. Accesses are aligned 4 or 8 bytes (6.8.2.6 leaves others
 // undefined: they read as all ones and write nothing).
 // Threads: everything with the function's lock held, except enabled(), which any thread may ask.
-// A vector that signals while masked keeps the signal in its eventfd: that is the pending bit, so
-// a vector may be signalled by the kernel or another process too.
 #pragma once
 
 #include <atomic>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "pci/function.hpp"
+#include "pci/vector_slot.hpp"
 #include "vmm/error.hpp"
 #include "vmm/msi.hpp"
 
@@ -52,9 +51,7 @@ private:
     struct Entry {
         MsiMessage message;
         std::uint32_t control = 1;  // bit 0: masked
-        bool connected = false;     // the hypervisor delivers it
-        bool reported = false;      // a failure to connect was logged
-        std::unique_ptr<MsiVector> vector;
+        VectorSlot slot;
     };
 
     Msix(Function& function, std::vector<Entry> vectors, MsixPlace place);
@@ -66,7 +63,6 @@ private:
     void write_dword(std::uint64_t offset, std::uint32_t value) noexcept;
     std::uint32_t read_dword(std::uint64_t offset) const noexcept;
     void update(Entry& entry) noexcept;
-    void connect(Entry& entry) noexcept;
 
     Function& function_;
     unsigned capability_ = 0;

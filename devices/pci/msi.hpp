@@ -1,0 +1,48 @@
+// MSI: up to 32 vectors that share a message, in configuration space.
+//
+// Spec: PCI Local Bus 3.0, 6.8.1; with 64-bit addresses and per-vector masking.
+// Threads: with the function's lock held, except enabled(), which any thread may ask.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "pci/function.hpp"
+#include "pci/vector_slot.hpp"
+#include "vmm/error.hpp"
+#include "vmm/msi.hpp"
+
+namespace vmm::pci {
+
+class Msi final : CapabilityRegisters {
+public:
+    static constexpr unsigned kMaxVectors = 32;
+
+    /// Adds the capability to `function`; `vectors` is a power of two up to kMaxVectors.
+    static Result<std::unique_ptr<Msi>> create(Function& function, MsiSink& sink, unsigned vectors);
+
+    /// MSI replaces INTx.
+    bool enabled() const noexcept { return enabled_.load(std::memory_order_acquire); }
+
+    /// What source `number` raises: with fewer vectors enabled than there are, several sources
+    /// share one. Valid until the guest changes that.
+    MsiVector& vector(unsigned number) const noexcept;
+
+private:
+    Msi(Function& function, std::vector<VectorSlot> vectors);
+
+    void before_read(unsigned offset, unsigned size) noexcept override;
+    void written(unsigned offset, unsigned size) noexcept override;
+    void cleared() noexcept override;
+    void update() noexcept;
+
+    Function& function_;
+    unsigned capability_ = 0;
+    std::vector<VectorSlot> vectors_;
+    std::atomic<bool> enabled_{false};
+    std::atomic<unsigned> granted_{1};  // how many vectors the guest enabled
+};
+
+}  // namespace vmm::pci
