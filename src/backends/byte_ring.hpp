@@ -1,13 +1,11 @@
-// A byte queue of fixed size that still remembers what was taken out of it.
+// A byte queue of fixed size.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <span>
-#include <string>
 
 namespace vmm {
 
@@ -42,16 +40,6 @@ public:
 
     /// Requires: count <= used().
     void drop(std::size_t count) { taken_ += count; }
-
-    /// The newest bytes that were ever pushed, as many as are still there.
-    std::string recent() const {
-        const std::uint64_t count = std::min<std::uint64_t>(written_, size_);
-        std::string text;
-        text.reserve(count);
-        for (std::uint64_t at = written_ - count; at < written_; ++at)
-            text.push_back(static_cast<char>(bytes_[at % size_]));
-        return text;
-    }
 
 private:
     std::size_t size_;

@@ -26,7 +26,6 @@ TEST(ByteRingTest, NewRingIsEmpty) {
     EXPECT_TRUE(ring.empty());
     EXPECT_EQ(ring.room(), 4u);
     EXPECT_EQ(front(ring), "");
-    EXPECT_EQ(ring.recent(), "");
 }
 
 TEST(ByteRingTest, PushTakesWhatFits) {
@@ -50,15 +49,6 @@ TEST(ByteRingTest, FrontStopsWhereTheMemoryEnds) {
     EXPECT_EQ(front(ring), "ef");
     ring.drop(2);
     EXPECT_TRUE(ring.empty());
-}
-
-TEST(ByteRingTest, RecentRemembersWhatWasTaken) {
-    ByteRing ring{4};
-    push(ring, "abcd");
-    ring.drop(4);
-    push(ring, "ef");
-
-    EXPECT_EQ(ring.recent(), "cdef");
 }
 
 }  // namespace

@@ -75,10 +75,6 @@ public:
     virtual const std::string& place() const noexcept = 0;
 
     virtual std::optional<TerminalSize> terminal_size() const noexcept = 0;
-
-    /// The newest bytes the guest sent, at most kBufferSize, also in mode Null. For the last words
-    /// of a guest that crashed; no vCPU runs then.
-    virtual std::string recent_output() const = 0;
 };
 
 /// Fails with ErrorKind::Os when the host refuses, with ErrorKind::Config when `config` cannot be

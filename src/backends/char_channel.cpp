@@ -115,8 +115,6 @@ void CharChannel::write_now(std::unique_lock<std::mutex>& lock) noexcept {
 }
 
 std::size_t CharChannel::swallow(std::span<const std::byte> bytes) noexcept {
-    ring_.push(bytes);
-    ring_.drop(ring_.used());
     if (count_lost_)
         lost_ += bytes.size();
     return bytes.size();
@@ -145,11 +143,6 @@ void CharChannel::detach() noexcept {
     user_ = nullptr;
     user_lock_ = nullptr;
     disarm(in_);
-}
-
-std::string CharChannel::recent_output() const {
-    const std::lock_guard lock{lock_};
-    return ring_.recent();
 }
 
 // ---- the loop's side

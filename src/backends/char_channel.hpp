@@ -55,7 +55,6 @@ public:
     std::uint64_t drain(std::chrono::milliseconds limit) noexcept final;
     const std::string& place() const noexcept final { return place_; }
     std::optional<TerminalSize> terminal_size() const noexcept override { return std::nullopt; }
-    std::string recent_output() const final;
 
     /// Before attach(): what the channel reads and writes. An empty stream is nobody.
     void set_input(HostStream stream) noexcept;
