@@ -119,14 +119,22 @@ void PackedRing::put_used(Head head, std::uint32_t written) noexcept {
     std::uint16_t flags = written > 0 ? descriptor::kWrite : std::uint16_t{0};
     if (next_used_.wrap)
         flags = static_cast<std::uint16_t>(flags | descriptor::kAvail | descriptor::kUsed);
-    // Release: id, length and the buffer's content come before the flags that give them away.
-    ring_.store<std::uint16_t>(at + kFlags, flags, std::memory_order_release);
+    // The driver reads used descriptors in their order: as long as it does not see the first one of
+    // a batch it sees none, and then all of them at once. Receive buffers that were merged into
+    // one frame rely on that.
+    if (next_used_ == published_)
+        first_flags_ = flags;
+    else
+        ring_.store<std::uint16_t>(at + kFlags, flags);
     next_used_ = advanced(next_used_, head.descriptors);
 }
 
 bool PackedRing::publish(std::uint16_t /*fresh*/) noexcept {
     const Position from = published_;
     published_ = next_used_;
+    // Release: ids, lengths, buffers and the other flags come before those that give them away.
+    ring_.store<std::uint16_t>(kDescriptorSize * from.at + kFlags, first_flags_,
+                               std::memory_order_release);
     // As with a split ring: used flags first, then the driver's wish.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const auto wish =

@@ -20,7 +20,8 @@ public:
     Pop pop(Chain& chain, const GuestMemory& memory) noexcept;
     void unpop(Head head) noexcept;
     void put_used(Head head, std::uint32_t written) noexcept;
-    /// Does the driver want to hear that the ring moved on since the last call?
+    /// Shows the driver all that was put since the last call, which must be something. Does it want
+    /// to hear of it?
     bool publish(std::uint16_t fresh) noexcept;
     void disable_kicks() noexcept;
     bool enable_kicks() noexcept;
@@ -30,6 +31,7 @@ private:
     struct Position {
         std::uint16_t at = 0;
         bool wrap = true;
+        friend bool operator==(const Position&, const Position&) = default;
     };
 
     Position advanced(Position from, std::uint16_t by) const noexcept;
@@ -45,7 +47,8 @@ private:
     bool indirect_ = false;
     Position next_avail_;
     Position next_used_;
-    Position published_;  // next_used_ at the last publish()
+    Position published_;             // next_used_ at the last publish()
+    std::uint16_t first_flags_ = 0;  // of the descriptor at published_, which waits for publish()
 };
 
 }  // namespace vmm::virtio

@@ -69,8 +69,8 @@ public:
     /// order, as long as nothing else was popped in between.
     void unpop(Head head) noexcept;
 
-    /// The driver's again, with `written` bytes put into its writable part. Visible to it no later
-    /// than publish().
+    /// The driver's again, with `written` bytes put into its writable part. Visible to it from
+    /// publish() on, together with all others that were completed since the last one.
     void complete(Head head, std::uint32_t written) noexcept;
 
     /// Shows the driver what was completed, and interrupts it once if it wants that.

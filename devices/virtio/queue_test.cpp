@@ -108,6 +108,21 @@ TEST_P(QueueTest, CompletedChainComesBackWithItsLength) {
     EXPECT_EQ(events.interrupts, 1);
 }
 
+TEST_P(QueueTest, DriverSeesNothingOfABatchUntilItIsPublished) {
+    driver.add({{kData, 64, true}});
+    driver.add({{kData, 64, true}});
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_TRUE(queue.pop(chain));
+        queue.complete(chain.head(), 64);
+    }
+    EXPECT_FALSE(driver.collect().has_value());
+
+    queue.publish();
+
+    EXPECT_TRUE(driver.collect().has_value());
+    EXPECT_TRUE(driver.collect().has_value());
+}
+
 TEST_P(QueueTest, IndirectTableIsOneChain) {
     const auto id = driver.add_indirect(
         {{kData, 16, false}, {Gpa{0x41000}, 4096, true}, {Gpa{0x42000}, 1, true}}, kTable);
