@@ -4,6 +4,7 @@
 // endian. Offsets in a bzImage and in the zero page are the same.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -43,6 +44,7 @@ inline constexpr std::size_t kXLoadFlags = 0x236;        // 16
 inline constexpr std::size_t kCommandLineSize = 0x238;   // 32  without the final zero
 inline constexpr std::size_t kPayloadOffset = 0x248;     // 32  from the protected-mode code
 inline constexpr std::size_t kPayloadLength = 0x24c;     // 32
+inline constexpr std::size_t kSetupData = 0x250;         // 64  list of SetupData
 inline constexpr std::size_t kPreferredAddress = 0x258;  // 64
 inline constexpr std::size_t kInitSize = 0x260;          // 32
 inline constexpr std::size_t kHeaderEndMost = 0x290;     // edd_mbr_sig_buffer follows
@@ -53,6 +55,17 @@ inline constexpr std::uint8_t kLoaderUnknown = 0xff;
 inline constexpr std::uint8_t kLoadFlagHigh = 0x01;   // LOADED_HIGH: a bzImage
 inline constexpr std::uint8_t kLoadFlagKaslr = 0x02;  // the kernel's addresses were randomised
 inline constexpr std::uint16_t kXLoadFlagKernel64 = 0x0001;
+
+/// An element of the setup_data list, with the seed in it (SETUP_RNG_SEED, since Linux 6.0; others
+/// skip it). The kernel wipes it after use.
+struct RngSeed {
+    static constexpr std::uint32_t kType = 9;
+    std::uint64_t next = 0;
+    std::uint32_t type = kType;
+    std::uint32_t length = 32;
+    std::array<std::byte, 32> seed{};
+};
+static_assert(sizeof(RngSeed) == 48);
 
 /// What kernels accept that do not say: COMMAND_LINE_SIZE without the final zero.
 inline constexpr std::uint32_t kUsualCommandLineSize = 2047;

@@ -185,7 +185,7 @@ std::string packed_as(Compression compression) {
 /// `file` becomes the unpacked one when that is a bzImage.
 Result<Content> identify_packed(BootFile& file, Compression compression) {
     const auto packed = VMM_TRY(file.map(0, file.size()));
-    const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]};
+    const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]{}};
     const auto got = VMM_TRY(unpack(compression, packed.bytes(), {buffer.get(), kElfHeadSize}));
     const Bytes head{buffer.get(), got.size};
     if (is_elf(head)) {

@@ -87,6 +87,13 @@ Result<CpuStart> write_linux_boot(const LinuxStart& start, const Handover& hando
     page.set_halves(bp::kRamdiskImage, bp::kRamdiskImageHigh, handover.initramfs.first.value());
     page.set_halves(bp::kRamdiskSize, bp::kRamdiskSizeHigh, handover.initramfs.size);
     page.set(bp::kAcpiRsdp, handover.rsdp.value_or(Gpa{}).value());
+    if (handover.entropy) {
+        bp::RngSeed seed;
+        handover.entropy->fill(seed.seed);
+        const Gpa at =
+            VMM_TRY(data.put_array(std::span<const bp::RngSeed>{&seed, 1}, "random seed"));
+        page.set(bp::kSetupData, at.value());
+    }
     if (start.kaslr)
         page.set<std::uint8_t>(bp::kLoadFlags,
                                page.get<std::uint8_t>(bp::kLoadFlags) | bp::kLoadFlagKaslr);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
 #include "vmm/hv_x86.hpp"
 #include "x86_64/boot_data.hpp"
@@ -21,6 +22,7 @@ struct Handover {
     GpaRange initramfs;       ///< size 0: none
     std::optional<Gpa> rsdp;  ///< none: no ACPI
     Gpa entry;
+    EntropySource* entropy = nullptr;  ///< for a seed of Linux's random numbers
 };
 
 struct CpuStart {

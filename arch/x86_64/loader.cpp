@@ -275,7 +275,8 @@ Result<Entry> Load::run() {
                             .command_line = text,
                             .initramfs = initramfs,
                             .rsdp = request_.rsdp,
-                            .entry = loaded.entry};
+                            .entry = loaded.entry,
+                            .entropy = request_.entropy};
     const auto cpu = VMM_TRY(write_boot_data(loaded, handover, memory_));
     return Entry{.registers = cpu.registers,
                  .system = cpu.system,

@@ -49,7 +49,8 @@ struct LoadRequest {
     std::optional<Gpa> rsdp;
     /// Ranges of RAM that must stay free, beside ours (boot data, ACPI tables).
     std::span<const NamedRange> reserved;
-    /// Chance for KASLR of an unpacked kernel; none: it stays where it was linked.
+    /// Chance for KASLR of an unpacked kernel and for the seed that Linux's boot protocol can hand
+    /// over; none: the kernel stays where it was linked, and finds chance by itself.
     EntropySource* entropy = nullptr;
 };
 

@@ -97,6 +97,23 @@ Result<Scratch> Scratch::choose(const PlacePacked& what, std::uint64_t size, Gue
     return scratch;
 }
 
+bool is_zero(std::span<const std::byte> bytes) {
+    return bytes[0] == std::byte{0} &&
+           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+/// memmove() downwards that leaves zeros alone where zeros are: pages that nobody has touched stay
+/// so, on both sides.
+void move_down(std::span<const std::byte> from, std::byte* to) {
+    while (!from.empty()) {
+        const auto page = from.first(std::min<std::size_t>(from.size(), kPageSize));
+        if (!is_zero(page) || !is_zero({to, page.size()}))
+            std::memmove(to, page.data(), page.size());
+        to += page.size();
+        from = from.subspan(page.size());
+    }
+}
+
 /// Ascending, and never upwards: no segment is overwritten before it was moved.
 Result<> move_segments(const ElfImage& image, std::span<const std::byte> file,
                        GuestMemory& memory) {
@@ -106,9 +123,9 @@ Result<> move_segments(const ElfImage& image, std::span<const std::byte> file,
         const auto to = host_span(memory, Gpa{segment.physical}, segment.file_size);
         if (to.empty())
             return std::unexpected(no_memory(Gpa{segment.physical}, segment.file_size));
-        const std::byte* const from = file.data() + segment.offset;
-        if (to.data() != from)
-            std::memmove(to.data(), from, segment.file_size);
+        const auto from = file.subspan(segment.offset, segment.file_size);
+        if (to.data() != from.data())
+            move_down(from, to.data());
     }
     return {};
 }
@@ -182,7 +199,7 @@ Result<> place_from_file(const BootFile& file, const ElfImage& image, GuestMemor
 }
 
 Result<ElfImage> peek_elf(const PackedElf& packed) {
-    const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]};
+    const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]{}};
     const auto got =
         VMM_TRY(unpack(packed.compression, packed.bytes, {buffer.get(), kElfHeadSize}));
     const std::span<const std::byte> head{buffer.get(), got.size};

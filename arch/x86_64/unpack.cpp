@@ -48,7 +48,9 @@ std::optional<std::uint32_t> le32(Bytes from) {
 // ---- zstd ----------------------------------------------------------------------------------
 
 /// Block by block, from the input as it lies to the output as it lies: the streaming interface
-/// would keep a window of its own and copy everything out of it.
+/// would keep a window of its own and copy everything out of it. Taking the blocks apart here also
+/// lets zeros stay what they are: a third of a kernel is zeros, and RAM that nobody wrote to is not
+/// even there yet.
 class ZstdDecoder {
 public:
     ZstdDecoder() : context_{ZSTD_createDCtx(), ZSTD_freeDCtx} {}
@@ -56,39 +58,79 @@ public:
     Result<Unpacked> run(Bytes from, std::span<std::byte> to);
 
 private:
-    /// One step of the format: a header or a block. False at the end of the frame.
-    Result<bool> step(Bytes& from, std::span<std::byte> to, std::size_t& written);
+    enum class Before : std::uint8_t { Zero, Anything };
+
+    /// RFC 8878, 3.1.1.2.
+    struct Block {
+        enum class Type : std::uint8_t { Raw, Rle, Compressed, Reserved } type = Type::Raw;
+        bool last = false;
+        std::size_t size = 0;  ///< of the output, except for a compressed one
+        Bytes bytes;
+    };
+    static Result<Block> take_block(Bytes& from);
+    Result<std::size_t> decode(const Block& block, std::span<std::byte> to, Before before);
     Result<Unpacked> finish_aside(Bytes from, std::span<std::byte> to, std::size_t done);
 
     std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
 };
 
-Result<bool> ZstdDecoder::step(Bytes& from, std::span<std::byte> to, std::size_t& written) {
-    const std::size_t wanted = ZSTD_nextSrcSizeToDecompress(context_.get());
-    written = 0;
-    if (wanted == 0)
-        return false;
-    if (wanted > from.size())
+Result<ZstdDecoder::Block> ZstdDecoder::take_block(Bytes& from) {
+    constexpr std::size_t kHeader = 3;
+    if (from.size() < kHeader)
         return std::unexpected(truncated(Compression::Zstd));
-    const std::size_t got =
-        ZSTD_decompressContinue(context_.get(), to.data(), to.size(), from.data(), wanted);
-    if (ZSTD_isError(got) != 0)
-        return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(got)));
-    from = from.subspan(wanted);
-    written = got;
-    return true;
+    const auto header = std::to_integer<std::uint32_t>(from[0]) |
+                        std::to_integer<std::uint32_t>(from[1]) << 8U |
+                        std::to_integer<std::uint32_t>(from[2]) << 16U;
+    Block block{.type = static_cast<Block::Type>(header >> 1U & 3U),
+                .last = (header & 1U) != 0,
+                .size = header >> 3U,
+                .bytes = {}};
+    if (block.type == Block::Type::Reserved || block.size > ZSTD_BLOCKSIZE_MAX)
+        return std::unexpected(damaged(Compression::Zstd, "a block of no known kind or size"));
+    from = from.subspan(kHeader);
+    const std::size_t length = block.type == Block::Type::Rle ? 1 : block.size;
+    if (from.size() < length)
+        return std::unexpected(truncated(Compression::Zstd));
+    block.bytes = from.first(length);
+    from = from.subspan(length);
+    return block;
+}
+
+/// Requires: `to` has room for the largest block.
+Result<std::size_t> ZstdDecoder::decode(const Block& block, std::span<std::byte> to,
+                                        Before before) {
+    if (block.type == Block::Type::Compressed) {
+        const std::size_t got = ZSTD_decompressBlock(context_.get(), to.data(), to.size(),
+                                                     block.bytes.data(), block.bytes.size());
+        if (ZSTD_isError(got) != 0)
+            return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(got)));
+        return got;
+    }
+    if (block.type == Block::Type::Raw)
+        std::ranges::copy(block.bytes, to.begin());
+    else if (block.bytes[0] != std::byte{0} || before == Before::Anything)
+        std::ranges::fill(to.first(block.size), block.bytes[0]);
+    ZSTD_insertBlock(context_.get(), to.data(), block.size);  // history for the next ones
+    return block.size;
 }
 
 Result<Unpacked> ZstdDecoder::run(Bytes from, std::span<std::byte> to) {
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+    ZSTD_frameHeader header{};
+    const std::size_t missing = ZSTD_getFrameHeader(&header, from.data(), from.size());
+    if (ZSTD_isError(missing) != 0)
+        return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(missing)));
+    if (missing != 0)
+        return std::unexpected(truncated(Compression::Zstd));
+    if (header.frameType != ZSTD_frame || header.dictID != 0)
+        return std::unexpected(damaged(Compression::Zstd, "a frame that stands not for itself"));
+    from = from.subspan(header.headerSize);
     ZSTD_decompressBegin(context_.get());
     std::size_t done = 0;
     while (to.size() - done >= ZSTD_BLOCKSIZE_MAX) {
-        std::size_t written = 0;
-        const bool more = VMM_TRY(step(from, to.subspan(done), written));
-        if (!more)
+        const auto block = VMM_TRY(take_block(from));
+        done += VMM_TRY(decode(block, to.subspan(done), Before::Zero));
+        if (block.last)
             return Unpacked{done, true};
-        done += written;
     }
     return finish_aside(from, to, done);
 }
@@ -103,9 +145,10 @@ Result<Unpacked> ZstdDecoder::finish_aside(Bytes from, std::span<std::byte> to, 
     std::size_t filled = 0;
     bool more = true;
     while (more && filled <= room && kSize - filled >= ZSTD_BLOCKSIZE_MAX) {
-        std::size_t written = 0;
-        more = VMM_TRY(step(from, std::span{aside.get() + filled, kSize - filled}, written));
-        filled += written;
+        const auto block = VMM_TRY(take_block(from));
+        filled += VMM_TRY(
+            decode(block, std::span{aside.get() + filled, kSize - filled}, Before::Anything));
+        more = !block.last;
     }
     const std::size_t fits = std::min(filled, room);
     std::memcpy(to.data() + done, aside.get(), fits);

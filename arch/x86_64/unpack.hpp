@@ -43,7 +43,8 @@ struct Unpacked {
     bool finished = false;  ///< the stream is known to end there; else `to` is full
 };
 
-/// Unpacks until the stream ends or `to` is full. Between what it reports and the end of `to` it
+/// Unpacks until the stream ends or `to` is full. `to` is zero when it starts: zeros in the stream
+/// may be left unwritten. Between what it reports and the end of `to` it
 /// may leave anything; behind `to` it writes nothing. The error says 'ends' when `from` is too
 /// short.
 Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from,

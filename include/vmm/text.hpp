@@ -51,7 +51,7 @@ private:
         print(value, 16, to);
     }
 
-    std::array<char, 32> digits_;
+    std::array<char, 32> digits_{};
     std::string_view text_;
 };
 

@@ -112,7 +112,8 @@ constexpr std::array kPayloadKeys{
     key<&PayloadConfig::auto_cmdline>(
         {.name = "auto_cmdline",
          .flag = "--auto-cmdline",
-         .help = "Put console= in front of the command line when it has none"}),
+         .help = "Add what a kernel starts better with: console= when none is named, and no "
+                 "test of the jitter entropy source"}),
 };
 constexpr Object kPayload{.name = "PayloadConfig",
                           .help = "What the guest runs",

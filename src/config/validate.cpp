@@ -267,6 +267,8 @@ Result<> validate_devices(const VmConfig& config) {
     return {};
 }
 
+constexpr std::string_view kNoJitter = "initcall_blacklist=jent_mod_init";
+
 std::string effective_cmdline(const VmConfig& config) {
     const auto& cmdline = config.payload.cmdline;
     const auto leads_out = [](ConsoleMode mode) {
@@ -277,11 +279,20 @@ std::string effective_cmdline(const VmConfig& config) {
         console = "console=hvc0";
     if (leads_out(config.serial.mode))
         console = "console=ttyS0";
-    const bool wanted = config.payload.auto_cmdline && !config.payload.kernel.empty();
-    if (!wanted || console.empty() || has_parameter(cmdline, "console="))
+    if (!config.payload.auto_cmdline || config.payload.kernel.empty())
         return cmdline;
     // In front: a word behind "--" would go to init, and what the person wrote comes last and wins.
-    return cmdline.empty() ? std::string{console} : cat(console, " ", cmdline);
+    std::string added;
+    if (!console.empty() && !has_parameter(cmdline, "console="))
+        added = cat(console, " ");
+    // Linux tests its jitter entropy source at each start: a tenth of all that a Debian kernel does
+    // before init, for a source that a guest with the host's RDRAND and a seed from us never asks.
+    // FIPS mode does ask for it.
+    if (!has_parameter(cmdline, kNoJitter) && !has_parameter(cmdline, "fips="))
+        added += cat(kNoJitter, " ");
+    if (cmdline.empty() && !added.empty())
+        added.pop_back();
+    return added + cmdline;
 }
 
 }  // namespace vmm::config

@@ -159,25 +159,35 @@ TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
 
 TEST(CmdlineTest, ConsoleIsPutInFront) {
     auto config = good();
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0");
+    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 initcall_blacklist=jent_mod_init");
 
     config.payload.cmdline = "quiet -- console=x";
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 quiet -- console=x");
+    EXPECT_EQ(effective_cmdline(config),
+              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
 
     config.payload.cmdline = effective_cmdline(config);
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 quiet -- console=x");
+    EXPECT_EQ(effective_cmdline(config),
+              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
 }
 
 TEST(CmdlineTest, ConsoleThatIsThereStays) {
     auto config = good();
     config.payload.cmdline = "quiet console=tty0";
-    EXPECT_EQ(effective_cmdline(config), "quiet console=tty0");
+    EXPECT_EQ(effective_cmdline(config), "initcall_blacklist=jent_mod_init quiet console=tty0");
 
     config.payload.cmdline = R"(x="a console=b" noconsole=1)";
-    EXPECT_EQ(effective_cmdline(config), R"(console=ttyS0 x="a console=b" noconsole=1)");
+    EXPECT_EQ(effective_cmdline(config),
+              R"(console=ttyS0 initcall_blacklist=jent_mod_init x="a console=b" noconsole=1)");
 }
 
-TEST(CmdlineTest, NothingIsAddedWhenSwitchedOffOrWithoutAConsole) {
+TEST(CmdlineTest, FipsModeKeepsItsJitterSource) {
+    auto config = good();
+    config.payload.cmdline = "fips=1";
+
+    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 fips=1");
+}
+
+TEST(CmdlineTest, NoConsoleIsNamedWhereThereIsNoneAndNothingWhenSwitchedOff) {
     auto off = good();
     off.payload.auto_cmdline = false;
     auto mute = good();
@@ -187,8 +197,8 @@ TEST(CmdlineTest, NothingIsAddedWhenSwitchedOffOrWithoutAConsole) {
     virtio.console.mode = ConsoleMode::Pty;
 
     EXPECT_EQ(effective_cmdline(off), "");
-    EXPECT_EQ(effective_cmdline(mute), "");
-    EXPECT_EQ(effective_cmdline(virtio), "console=hvc0");
+    EXPECT_EQ(effective_cmdline(mute), "initcall_blacklist=jent_mod_init");
+    EXPECT_EQ(effective_cmdline(virtio), "console=hvc0 initcall_blacklist=jent_mod_init");
 }
 
 }  // namespace
