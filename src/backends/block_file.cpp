@@ -1,0 +1,240 @@
+#include "backends/block_file.hpp"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "backends/block_file_queue.hpp"
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm {
+namespace {
+
+constexpr std::uint32_t kSector = 512;
+constexpr std::uint32_t kPage = 4096;
+
+Error about(const std::string& path, Error error) {
+    return std::move(error).context(cat("disk ", path));
+}
+
+Error wrong(const std::string& path, std::string_view what, std::string hint) {
+    return Error{ErrorKind::Config, cat("disk ", path, ": ", what)}.hint(std::move(hint));
+}
+
+Error open_failed(const BlockFileOptions& options, int error) {
+    auto made = about(options.path, Error::os("open", error)).as(ErrorKind::Config);
+    switch (error) {
+        case ENOENT:
+            return std::move(made).hint("Check the path, or make the file: truncate -s 10G FILE.");
+        case EACCES:
+        case EPERM:
+        case EROFS:
+            if (!options.readonly && ::access(options.path.c_str(), R_OK) == 0)
+                return std::move(made).hint("Add readonly=on, or make the file writable.");
+            return std::move(made).hint("Give the user who runs vmm access to the file.");
+        case EINVAL:
+            return std::move(made).hint(
+                "The file system may know no O_DIRECT: leave out direct=on.");
+        default:
+            return made;
+    }
+}
+
+Result<> check_kind(const std::string& path, const struct stat& status) {
+    if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))
+        return {};
+    return std::unexpected(wrong(
+        path, S_ISDIR(status.st_mode) ? "is a directory" : "is neither a file nor a block device",
+        "Name a raw image file or a block device."));
+}
+
+Result<UniqueFd> open_file(const BlockFileOptions& options) {
+    struct stat status {};
+    // First, because to open a FIFO would wait for somebody at its other end.
+    if (::stat(options.path.c_str(), &status) != 0)
+        return std::unexpected(open_failed(options, errno));
+    VMM_TRY(check_kind(options.path, status));
+    const int flags =
+        O_CLOEXEC | (options.readonly ? O_RDONLY : O_RDWR) | (options.direct ? O_DIRECT : 0);
+    UniqueFd fd{::open(options.path.c_str(), flags)};
+    if (!fd)
+        return std::unexpected(open_failed(options, errno));
+    return fd;
+}
+
+Result<> lock(const UniqueFd& fd, const BlockFileOptions& options) {
+    struct flock wish {};
+    wish.l_type = static_cast<short>(options.readonly ? F_RDLCK : F_WRLCK);
+    wish.l_whence = SEEK_SET;
+    if (::fcntl(fd.get(), F_OFD_SETLK, &wish) == 0)
+        return {};
+    const int error = errno;
+    if (error == EAGAIN || error == EACCES)
+        return std::unexpected(
+            wrong(options.path, "is in use: somebody else holds a lock on it",
+                  "Stop what uses it, or give it to all of them with readonly=on."));
+    // A network file system may have no locks; that is no reason to have no disk.
+    log::warn("disk ", options.path, " cannot be locked (errno ", error,
+              "): nothing keeps other programs from writing to it");
+    return {};
+}
+
+Result<std::uint64_t> size_of(int fd, bool block_device) {
+    if (block_device) {
+        std::uint64_t size = 0;
+        if (::ioctl(fd, BLKGETSIZE64, &size) != 0)
+            return std::unexpected(Error::os("BLKGETSIZE64", errno));
+        return size;
+    }
+    struct stat status {};
+    if (::fstat(fd, &status) != 0)
+        return std::unexpected(Error::os("fstat", errno));
+    return static_cast<std::uint64_t>(status.st_size);
+}
+
+bool in_memory(int fd) {
+    struct statfs system {};
+    if (::fstatfs(fd, &system) != 0)
+        return false;
+    const auto magic = static_cast<unsigned long>(system.f_type);
+    return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC;
+}
+
+std::uint32_t unit_or(std::uint64_t value, std::uint32_t otherwise) {
+    return value >= kSector && value <= 65536 && std::has_single_bit(value)
+               ? static_cast<std::uint32_t>(value)
+               : otherwise;
+}
+
+/// What O_DIRECT wants. Kernels before 6.1 do not tell: then the largest that is usual.
+void find_direct_units(int fd, std::uint32_t logical, BlockTraits& traits) {
+    struct statx status {};
+    traits.memory_unit = logical;
+    traits.file_unit = logical;
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+        (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0) {
+        traits.memory_unit = std::max<std::uint32_t>(status.stx_dio_mem_align, 1);
+        traits.file_unit = unit_or(status.stx_dio_offset_align, kSector);
+    }
+}
+
+bool device_discards(dev_t device) {
+    for (const char* const up : {"", "../"}) {  // a partition has it from its disk
+        const UniqueFd fd{::open(cat("/sys/dev/block/", major(device), ":", minor(device), "/", up,
+                                     "queue/discard_max_bytes")
+                                     .c_str(),
+                                 O_RDONLY | O_CLOEXEC)};
+        std::array<char, 32> text{};
+        if (fd && ::read(fd.get(), text.data(), text.size()) > 0)
+            return text[0] != '0';
+    }
+    return false;
+}
+
+/// A hole behind the end changes nothing, and tells whether there can be holes.
+bool file_has_holes(int fd, std::uint64_t size) {
+    const auto end = static_cast<off_t>((size + kPage - 1) / kPage * kPage);
+    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, kPage) == 0;
+}
+
+class BlockFile final : public BlockBackend {
+public:
+    BlockFile(UniqueFd fd, const BlockFileOptions& options) : fd_{std::move(fd)} {
+        info_.name = options.path;
+        info_.readonly = options.readonly;
+        traits_.direct = options.direct;
+        io_uring_ = options.io_uring;
+    }
+
+    Result<> examine() {
+        struct stat status {};
+        if (::fstat(fd_.get(), &status) != 0)
+            return std::unexpected(Error::os("fstat", errno));
+        VMM_TRY(check_kind(info_.name, status));
+        traits_.block_device = S_ISBLK(status.st_mode);
+        if (traits_.block_device)
+            examine_device(status.st_rdev);
+        else
+            examine_file(static_cast<std::uint64_t>(status.st_blksize));
+        info_.physical_block = std::max(info_.physical_block, info_.logical_block);
+        info_.size = VMM_TRY(current_size());
+        if (!info_.readonly && !traits_.block_device) {
+            info_.can_discard = file_has_holes(fd_.get(), info_.size);
+            info_.can_unmap_zeroes = info_.can_discard;
+        }
+        if (info_.size % info_.logical_block != 0)
+            log::warn("disk ", info_.name, ": the last ", info_.size % info_.logical_block,
+                      " bytes are less than a block; the guest does not see them");
+        return {};
+    }
+
+    const BlockInfo& info() const noexcept override { return info_; }
+
+    Result<std::uint64_t> current_size() const override {
+        const auto size =
+            VMM_TRY_OR(size_of(fd_.get(), traits_.block_device), cat("disk ", info_.name));
+        return size;
+    }
+
+    Result<std::unique_ptr<BlockQueue>> make_queue(unsigned depth) override {
+        auto made = VMM_TRY(BlockFileQueue::create(
+            fd_.get(), {.traits = traits_, .depth = depth, .io_uring = io_uring_}, nullptr));
+        return made;
+    }
+
+private:
+    void examine_device(dev_t device) {
+        int logical = 0;
+        unsigned physical = 0;
+        if (::ioctl(fd_.get(), BLKSSZGET, &logical) == 0)
+            info_.logical_block = unit_or(static_cast<std::uint64_t>(logical), kSector);
+        if (::ioctl(fd_.get(), BLKPBSZGET, &physical) == 0)
+            info_.physical_block = unit_or(physical, info_.logical_block);
+        if (traits_.direct)
+            find_direct_units(fd_.get(), info_.logical_block, traits_);
+        info_.can_discard = !info_.readonly && device_discards(device);
+        info_.can_unmap_zeroes = info_.can_discard;
+    }
+
+    void examine_file(std::uint64_t block) {
+        traits_.memory = in_memory(fd_.get());
+        info_.physical_block = std::min(unit_or(block, kPage), kPage);
+        if (!traits_.direct)
+            return;
+        find_direct_units(fd_.get(), kPage, traits_);
+        info_.logical_block = static_cast<std::uint32_t>(traits_.file_unit);
+    }
+
+    UniqueFd fd_;
+    BlockInfo info_;
+    BlockTraits traits_;
+    bool io_uring_ = true;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<BlockBackend>> open_block_file(const BlockFileOptions& options) {
+    auto fd = VMM_TRY(open_file(options));
+    VMM_TRY(lock(fd, options));
+    auto made = std::make_unique<BlockFile>(std::move(fd), options);
+    VMM_TRY(made->examine());
+    return made;
+}
+
+}  // namespace vmm

@@ -1,0 +1,27 @@
+// A raw disk image or a block device of the host as the medium of a disk.
+//
+// The format is never guessed: byte 0 of the file is byte 0 of the disk. Read-only is the host's
+// O_RDONLY. The file stays locked (open file description locks: shared for a read-only disk) while
+// this exists, so that no two guests write to it.
+// Threads: any; each queue belongs to one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "vmm/block_backend.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm {
+
+struct BlockFileOptions {
+    std::string path;
+    bool readonly = false;
+    bool direct = false;   ///< O_DIRECT: past the host's page cache
+    bool io_uring = true;  ///< false: by threads, as where the host forbids io_uring
+};
+
+/// Errors name the file and are of kind Config where the person can mend it with another flag.
+Result<std::unique_ptr<BlockBackend>> open_block_file(const BlockFileOptions& options);
+
+}  // namespace vmm

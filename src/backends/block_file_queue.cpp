@@ -1,0 +1,212 @@
+#include "backends/block_file_queue.hpp"
+
+#include <poll.h>
+
+#include <atomic>
+#include <cerrno>
+#include <utility>
+
+#include "backends/block_ring.hpp"
+#include "vmm/assert.hpp"
+#include "vmm/log.hpp"
+
+namespace vmm {
+namespace {
+
+using Kind = BlockRequest::Kind;
+
+constexpr unsigned kThreadsForAll = 4;   // without io_uring
+constexpr unsigned kThreadsForRest = 1;  // beside it
+
+bool moves_data(const BlockRequest& request) noexcept {
+    return request.kind == Kind::Read || request.kind == Kind::Write;
+}
+
+bool frees_or_zeroes(const BlockRequest& request) noexcept {
+    return request.kind == Kind::Discard || request.kind == Kind::WriteZeroes;
+}
+
+/// One line for the whole process: it concerns every disk alike.
+void say_no_ring(const Error& why) {
+    static std::atomic<bool> said{false};
+    if (!said.exchange(true))
+        log::warn("io_uring cannot be used (", why.one_line(),
+                  "): disks are served by threads, which is slower");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BlockFileQueue>> BlockFileQueue::create(int fd, const Options& options,
+                                                               std::unique_ptr<BlockCalls> calls) {
+    auto event = VMM_TRY(EventFd::create());
+    if (calls == nullptr)
+        calls = std::make_unique<KernelBlockCalls>(fd);
+    return std::unique_ptr<BlockFileQueue>{
+        new BlockFileQueue{fd, options, std::move(calls), std::move(event)}};
+}
+
+BlockFileQueue::BlockFileQueue(int fd, const Options& options, std::unique_ptr<BlockCalls> calls,
+                               EventFd event)
+    : fd_{fd},
+      options_{options},
+      calls_{std::move(calls)},
+      event_{std::move(event)},
+      io_{*calls_, options.traits},
+      try_ring_{options.io_uring} {}
+
+BlockFileQueue::~BlockFileQueue() {
+    VMM_ASSERT(outstanding_ == 0);
+}
+
+void BlockFileQueue::submit(BlockRequest& request) noexcept {
+    request.error = 0;
+    batch_.push(request);
+    ++outstanding_;
+}
+
+void BlockFileQueue::commit() noexcept {
+    if (batch_.empty())
+        return;
+    const bool alone = batch_.single() && outstanding_ == 1;
+    while (BlockRequest* const request = batch_.pop()) {
+        if (options_.traits.memory && !frees_or_zeroes(*request))
+            perform(*request);
+        else if (!alone || !do_alone(*request))
+            dispatch(*request);
+    }
+    start_ring();
+    rested_ = false;
+}
+
+// True if it is done.
+bool BlockFileQueue::do_alone(BlockRequest& request) noexcept {
+    if (!moves_data(request) || !io_.straight(request))
+        return false;
+    const bool cached = !options_.traits.direct && !request.durable;
+    if (rested_ || (cached && request.kind == Kind::Write)) {
+        perform(request);
+        return true;
+    }
+    if (!cached || !io_.try_read(request))
+        return false;
+    ++counts_.alone;
+    done_.push(request);
+    return true;
+}
+
+void BlockFileQueue::perform(BlockRequest& request) noexcept {
+    io_.perform(request, scratch_);
+    ++counts_.alone;
+    done_.push(request);
+}
+
+void BlockFileQueue::dispatch(BlockRequest& request) noexcept {
+    if (frees_or_zeroes(request) || !io_.straight(request) || !ring_usable()) {
+        to_pool(request);
+        return;
+    }
+    if (ring_->full())
+        start_ring();
+    if (!try_ring_) {
+        to_pool(request);
+        return;
+    }
+    ++counts_.ring;
+    ring_->prepare(request);
+}
+
+bool BlockFileQueue::ring_usable() noexcept {
+    if (!try_ring_ || ring_ != nullptr)
+        return try_ring_;
+    auto made = BlockRing::create(fd_, event_, options_.depth);
+    if (made) {
+        ring_ = *std::move(made);
+    } else {
+        say_no_ring(made.error());
+        try_ring_ = false;
+    }
+    return try_ring_;
+}
+
+void BlockFileQueue::start_ring() noexcept {
+    if (ring_ == nullptr || !try_ring_)
+        return;
+    BlockRequestList refused;
+    ring_->start(refused);
+    if (refused.empty())
+        return;
+    try_ring_ = false;
+    while (BlockRequest* const request = refused.pop())
+        to_pool(*request);
+}
+
+void BlockFileQueue::to_pool(BlockRequest& request) noexcept {
+    if (pool_ == nullptr)
+        pool_ =
+            std::make_unique<BlockPool>(io_, event_, try_ring_ ? kThreadsForRest : kThreadsForAll);
+    if (pool_->put(request))
+        ++counts_.pool;
+    else
+        perform(request);
+}
+
+BlockRequest* BlockFileQueue::reap() noexcept {
+    if (outstanding_ == 0)
+        return nullptr;
+    BlockRequest* request = done_.pop();
+    while (request == nullptr && ring_ != nullptr && reap_ring())
+        request = done_.pop();
+    if (request == nullptr && pool_ != nullptr) {
+        pool_->take_done(done_);
+        request = done_.pop();
+    }
+    if (request != nullptr)
+        --outstanding_;
+    return request;
+}
+
+// True if the ring had something, which may still not be the end of it.
+bool BlockFileQueue::reap_ring() noexcept {
+    const auto [request, result] = ring_->reap();
+    if (request == nullptr)
+        return false;
+    const bool moved = result > 0 && moves_data(*request);
+    if (moved && !BlockIo::advance(*request, static_cast<std::uint64_t>(result))) {
+        to_pool(*request);  // the rest of it
+        return true;
+    }
+    if (result == -EINTR || result == -EAGAIN) {
+        to_pool(*request);
+        return true;
+    }
+    if (result < 0)
+        request->error = -result;
+    else if (result == 0 && moves_data(*request) && request->length > 0)
+        request->error = EIO;  // the file ends here
+    done_.push(*request);
+    return true;
+}
+
+bool BlockFileQueue::arm() noexcept {
+    if (outstanding_ == 0) {
+        rested_ = true;
+        return false;
+    }
+    if (!done_.empty() || (ring_ != nullptr && ring_->arm()) ||
+        (pool_ != nullptr && pool_->any_done()))
+        return true;
+    rested_ = true;
+    return false;
+}
+
+void BlockFileQueue::wait() noexcept {
+    VMM_ASSERT(outstanding_ > 0);
+    event_.drain();
+    while (!arm()) {
+        pollfd asked{.fd = event_.fd(), .events = POLLIN, .revents = 0};
+        if (::poll(&asked, 1, -1) == 1)
+            event_.drain();
+    }
+}
+
+}  // namespace vmm

@@ -1,0 +1,85 @@
+// The requests of one I/O thread on a file: which way each of them goes.
+//
+//   one alone, nothing else outstanding: this thread does it by itself, one system call. A thread
+//     that finds the next request waiting when it comes back would make the guest's requests queue
+//     up behind each other, so then only reads that need not wait (RWF_NOWAIT) are done that way
+//   a file in memory (tmpfs): this thread always, since nothing is gained by doing it later
+//   discard, zeroes, buffers that do not suit O_DIRECT: threads of the pool
+//   everything else: io_uring, a batch with one system call; the pool where there is no io_uring
+//
+// Neither the ring nor the pool exists before the first request that needs it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backends/block_io.hpp"
+#include "backends/block_pool.hpp"
+#include "vmm/block_backend.hpp"
+#include "vmm/event_fd.hpp"
+
+namespace vmm {
+
+class BlockRing;
+
+class BlockFileQueue final : public BlockQueue {
+public:
+    struct Options {
+        BlockTraits traits;
+        unsigned depth = 1;    ///< requests outstanding at most
+        bool io_uring = true;  ///< false: as where the host forbids it
+    };
+
+    /// `fd` outlives the queue. `calls` as a test wants them; null: the kernel's.
+    static Result<std::unique_ptr<BlockFileQueue>> create(int fd, const Options& options,
+                                                          std::unique_ptr<BlockCalls> calls);
+    ~BlockFileQueue() override;
+    BlockFileQueue(const BlockFileQueue&) = delete;
+    BlockFileQueue& operator=(const BlockFileQueue&) = delete;
+
+    void submit(BlockRequest& request) noexcept override;
+    void commit() noexcept override;
+    BlockRequest* reap() noexcept override;
+    [[nodiscard]] bool arm() noexcept override;
+    int completion_fd() const noexcept override { return event_.fd(); }
+    void wait() noexcept override;
+
+    /// How requests went, for tests and for the curious.
+    struct Counts {
+        unsigned alone = 0;  ///< by this thread
+        unsigned ring = 0;
+        unsigned pool = 0;
+    };
+    const Counts& counts() const noexcept { return counts_; }
+
+private:
+    BlockFileQueue(int fd, const Options& options, std::unique_ptr<BlockCalls> calls,
+                   EventFd event);
+
+    bool do_alone(BlockRequest& request) noexcept;
+    void perform(BlockRequest& request) noexcept;
+    void dispatch(BlockRequest& request) noexcept;
+    void start_ring() noexcept;
+    void to_pool(BlockRequest& request) noexcept;
+    bool ring_usable() noexcept;
+    bool reap_ring() noexcept;
+
+    int fd_;
+    Options options_;
+    std::unique_ptr<BlockCalls> calls_;
+    EventFd event_;
+    BlockIo io_;
+    BlockScratch scratch_;
+
+    BlockRequestList batch_;  // submitted
+    BlockRequestList done_;
+    unsigned outstanding_ = 0;  // submitted and not given back
+    bool rested_ = true;        // nothing was waiting when this thread last looked
+    Counts counts_;
+
+    bool try_ring_;  // may be had, as far as we know
+    std::unique_ptr<BlockRing> ring_;
+    std::unique_ptr<BlockPool> pool_;  // last: its threads end before what they use
+};
+
+}  // namespace vmm

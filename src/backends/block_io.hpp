@@ -1,0 +1,113 @@
+// One disk request after the other on a file or block device, waiting for each.
+//
+// Handles what system calls leave over: interruptions, short reads and writes, buffers that do not
+// suit O_DIRECT, file systems without holes. The asynchronous ways end here too, when the kernel
+// did a part of a request only.
+// Threads: any number, each with its own Scratch.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "vmm/block_backend.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm {
+
+/// The system calls, so that a test can be the kernel. Each answers as the call of its name: -1 and
+/// errno on failure.
+class BlockCalls {
+public:
+    virtual ~BlockCalls() = default;
+
+    virtual ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept = 0;
+    virtual ssize_t write(std::span<const iovec> from, std::uint64_t offset,
+                          int flags) noexcept = 0;
+    virtual int flush() noexcept = 0;
+    virtual int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept = 0;
+    /// BLKDISCARD and BLKZEROOUT.
+    virtual int block_ioctl(unsigned long request, std::uint64_t offset,
+                            std::uint64_t length) noexcept = 0;
+};
+
+/// The kernel's own, on a descriptor that outlives this.
+class KernelBlockCalls final : public BlockCalls {
+public:
+    explicit KernelBlockCalls(int fd) : fd_{fd} {}
+
+    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override;
+    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override;
+    int flush() noexcept override;
+    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override;
+    int block_ioctl(unsigned long request, std::uint64_t offset,
+                    std::uint64_t length) noexcept override;
+
+private:
+    int fd_;
+};
+
+/// Memory for requests that cannot go straight; made when it is needed for the first time.
+class BlockScratch {
+public:
+    static constexpr std::size_t kSize = 256 << 10;  ///< bytes
+
+    /// Page aligned; empty when the host has no memory.
+    std::span<std::byte> get() noexcept;
+
+private:
+    struct Free {
+        void operator()(std::byte* memory) const noexcept { std::free(memory); }
+    };
+    std::unique_ptr<std::byte, Free> memory_;
+};
+
+/// What the file is like.
+struct BlockTraits {
+    bool block_device = false;
+    bool direct = false;          ///< opened with O_DIRECT
+    bool memory = false;          ///< tmpfs and its like: nothing waits for a disk
+    std::size_t memory_unit = 1;  ///< O_DIRECT: buffers start at multiples of it
+    std::size_t file_unit = 1;    ///< O_DIRECT: lengths and offsets are multiples of it
+};
+
+class BlockIo {
+public:
+    BlockIo(BlockCalls& calls, BlockTraits traits) : calls_{calls}, traits_{traits} {}
+
+    const BlockTraits& traits() const noexcept { return traits_; }
+
+    /// Does all of it and sets request.error.
+    void perform(BlockRequest& request, BlockScratch& scratch) noexcept;
+
+    /// A read that does not wait for the disk. False if it would have to, or cannot promise: what
+    /// is left of the request is then still to be done.
+    [[nodiscard]] bool try_read(BlockRequest& request) noexcept;
+
+    /// The buffers can be given to the kernel as they are.
+    bool straight(const BlockRequest& request) const noexcept;
+
+    /// `bytes` of the request are done; true if that was all.
+    static bool advance(BlockRequest& request, std::uint64_t bytes) noexcept;
+
+private:
+    int transfer(BlockRequest& request) noexcept;
+    int bounce(BlockRequest& request, BlockScratch& scratch) noexcept;
+    int move_piece(BlockRequest::Kind kind, iovec piece, std::uint64_t offset, int flags) noexcept;
+    int discard(const BlockRequest& request) noexcept;
+    int write_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept;
+    int zeroes_by_kernel(const BlockRequest& request) noexcept;
+    int zeroes_by_hand(const BlockRequest& request, BlockScratch& scratch) noexcept;
+    int flush() noexcept;
+
+    BlockCalls& calls_;
+    BlockTraits traits_;
+};
+
+}  // namespace vmm

@@ -1,0 +1,332 @@
+#include "backends/block_io.hpp"
+
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "backends/block_file_queue.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm {
+namespace {
+
+using Kind = BlockRequest::Kind;
+using testing::ElementsAre;
+
+/// A medium that does what its script says, then the whole of each call.
+struct ScriptedCalls final : BlockCalls {
+    std::string bytes = std::string(4096, '.');
+    std::deque<int> script;  ///< positive: bytes at most; 0: none; negative: an errno
+    std::vector<std::string> seen;
+
+    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
+        return move("read", to, offset, flags, [&](const iovec& piece, char* at, std::size_t n) {
+            std::memcpy(piece.iov_base, at, n);
+        });
+    }
+    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
+        return move("write", from, offset, flags, [&](const iovec& piece, char* at, std::size_t n) {
+            std::memcpy(at, piece.iov_base, n);
+        });
+    }
+    int flush() noexcept override { return simple("flush"); }
+    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
+        return simple(cat("fallocate ", mode, " ", offset, "+", length));
+    }
+    int block_ioctl(unsigned long request, std::uint64_t offset,
+                    std::uint64_t length) noexcept override {
+        return simple(cat(request == BLKDISCARD ? "discard " : "zeroout ", offset, "+", length));
+    }
+
+private:
+    int next(int otherwise) {
+        if (script.empty())
+            return otherwise;
+        const int step = script.front();
+        script.pop_front();
+        return step;
+    }
+    int simple(std::string what) {
+        seen.push_back(std::move(what));
+        const int step = next(0);
+        errno = -step;
+        return step < 0 ? -1 : 0;
+    }
+    template <class Move>
+    ssize_t move(const char* what, std::span<const iovec> pieces, std::uint64_t offset, int flags,
+                 Move&& one) {
+        std::size_t total = 0;
+        for (const iovec& piece : pieces)
+            total += piece.iov_len;
+        seen.push_back(cat(what, " ", offset, "+", total, flags != 0 ? cat(" f", flags) : ""));
+        const int step = next(static_cast<int>(total));
+        if (step < 0) {
+            errno = -step;
+            return -1;
+        }
+        std::size_t left = std::min(total, static_cast<std::size_t>(step));
+        const std::size_t moved = left;
+        char* at = bytes.data() + offset;
+        for (const iovec& piece : pieces) {
+            const std::size_t n = std::min(left, piece.iov_len);
+            one(piece, at, n);
+            at += n;
+            left -= n;
+        }
+        return static_cast<ssize_t>(moved);
+    }
+};
+
+struct BlockIoTest : testing::Test {
+    ScriptedCalls calls;
+    BlockScratch scratch;
+    alignas(4096) std::array<char, 4096> memory{};
+    std::vector<iovec> pieces;
+
+    /// The request over `sizes`, one after the other in memory.
+    BlockRequest over(Kind kind, std::uint64_t offset, std::vector<std::size_t> sizes,
+                      std::size_t from = 0) {
+        pieces.clear();
+        std::uint64_t length = 0;
+        for (const std::size_t size : sizes) {
+            pieces.push_back({memory.data() + from + length, size});
+            length += size;
+        }
+        return {.kind = kind, .offset = offset, .length = length, .iovecs = pieces};
+    }
+    int perform(BlockRequest request, BlockTraits traits = {}) {
+        BlockIo io{calls, traits};
+        io.perform(request, scratch);
+        return request.error;
+    }
+    std::string text(std::size_t from, std::size_t size) { return {memory.data() + from, size}; }
+};
+
+TEST_F(BlockIoTest, ShortReadsAndInterruptionsGoOn) {
+    calls.bytes.replace(0, 8, "abcdefgh");
+    calls.script = {3, -EINTR, 2, 1};
+
+    EXPECT_EQ(perform(over(Kind::Read, 0, {4, 4})), 0);
+
+    EXPECT_EQ(text(0, 8), "abcdefgh");
+    EXPECT_THAT(calls.seen,
+                ElementsAre("read 0+8", "read 3+5", "read 3+5", "read 5+3", "read 6+2"));
+}
+
+TEST_F(BlockIoTest, ShortWritesAndInterruptionsGoOn) {
+    std::memcpy(memory.data(), "ABCDEFGH", 8);
+    calls.script = {-EINTR, 5};
+
+    EXPECT_EQ(perform(over(Kind::Write, 100, {2, 2, 4})), 0);
+
+    EXPECT_EQ(calls.bytes.substr(100, 8), "ABCDEFGH");
+    EXPECT_THAT(calls.seen, ElementsAre("write 100+8", "write 100+8", "write 105+3"));
+}
+
+TEST_F(BlockIoTest, EndOfTheFileIsAnError) {
+    calls.script = {4, 0};
+    EXPECT_EQ(perform(over(Kind::Read, 0, {8})), EIO);
+}
+
+TEST_F(BlockIoTest, ErrorsComeBackAsTheyAre) {
+    calls.script = {-ENOSPC};
+    EXPECT_EQ(perform(over(Kind::Write, 0, {8})), ENOSPC);
+    calls.script = {2, -EIO};
+    EXPECT_EQ(perform(over(Kind::Read, 0, {8})), EIO);
+    calls.script = {-EINTR, -EIO};
+    EXPECT_EQ(perform({.kind = Kind::Flush}), EIO);
+}
+
+TEST_F(BlockIoTest, DurableWritesSayToTheKernelThatTheyAre) {
+    BlockRequest request = over(Kind::Write, 0, {8});
+    request.durable = true;
+    calls.script = {3};
+
+    EXPECT_EQ(perform(request), 0);
+
+    EXPECT_THAT(calls.seen, ElementsAre("write 0+8 f2", "write 3+5 f2"));  // RWF_DSYNC
+}
+
+TEST_F(BlockIoTest, CrookedBuffersBounceUnderDirectIo) {
+    const BlockTraits direct{.direct = true, .memory_unit = 512, .file_unit = 512};
+    calls.bytes.replace(512, 512, std::string(512, 'r'));
+
+    EXPECT_EQ(perform(over(Kind::Read, 512, {200, 312}, 16), direct), 0);
+    EXPECT_EQ(text(16, 512), std::string(512, 'r'));
+
+    std::memset(memory.data(), 'w', memory.size());
+    EXPECT_EQ(perform(over(Kind::Write, 1024, {512}, 8), direct), 0);
+    EXPECT_EQ(calls.bytes.substr(1024, 512), std::string(512, 'w'));
+}
+
+TEST_F(BlockIoTest, StraightMeansAlignedBuffersUnderDirectIoOnly) {
+    BlockIo buffered{calls, {}};
+    BlockIo direct{calls, {.direct = true, .memory_unit = 4, .file_unit = 512}};
+
+    EXPECT_TRUE(buffered.straight(over(Kind::Read, 0, {3, 5}, 1)));
+    EXPECT_TRUE(direct.straight(over(Kind::Read, 0, {512, 1024}, 4)));
+    EXPECT_FALSE(direct.straight(over(Kind::Read, 0, {512}, 2)));
+    EXPECT_FALSE(direct.straight(over(Kind::Read, 0, {500, 12}, 0)));
+}
+
+constexpr BlockRequest kDiscard{.kind = Kind::Discard, .offset = 512, .length = 1024};
+constexpr BlockRequest kZeroes{.kind = Kind::WriteZeroes, .offset = 512, .length = 1024};
+constexpr BlockRequest kUnmap{
+    .kind = Kind::WriteZeroes, .unmap = true, .offset = 512, .length = 1024};
+
+TEST_F(BlockIoTest, DiscardMakesAHoleOfTheSameSize) {
+    EXPECT_EQ(perform(kDiscard), 0);
+    EXPECT_EQ(perform(kDiscard, {.block_device = true}), 0);
+    EXPECT_THAT(calls.seen, ElementsAre("fallocate 3 512+1024", "discard 512+1024"));
+}
+
+TEST_F(BlockIoTest, DiscardThatIsNotToBeHadSaysSo) {
+    calls.script = {-EINTR, -EOPNOTSUPP};
+    EXPECT_EQ(perform(kDiscard), EOPNOTSUPP);
+    calls.script = {-ENOTTY};
+    EXPECT_EQ(perform(kDiscard, {.block_device = true}), EOPNOTSUPP);
+}
+
+TEST_F(BlockIoTest, ZeroesKeepTheirSpaceUnlessToldOtherwise) {
+    EXPECT_EQ(perform(kZeroes), 0);
+    EXPECT_EQ(perform(kUnmap), 0);
+    EXPECT_EQ(perform(kZeroes, {.block_device = true}), 0);
+    EXPECT_EQ(perform(kUnmap, {.block_device = true}), 0);
+    EXPECT_THAT(calls.seen, ElementsAre("fallocate 17 512+1024", "fallocate 3 512+1024",
+                                        "zeroout 512+1024", "fallocate 3 512+1024"));
+}
+
+TEST_F(BlockIoTest, ZeroesAreWrittenWhereTheFileSystemCannot) {
+    calls.script = {-EOPNOTSUPP, -EOPNOTSUPP, 100};
+
+    EXPECT_EQ(perform(kUnmap), 0);
+
+    EXPECT_EQ(calls.bytes.substr(512, 1024), std::string(1024, '\0'));
+    EXPECT_EQ(calls.bytes[511], '.');
+    EXPECT_EQ(calls.bytes[1536], '.');
+    EXPECT_THAT(calls.seen, ElementsAre("fallocate 3 512+1024", "fallocate 17 512+1024",
+                                        "write 512+1024", "write 612+924"));
+}
+
+TEST_F(BlockIoTest, ZeroesByHandComeInBoundedPieces) {
+    calls.bytes.resize(1 << 20);
+    calls.script = {-EOPNOTSUPP};
+    BlockRequest request = kZeroes;
+    request.offset = 0;
+    request.length = 600 << 10;
+
+    EXPECT_EQ(perform(request), 0);
+
+    EXPECT_THAT(calls.seen, ElementsAre("fallocate 17 0+614400", "write 0+262144",
+                                        "write 262144+262144", "write 524288+90112"));
+}
+
+TEST_F(BlockIoTest, FullDiskWhileZeroingIsTheError) {
+    calls.script = {-ENOSPC};
+    EXPECT_EQ(perform(kZeroes), ENOSPC);
+    calls.script = {-EOPNOTSUPP, -ENOSPC};
+    EXPECT_EQ(perform(kZeroes), ENOSPC);
+}
+
+TEST_F(BlockIoTest, DurableZeroesAreFlushed) {
+    BlockRequest request = kZeroes;
+    request.durable = true;
+    calls.script = {0, -EIO};
+    EXPECT_EQ(perform(request), EIO);
+    EXPECT_THAT(calls.seen, ElementsAre("fallocate 17 512+1024", "flush"));
+}
+
+// The queue on top, with a kernel of the test's: what it does by itself and what it does not.
+struct AloneTest : testing::Test {
+    std::unique_ptr<ScriptedCalls> made = std::make_unique<ScriptedCalls>();
+    ScriptedCalls& calls = *made;
+    std::unique_ptr<BlockFileQueue> queue;
+    std::array<char, 512> memory{};
+    iovec piece{memory.data(), memory.size()};
+
+    void make(BlockTraits traits) {
+        queue =
+            std::move(BlockFileQueue::create(-1, {.traits = traits, .depth = 8, .io_uring = false},
+                                             std::move(made))
+                          .value());
+    }
+    BlockRequest request(Kind kind) { return {.kind = kind, .length = 512, .iovecs = {&piece, 1}}; }
+    /// Submits, waits, and says what came back.
+    int run(BlockRequest wanted) {
+        queue->submit(wanted);
+        queue->commit();
+        BlockRequest* done = queue->reap();
+        while (done == nullptr) {
+            queue->wait();
+            done = queue->reap();
+        }
+        EXPECT_EQ(done, &wanted);
+        return wanted.error;
+    }
+};
+
+TEST_F(AloneTest, OneRequestIsDoneOnTheSpot) {
+    make({});
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+    EXPECT_FALSE(queue->arm());
+    EXPECT_EQ(run(request(Kind::Write)), 0);
+    EXPECT_EQ(queue->counts().alone, 2u);
+    EXPECT_EQ(queue->counts().pool, 0u);
+    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "write 0+512"));
+}
+
+TEST_F(AloneTest, ReadThatCameMeanwhileMustNotWait) {
+    make({});
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+
+    EXPECT_EQ(run(request(Kind::Read)), 0);  // cached
+    calls.script = {-EAGAIN};
+    EXPECT_EQ(run(request(Kind::Read)), 0);  // not cached
+    calls.script = {100};
+    EXPECT_EQ(run(request(Kind::Read)), 0);  // a part of it is
+
+    EXPECT_EQ(queue->counts().alone, 2u);
+    EXPECT_EQ(queue->counts().pool, 2u);
+    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "read 0+512 f8", "read 0+512 f8",
+                                        "read 0+512", "read 0+512 f8", "read 100+412"));
+}
+
+TEST_F(AloneTest, DirectRequestThatCameMeanwhileGoesElsewhere) {
+    make({.direct = true});
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+    EXPECT_EQ(queue->counts().alone, 1u);
+    EXPECT_EQ(queue->counts().pool, 1u);
+}
+
+TEST_F(AloneTest, FlushDoesNotStopTheThread) {
+    make({});
+    EXPECT_EQ(run(request(Kind::Flush)), 0);
+    EXPECT_EQ(queue->counts().pool, 1u);
+}
+
+TEST_F(AloneTest, FileInMemoryIsServedByTheThreadAlone) {
+    make({.memory = true});
+    std::array<BlockRequest, 5> requests;
+    for (BlockRequest& r : requests) {
+        r = request(Kind::Read);
+        queue->submit(r);
+    }
+    queue->commit();
+    for (BlockRequest& r : requests)
+        EXPECT_EQ(queue->reap(), &r);
+    EXPECT_EQ(queue->reap(), nullptr);
+    EXPECT_EQ(run(request(Kind::Flush)), 0);
+    EXPECT_EQ(queue->counts().alone, 6u);
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,96 @@
+#include "backends/block_pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <system_error>
+
+#include "vmm/log.hpp"
+
+namespace vmm {
+
+BlockPool::BlockPool(BlockIo& io, const EventFd& done, unsigned max_threads)
+    : io_{io}, event_{done}, max_threads_{max_threads} {
+    threads_.reserve(max_threads);
+}
+
+BlockPool::~BlockPool() {
+    {
+        const std::scoped_lock held{mutex_};
+        quit_ = true;
+    }
+    work_.notify_all();
+    for (std::thread& thread : threads_)
+        thread.join();
+}
+
+bool BlockPool::put(BlockRequest& request) noexcept {
+    bool enough = false;
+    {
+        const std::scoped_lock held{mutex_};
+        enough = waiting_count_ < idle_;
+    }
+    if (!enough && threads_.size() < max_threads_ && !add_thread() && threads_.empty())
+        return false;
+    {
+        const std::scoped_lock held{mutex_};
+        waiting_.push(request);
+        ++waiting_count_;
+    }
+    work_.notify_one();
+    return true;
+}
+
+void BlockPool::take_done(BlockRequestList& to) noexcept {
+    const std::scoped_lock held{mutex_};
+    to.splice(done_);
+}
+
+bool BlockPool::any_done() noexcept {
+    const std::scoped_lock held{mutex_};
+    return !done_.empty();
+}
+
+// Signals are the main thread's: this one is born with all of them blocked.
+bool BlockPool::add_thread() noexcept {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool added = true;
+    try {
+        threads_.emplace_back([this] { run(); });
+        ::pthread_setname_np(threads_.back().native_handle(), "disk-pool");
+    } catch (const std::system_error& error) {
+        log::warn("cannot start a thread for disk I/O: ", error.what());
+        added = false;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return added;
+}
+
+void BlockPool::run() noexcept {
+    BlockScratch scratch;
+    while (BlockRequest* const request = next()) {
+        io_.perform(*request, scratch);
+        {
+            const std::scoped_lock held{mutex_};
+            done_.push(*request);
+        }
+        event_.signal();
+    }
+}
+
+// What to do; null to end.
+BlockRequest* BlockPool::next() noexcept {
+    std::unique_lock held{mutex_};
+    ++idle_;
+    work_.wait(held, [&] { return quit_ || !waiting_.empty(); });
+    --idle_;
+    BlockRequest* const request = waiting_.pop();
+    if (request != nullptr)
+        --waiting_count_;
+    return request;
+}
+
+}  // namespace vmm
