@@ -5,9 +5,11 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
 #include "vmm/assert.hpp"
 #include "vmm/log.hpp"
@@ -16,6 +18,7 @@ namespace vmm {
 namespace {
 
 constexpr unsigned kMaxEntries = 256;  // prepared at a time; more are outstanding all the same
+constexpr unsigned kMaxWorkers = 16;   // of each kind
 constexpr unsigned kDeferred =
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
 
@@ -47,6 +50,12 @@ Result<std::unique_ptr<BlockRing>> BlockRing::create(int fd, const EventFd& even
     if (const int failed = io_uring_register_eventfd(&made->ring_, event.fd()); failed != 0)
         return std::unexpected(Error::os("io_uring_register", -failed));
     made->fixed_ = io_uring_register_files(&made->ring_, &fd, 1) == 0;
+    // What the kernel cannot start at once it gives to threads of its own, as many as it likes.
+    std::array<unsigned, 2> workers{kMaxWorkers, kMaxWorkers};
+    io_uring_register_iowq_max_workers(&made->ring_, workers.data());
+    log::debug("io_uring with room for ", depth, " requests",
+               made->fixed_ ? ", file registered" : "",
+               made->deferred_ ? ", completions on demand" : "");
     return made;
 }
 
