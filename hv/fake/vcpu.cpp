@@ -60,14 +60,20 @@ Result<hv::VmExit> Vcpu::run() {
         }
         auto step = std::move(script_.front());
         script_.pop_front();
-        if (const auto* action = std::get_if<Action>(&step)) {
-            lock.unlock();  // it may kick, plan, ring
-            (*action)();
-            lock.lock();
-        } else if (!doorbells_ || !doorbells_(step)) {
+        lock.unlock();  // what happens inside the guest may kick, plan, ring
+        const bool inside = happens_inside(step);
+        lock.lock();
+        if (!inside)
             return perform(std::move(step));
-        }
     }
+}
+
+bool Vcpu::happens_inside(const Step& step) const {
+    if (const auto* action = std::get_if<Action>(&step)) {
+        (*action)();
+        return true;
+    }
+    return doorbells_ && doorbells_(step);
 }
 
 Result<hv::VmExit> Vcpu::perform(Step step) {

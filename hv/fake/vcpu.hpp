@@ -101,6 +101,7 @@ public:
 
 private:
     void take_answer();
+    bool happens_inside(const Step& step) const;
     Result<hv::VmExit> perform(Step step);
 
     const std::uint32_t apic_id_;

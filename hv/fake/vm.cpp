@@ -174,8 +174,8 @@ std::vector<MsiMessage> Vm::unmasked() const {
     const std::scoped_lock lock{mutex_};
     std::vector<MsiMessage> messages;
     for (const auto* vector : vectors_)
-        if (vector->message())
-            messages.push_back(*vector->message());
+        if (const auto& message = vector->message())
+            messages.push_back(*message);
     return messages;
 }
 

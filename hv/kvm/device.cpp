@@ -26,7 +26,7 @@ constexpr const char* kLoadAdvice =
 /// The name that belongs to an id in a file of lines "name:x:id:...", or the id itself. Not
 /// getgrgid(3): in a static executable it would load the C library's shared modules.
 std::string name_of(unsigned id, const char* file) {
-    const auto number = std::to_string(id);
+    auto number = std::to_string(id);
     std::ifstream lines{file};
     for (std::string line; std::getline(lines, line);) {
         const auto name_end = line.find(':');

@@ -12,6 +12,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -134,11 +135,15 @@ public:
 
     template <class T>
     T load(Gpa at) const {
-        return *reinterpret_cast<const volatile T*>(ram_ + at.value());
+        T value;
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // the guest may have written it
+        std::memcpy(&value, ram_ + at.value(), sizeof value);
+        return value;
     }
     template <class T>
     void store(Gpa at, T value) {
-        *reinterpret_cast<volatile T*>(ram_ + at.value()) = value;
+        std::memcpy(ram_ + at.value(), &value, sizeof value);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     void copy(Gpa at, std::span<const std::byte> bytes);
 
