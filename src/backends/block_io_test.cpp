@@ -283,20 +283,37 @@ TEST_F(AloneTest, OneRequestIsDoneOnTheSpot) {
     EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "write 0+512"));
 }
 
-TEST_F(AloneTest, ReadThatCameMeanwhileMustNotWait) {
+// Each starts with a request after which the thread has not rested.
+TEST_F(AloneTest, CachedReadThatCameMeanwhileIsDoneOnTheSpot) {
     make({});
     EXPECT_EQ(run(request(Kind::Read)), 0);
 
-    EXPECT_EQ(run(request(Kind::Read)), 0);  // cached
-    calls.script = {-EAGAIN};
-    EXPECT_EQ(run(request(Kind::Read)), 0);  // not cached
-    calls.script = {100};
-    EXPECT_EQ(run(request(Kind::Read)), 0);  // a part of it is
+    EXPECT_EQ(run(request(Kind::Read)), 0);
 
     EXPECT_EQ(queue->counts().alone, 2u);
-    EXPECT_EQ(queue->counts().pool, 2u);
-    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "read 0+512 f8", "read 0+512 f8",
-                                        "read 0+512", "read 0+512 f8", "read 100+412"));
+    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "read 0+512 f8"));  // RWF_NOWAIT
+}
+
+TEST_F(AloneTest, ReadThatCameMeanwhileAndWouldWaitGoesElsewhere) {
+    make({});
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+    calls.script = {-EAGAIN};
+
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+
+    EXPECT_EQ(queue->counts().pool, 1u);
+    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "read 0+512 f8", "read 0+512"));
+}
+
+TEST_F(AloneTest, RestOfAReadThatIsCachedInPartGoesElsewhere) {
+    make({});
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+    calls.script = {100};
+
+    EXPECT_EQ(run(request(Kind::Read)), 0);
+
+    EXPECT_EQ(queue->counts().pool, 1u);
+    EXPECT_THAT(calls.seen, ElementsAre("read 0+512", "read 0+512 f8", "read 100+412"));
 }
 
 TEST_F(AloneTest, DirectRequestThatCameMeanwhileGoesElsewhere) {
