@@ -51,25 +51,14 @@ bool Queue::pop(Chain& chain) noexcept {
         return false;
     // A driver cannot have more than `size_` chains out, malformed or not.
     for (std::uint16_t tries = 0; tries < size_; ++tries) {
-        switch (ring([&](auto& r) { return r.pop(chain, *memory_); })) {
-            case Pop::Nothing:
-                return false;
-            case Pop::Chain:
-                if (claim(chain))
-                    return true;
-                fail();
-                return false;
-            case Pop::Malformed:
-                if (!claim(chain)) {
-                    fail();
-                    return false;
-                }
-                complete(chain.head(), 0);
-                break;
-            case Pop::Broken:
-                fail();
-                return false;
-        }
+        const Pop got = ring([&](auto& r) { return r.pop(chain, *memory_); });
+        if (got == Pop::Nothing)
+            return false;
+        if (got == Pop::Broken || !claim(chain))
+            break;
+        if (got == Pop::Chain)
+            return true;
+        complete(chain.head(), 0);  // malformed: the driver's again
     }
     fail();
     return false;

@@ -50,9 +50,10 @@ Result<> Registers::make_queues(GuestMemory& memory) {
     registers_.resize(sizes.size());
     queues_.reserve(sizes.size());
     QueueEvents& events = *this;
-    for (std::uint16_t i = 0; i < sizes.size(); ++i) {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
         auto kick = VMM_TRY(EventFd::create());
-        queues_.emplace_back(i, sizes[i], std::move(kick), memory, events);
+        queues_.emplace_back(static_cast<std::uint16_t>(i), sizes[i], std::move(kick), memory,
+                             events);
         clear(i);
     }
     return {};

@@ -127,32 +127,34 @@ void Worker::unwatch(int fd) noexcept {
 }
 
 void Worker::run() noexcept {
-    std::array<epoll_event, 16> events;
-    for (;;) {
+    std::array<epoll_event, 16> events{};
+    bool go_on = true;
+    while (go_on) {
         const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
-        if (count < 0) {
-            VMM_ASSERT(errno == EINTR);
-            continue;
-        }
-        for (int i = 0; i < count; ++i) {
+        VMM_ASSERT(count >= 0 || errno == EINTR);
+        for (int i = 0; i < count && go_on; ++i) {
             const epoll_event& event = events[static_cast<std::size_t>(i)];
-            const auto number = static_cast<std::uint32_t>(event.data.u64);
-            switch (static_cast<About>(event.data.u64 >> 32)) {
-                case About::Wake:
-                    if (!obey())
-                        return;
-                    break;
-                case About::Kick:
-                    // An event of this batch may be older than a command that closed the queue.
-                    if (number < open_.size() && open_[number])
-                        handler_.kicked(queues_[number]);
-                    break;
-                case About::Source:
-                    handler_.ready(number, event.events);
-                    break;
-            }
+            go_on = dispatch(event.data.u64, event.events);
         }
     }
+}
+
+// False: quit.
+bool Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
+    const auto number = static_cast<std::uint32_t>(what);
+    switch (static_cast<About>(what >> 32)) {
+        case About::Wake:
+            return obey();
+        case About::Kick:
+            // An event of this batch may be older than a command that closed the queue.
+            if (number < open_.size() && open_[number])
+                handler_.kicked(queues_[number]);
+            break;
+        case About::Source:
+            handler_.ready(number, events);
+            break;
+    }
+    return true;
 }
 
 bool Worker::obey() noexcept {

@@ -85,6 +85,7 @@ private:
     bool ensure_thread() noexcept;
     void post(const Command& command) noexcept;
     void run() noexcept;
+    bool dispatch(std::uint64_t what, std::uint32_t events) noexcept;
     bool obey() noexcept;  // false: quit
     void activated(const Command& command) noexcept;
     void open(Queue& queue) noexcept;

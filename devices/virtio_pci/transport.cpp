@@ -175,7 +175,7 @@ Result<> Transport::build(virtio::Device& device, Options options) {
     const auto vectors = static_cast<unsigned>(queue_vectors_.size()) + 1;
     const std::uint64_t table = vectors * pci::Msix::kEntrySize;
     pending_at_ = layout::kMsix + std::max<std::uint64_t>(std::bit_ceil(table), 0x800);
-    bar_size_ = std::bit_ceil(pending_at_ + (vectors + 63) / 64 * 8);
+    bar_size_ = std::bit_ceil(pending_at_ + std::uint64_t{(vectors + 63) / 64} * 8);
     function_.add_bar(kBar, {.kind = pci::BarKind::Memory32, .size = bar_size_}, *region_);
     function_.set_placement(*this);
     function_.use_intx();
@@ -371,7 +371,7 @@ void Transport::write_queue_register(Access access, std::uint64_t value) noexcep
 }
 
 std::uint64_t Transport::read_device_config(Access access) noexcept {
-    std::array<std::byte, 8> bytes;
+    std::array<std::byte, 8> bytes{};
     registers_->read_config(access.offset,
                             std::span{bytes}.first(static_cast<std::size_t>(access.size)));
     std::uint64_t value = 0;
@@ -380,7 +380,7 @@ std::uint64_t Transport::read_device_config(Access access) noexcept {
 }
 
 void Transport::write_device_config(Access access, std::uint64_t value) noexcept {
-    std::array<std::byte, 8> bytes;
+    std::array<std::byte, 8> bytes{};
     std::memcpy(bytes.data(), &value, sizeof value);
     registers_->write_config(access.offset,
                              std::span{bytes}.first(static_cast<std::size_t>(access.size)));

@@ -42,7 +42,7 @@ public:
     template <class T>
     requires std::is_trivially_copyable_v<T>
     T copy(std::size_t offset) const {
-        T value;
+        T value{};
         check(offset, sizeof(T));
         std::memcpy(&value, host_ + offset, sizeof(T));
         std::atomic_signal_fence(std::memory_order_seq_cst);  // the copy is not read again
