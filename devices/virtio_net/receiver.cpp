@@ -1,0 +1,194 @@
+#include "virtio_net/receiver.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "virtio_net/vectors.hpp"
+
+namespace vmm::virtio_net {
+namespace {
+
+constexpr std::size_t kLargest = FrameHeader::kSize + kMaxFrame;
+
+}  // namespace
+
+Receiver::Receiver(FrameChannel& channel)
+    : channel_{&channel},
+      waiting_(2 * std::size_t{virtio::Queue::kMaxSize}),
+      vectors_(2 * kMaxVectors + 1),
+      overflow_{std::make_unique_for_overwrite<std::byte[]>(kLargest)} {}
+
+void Receiver::start(virtio::Queue& queue, Rules rules) {
+    stop();
+    queue_ = &queue;
+    rules_ = rules;
+}
+
+void Receiver::stop() noexcept {
+    queue_ = nullptr;
+    first_waiting_ = 0;
+    end_waiting_ = 0;
+    first_vector_ = 0;
+    end_vector_ = 0;
+    room_ = 0;
+    most_waiting_ = 0;
+    held_ = 0;
+    overflowed_ = 0;
+}
+
+Pause Receiver::run(virtio::Chain& chain) noexcept {
+    queue_->disable_kicks();
+    for (unsigned frames = 0; frames < kBudget; ++frames) {
+        if (frames % kPublishEach == kPublishEach - 1)
+            queue_->publish();
+        if (held_ == 0) {
+            (void)fill(chain, rules_.mergeable ? FrameHeader::kSize + rules_.longest : 1);
+            if (first_waiting_ == end_waiting_) {
+                if (starved())
+                    return Pause::Starved;
+                continue;
+            }
+            vectors_[end_vector_] = {overflow_.get(), kLargest};
+            const FrameIo io = channel_->receive(
+                std::span{vectors_}.subspan(first_vector_, end_vector_ - first_vector_ + 1));
+            if (io.status == FrameIo::Status::Again || io.status == FrameIo::Status::Gone) {
+                queue_->publish();
+                return io.status == FrameIo::Status::Again ? Pause::Idle : Pause::Gone;
+            }
+            if (io.status == FrameIo::Status::Dropped || io.bytes < FrameHeader::kSize) {
+                ++counts_.dropped;
+                continue;
+            }
+            held_ = io.bytes;
+            overflowed_ = io.bytes - std::min<std::uint64_t>(io.bytes, room_);
+        }
+        if (!settle(chain) && starved())
+            return Pause::Starved;
+    }
+    queue_->publish();
+    return Pause::Budget;
+}
+
+// Takes chains from the ring until there is room for `bytes` or there are no more. False if there
+// are more, but one readv cannot be given them.
+bool Receiver::fill(virtio::Chain& chain, std::uint64_t bytes) noexcept {
+    make_space();
+    bool placed = true;
+    // Chains without room go back at once: the ring's size bounds how many are looked at.
+    for (unsigned tries = 0; placed && room_ < bytes && tries < queue_->size(); ++tries) {
+        if (!queue_->pop(chain))
+            break;
+        placed = take(chain);
+    }
+    most_waiting_ = std::max(most_waiting_, end_waiting_ - first_waiting_);
+    return placed;
+}
+
+// Puts the chain behind those that wait. False, and the chain is the driver's again, if there is no
+// place for it now.
+bool Receiver::take(virtio::Chain& chain) noexcept {
+    const std::size_t used = end_vector_ - first_vector_;
+    const auto free = std::span{vectors_}.subspan(end_vector_, kMaxVectors - used);
+    if (used > 0 && chain.writable().size() > free.size()) {
+        queue_->unpop(chain.head());
+        return false;
+    }
+    const auto count = chain.writer().iovecs(queue_->memory(), chain.writable_bytes(), free);
+    if (!count || *count == 0) {
+        // Not RAM, nothing to write to, or more pieces than any readv takes.
+        queue_->complete(chain.head(), 0);
+        return true;
+    }
+    waiting_[end_waiting_++] = {.head = chain.head(),
+                                .vectors = static_cast<std::uint32_t>(*count),
+                                .bytes = chain.writable_bytes()};
+    end_vector_ += *count;
+    room_ += chain.writable_bytes();
+    return true;
+}
+
+// Brings what waits to the front of its arrays, so that there is place behind it.
+void Receiver::make_space() noexcept {
+    const auto at = [](std::size_t index) { return static_cast<std::ptrdiff_t>(index); };
+    if (first_vector_ >= kMaxVectors || first_vector_ == end_vector_) {
+        std::copy(vectors_.begin() + at(first_vector_), vectors_.begin() + at(end_vector_),
+                  vectors_.begin());
+        end_vector_ -= std::exchange(first_vector_, 0);
+    }
+    if (first_waiting_ >= virtio::Queue::kMaxSize || first_waiting_ == end_waiting_) {
+        std::copy(waiting_.begin() + at(first_waiting_), waiting_.begin() + at(end_waiting_),
+                  waiting_.begin());
+        end_waiting_ -= std::exchange(first_waiting_, 0);
+    }
+}
+
+// The frame that was read goes to the driver, or waits for more buffers; unless the driver has
+// given as many as it ever did, and the frame is too large for it.
+bool Receiver::settle(virtio::Chain& chain) noexcept {
+    if (overflowed_ == 0) {
+        deliver();
+        return true;
+    }
+    if (!rules_.mergeable) {
+        drop();
+        return true;
+    }
+    const std::size_t as_ever = most_waiting_;
+    const bool placed = fill(chain, held_);
+    if (room_ >= held_) {
+        scatter(vectors(), held_ - overflowed_, {overflow_.get(), overflowed_});
+        deliver();
+        return true;
+    }
+    if (placed && end_waiting_ - first_waiting_ < as_ever)
+        return false;
+    drop();
+    return true;
+}
+
+void Receiver::deliver() noexcept {
+    std::uint16_t buffers = 0;
+    for (std::uint64_t bytes = 0; bytes < held_; ++buffers)
+        bytes += waiting_[first_waiting_ + buffers].bytes;
+    finish_header(buffers);
+    for (std::uint64_t left = held_; left > 0;) {
+        const Waiting& first = waiting_[first_waiting_++];
+        const std::uint64_t written = std::min(left, first.bytes);
+        queue_->complete(first.head, static_cast<std::uint32_t>(written));
+        left -= written;
+        room_ -= first.bytes;
+        first_vector_ += first.vectors;
+    }
+    held_ = 0;
+    overflowed_ = 0;
+    ++counts_.frames;
+}
+
+// Spec: 5.1.6.4.1: "The device MUST set num_buffers to 1" without MRG_RXBUF, and flags to zero
+// without GUEST_CSUM.
+void Receiver::finish_header(std::uint16_t buffers) noexcept {
+    const std::array<std::uint16_t, 1> number{buffers};
+    scatter(vectors(), offsetof(FrameHeader, num_buffers), std::as_bytes(std::span{number}));
+    if (rules_.checksums)
+        return;
+    const std::array flags{std::byte{0}};
+    scatter(vectors(), offsetof(FrameHeader, flags), flags);
+}
+
+void Receiver::drop() noexcept {
+    held_ = 0;
+    overflowed_ = 0;
+    ++counts_.dropped;
+}
+
+// Nothing can go on without buffers: true if the driver will kick when it has some.
+bool Receiver::starved() noexcept {
+    queue_->publish();
+    if (!queue_->enable_kicks())
+        return true;
+    queue_->disable_kicks();
+    return false;
+}
+
+}  // namespace vmm::virtio_net

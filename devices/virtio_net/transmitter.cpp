@@ -1,0 +1,87 @@
+#include "virtio_net/transmitter.hpp"
+
+#include <span>
+
+#include "virtio_net/offloads.hpp"
+
+namespace vmm::virtio_net {
+
+Transmitter::Transmitter(FrameChannel& channel)
+    : channel_{&channel},
+      vectors_(kMaxVectors),
+      in_one_piece_{std::make_unique_for_overwrite<std::byte[]>(kMaxFrame)} {}
+
+void Transmitter::start(virtio::Queue& queue, FrameOffloads allowed) noexcept {
+    queue_ = &queue;
+    allowed_ = allowed;
+}
+
+Pause Transmitter::run(virtio::Chain& chain) noexcept {
+    queue_->disable_kicks();
+    if (unflushed_ && !flush())
+        return gone_ ? Pause::Gone : Pause::Blocked;
+    for (unsigned frames = 0; frames < kBudget; ++frames) {
+        if (frames % kPublishEach == kPublishEach - 1)
+            queue_->publish();
+        if (!queue_->pop(chain)) {
+            queue_->publish();
+            if (!queue_->enable_kicks())
+                return Pause::Idle;
+            queue_->disable_kicks();
+            continue;
+        }
+        const FrameIo::Status status = send(chain).status;
+        if (status == FrameIo::Status::Again) {
+            // Without asking for kicks: the channel's sign comes first.
+            queue_->unpop(chain.head());
+            queue_->publish();
+            return Pause::Blocked;
+        }
+        queue_->complete(chain.head(), 0);
+        unflushed_ = status == FrameIo::Status::Filled;
+        ++(unflushed_ || status == FrameIo::Status::Done ? counts_.frames : counts_.dropped);
+        gone_ = gone_ || status == FrameIo::Status::Gone;
+        if (unflushed_ || status == FrameIo::Status::Gone) {
+            queue_->publish();
+            return gone_ ? Pause::Gone : Pause::Blocked;
+        }
+    }
+    queue_->publish();
+    return Pause::Budget;
+}
+
+bool Transmitter::flush() noexcept {
+    const FrameIo::Status status = channel_->flush().status;
+    gone_ = gone_ || status == FrameIo::Status::Gone;
+    unflushed_ = status == FrameIo::Status::Again;
+    return status == FrameIo::Status::Done;
+}
+
+FrameIo Transmitter::send(const virtio::Chain& chain) noexcept {
+    static constexpr FrameIo kDropped{.status = FrameIo::Status::Dropped};
+    if (gone_)
+        return kDropped;
+    virtio::Cursor reader = chain.reader();
+    const auto header = reader.read<FrameHeader>(queue_->memory());
+    const std::uint64_t length = reader.remaining();
+    if (!header || length < kMinFrame || length > kMaxFrame)
+        return kDropped;
+    header_ = *header;
+    if (!accept_header(header_, length, allowed_))
+        return kDropped;
+
+    const std::span vectors{vectors_};
+    vectors[0] = {&header_, sizeof header_};
+    virtio::Cursor again = reader;
+    auto count = reader.iovecs(queue_->memory(), length, vectors.subspan(1));
+    if (!count) {
+        // Not RAM, or in more pieces than one writev takes.
+        if (!again.copy_in(queue_->memory(), {in_one_piece_.get(), length}))
+            return kDropped;
+        vectors[1] = {in_one_piece_.get(), length};
+        count = 1;
+    }
+    return channel_->send(vectors.first(1 + *count));
+}
+
+}  // namespace vmm::virtio_net
