@@ -1,0 +1,331 @@
+#include "backends/passt.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <netinet/in.h>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "backends/frame_stream.hpp"
+#include "vmm/text.hpp"
+#include "vmm/unique_fd.hpp"
+
+extern char** environ;
+
+namespace vmm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr int kSocketThere = 3;                // the socket's number in the child
+constexpr milliseconds kStartAtMost{5000};     // for finding routes and binding ports
+constexpr milliseconds kQuietMeansReady{500};  // after it has said anything
+constexpr milliseconds kEndAtMost{500};
+
+int poll_once(int fd, milliseconds at_most) {
+    pollfd p{.fd = fd, .events = POLLIN, .revents = 0};
+    return ::poll(&p, 1, static_cast<int>(at_most.count()));
+}
+
+/// A child process. Waits for its end, and sees to it.
+class Child {
+public:
+    explicit Child(pid_t pid)
+        : pid_{pid}, fd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
+    Child(Child&& other) noexcept
+        : pid_{std::exchange(other.pid_, -1)}, fd_{std::move(other.fd_)}, status_{other.status_} {}
+    Child& operator=(Child&&) = delete;
+    ~Child() {
+        if (ended(milliseconds{0}))
+            return;
+        ::kill(pid_, SIGTERM);
+        if (ended(kEndAtMost))
+            return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+
+    /// How it ended, as waitpid() says it; nothing if it has not within this time.
+    std::optional<int> ended(milliseconds at_most) {
+        if (status_ || pid_ < 0)
+            return status_.value_or(0);
+        if (fd_)
+            poll_once(fd_.get(), at_most);
+        int status = 0;
+        if (::waitpid(pid_, &status, WNOHANG) == pid_)
+            status_ = status;
+        return status_;
+    }
+
+private:
+    pid_t pid_;
+    UniqueFd fd_;
+    std::optional<int> status_;
+};
+
+std::string how(const std::optional<int>& status) {
+    if (!status)
+        return "passt closed its end";
+    if (WIFSIGNALED(*status))
+        return cat("passt was killed by signal ", WTERMSIG(*status));
+    return cat("passt ended with status ", WEXITSTATUS(*status));
+}
+
+/// What passt writes to its standard error, as lines. It never blocks on us: the pipe does not.
+class Sayings {
+public:
+    explicit Sayings(UniqueFd pipe) : pipe_{std::move(pipe)} {}
+
+    int fd() const { return pipe_.get(); }
+    /// Takes in what there is; false at the end.
+    bool read() {
+        std::array<char, 4096> some;
+        for (;;) {
+            const ssize_t got = ::read(pipe_.get(), some.data(), some.size());
+            if (got == 0)
+                return false;
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                return errno == EAGAIN;
+            text_.append(some.data(), static_cast<std::size_t>(got));
+            if (text_.size() > kKeep)
+                text_.erase(0, text_.size() - kKeep);
+        }
+    }
+    bool has(std::string_view what) const { return text_.find(what) != std::string::npos; }
+    bool empty() const { return text_.empty(); }
+    /// The last line that says something, without the end of its sentence.
+    std::string last_line() const {
+        std::string_view rest = text_;
+        while (!rest.empty()) {
+            const std::size_t end = rest.find_last_not_of('\n');
+            if (end == std::string_view::npos)
+                break;
+            const std::size_t start = rest.find_last_of('\n', end) + 1;
+            const std::string_view line = rest.substr(start, end + 1 - start);
+            if (!line.starts_with("Failed to send"))  // its log has no syslog to go to
+                return std::string{line};
+            rest = rest.substr(0, start);
+        }
+        return "";
+    }
+
+private:
+    static constexpr std::size_t kKeep = 16 << 10;
+
+    UniqueFd pipe_;
+    std::string text_;
+};
+
+class Passt final : public NetBackend {
+public:
+    Passt(UniqueFd socket, Child child, Sayings sayings, std::uint16_t mtu)
+        : mtu_{mtu},
+          sayings_{std::move(sayings)},
+          child_{std::move(child)},
+          stream_{std::move(socket)} {}
+    ~Passt() override { stream_.close(); }
+
+    std::size_t channels() const noexcept override { return 1; }
+    FrameChannel& channel(std::size_t) noexcept override { return stream_; }
+    FrameOffloads takes() const noexcept override { return {}; }
+    FrameOffloads gives() const noexcept override { return {}; }
+    void use(FrameOffloads) noexcept override {}     // there are none
+    void activate(std::size_t) noexcept override {}  // there is one
+    std::optional<std::uint16_t> mtu() const noexcept override { return mtu_; }
+    int link_fd() const noexcept override { return -1; }
+    bool link_up() noexcept override { return true; }
+    std::string why_gone() override {
+        const auto status = child_.ended(milliseconds{100});
+        sayings_.read();
+        const std::string last = WIFEXITED(status.value_or(0)) ? sayings_.last_line() : "";
+        return last.empty() ? how(status) : cat(how(status), " (", last, ")");
+    }
+
+private:
+    std::uint16_t mtu_;
+    Sayings sayings_;
+    Child child_;
+    FrameStream stream_;  // goes first: its end is passt's sign to go
+};
+
+// passt goes on when it got one of a port's addresses, or one of several ports; whoever published a
+// port wants all of it. What is not a plain number is passt's to judge.
+Result<> check_free(const std::string& ports) {
+    std::uint16_t port = 0;
+    const auto parsed = std::from_chars(ports.data(), ports.data() + ports.size(), port);
+    if (parsed.ec != std::errc{} || port == 0 || *parsed.ptr != ':')
+        return {};
+    const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const int yes = 1;
+    ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    if (!probe ||
+        ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+        return {};
+    if (errno == EADDRINUSE)
+        return std::unexpected(Error::os("bind", errno)
+                                   .as(ErrorKind::Config)
+                                   .context(cat("publish=", ports))
+                                   .hint(cat("Another program listens on port ", port,
+                                             ": end it or publish another.")));
+    if (errno == EACCES)
+        return std::unexpected(Error::os("bind", errno)
+                                   .as(ErrorKind::Config)
+                                   .context(cat("publish=", ports))
+                                   .hint("Ports below 1024 need privileges: publish another."));
+    return {};
+}
+
+struct Ends {
+    UniqueFd ours;
+    UniqueFd theirs;
+};
+
+Result<Ends> socket_pair() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return std::unexpected(Error::os("socketpair", errno));
+    Ends pair{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+    // Room for a few of the largest frames; less would do.
+    const int room = 1 << 20;
+    for (const int end : ends)
+        for (const int which : {SO_SNDBUF, SO_RCVBUF})
+            ::setsockopt(end, SOL_SOCKET, which, &room, sizeof room);
+    return pair;
+}
+
+Result<Ends> nonblocking_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+        return std::unexpected(Error::os("pipe2", errno));
+    return Ends{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+std::vector<std::string> arguments(const PasstOptions& options) {
+    std::vector<std::string> words{options.program,   "--foreground", "--fd",
+                                   cat(kSocketThere), "--mtu",        cat(options.mtu)};
+    std::string ports;
+    for (const std::string& each : options.publish)
+        ports += (ports.empty() ? "" : ",") + each;
+    if (!ports.empty())
+        words.insert(words.end(), {"--tcp-ports", ports, "--udp-ports", ports});
+    return words;
+}
+
+/// Attributes and file actions of posix_spawn, which have to be given back.
+struct SpawnPlan {
+    SpawnPlan() {
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawnattr_init(&attributes);
+    }
+    ~SpawnPlan() {
+        ::posix_spawnattr_destroy(&attributes);
+        ::posix_spawn_file_actions_destroy(&actions);
+    }
+    SpawnPlan(const SpawnPlan&) = delete;
+    SpawnPlan& operator=(const SpawnPlan&) = delete;
+
+    posix_spawn_file_actions_t actions{};
+    posix_spawnattr_t attributes{};
+};
+
+/// The only descriptors it gets are its standard ones and the socket. Signals of a terminal are not
+/// for it: it is in a process group of its own, and ends when we do.
+Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const UniqueFd& output) {
+    SpawnPlan plan;
+    ::posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&plan.actions, output.get(), 1);
+    ::posix_spawn_file_actions_adddup2(&plan.actions, output.get(), 2);
+    ::posix_spawn_file_actions_adddup2(&plan.actions, socket.get(), kSocketThere);
+    ::posix_spawn_file_actions_addclosefrom_np(&plan.actions, kSocketThere + 1);
+    sigset_t none;
+    sigset_t all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&plan.attributes, &none);
+    ::posix_spawnattr_setsigdefault(&plan.attributes, &all);
+    ::posix_spawnattr_setpgroup(&plan.attributes, 0);
+    ::posix_spawnattr_setflags(
+        &plan.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+
+    std::vector<std::string> words = arguments(options);
+    std::vector<char*> pointers;
+    for (std::string& word : words)
+        pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    pid_t pid = -1;
+    const int error = ::posix_spawnp(&pid, options.program.c_str(), &plan.actions, &plan.attributes,
+                                     pointers.data(), environ);
+    if (error == ENOENT)
+        return std::unexpected(
+            Error{ErrorKind::Config, cat(options.program, " is not installed")}.hint(
+                "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora)."));
+    if (error != 0)
+        return std::unexpected(Error::os("posix_spawnp", error).context(options.program));
+    return Child{pid};
+}
+
+Error refusal(Child& child, const Sayings& sayings) {
+    const std::string why = sayings.last_line();
+    Error error{ErrorKind::Os, cat(how(child.ended(kEndAtMost)), why.empty() ? "" : ": ", why)};
+    if (why.find("bind") != std::string::npos)
+        return std::move(error).hint(
+            "Publish other ports: another program listens on one of these, or it is below 1024 "
+            "and needs privileges.");
+    if (why.find("outable interface") != std::string::npos)
+        return std::move(error).hint(
+            "Give the host an interface with an address and a default route: passt lends the guest "
+            "those.");
+    return std::move(error).hint("See man passt.");
+}
+
+// When its configuration is done it shows the addresses, the host's hardware address first. If
+// another version words that differently, it is ready when it says no more.
+Result<> wait_until_ready(Child& child, Sayings& sayings) {
+    const auto end = Clock::now() + kStartAtMost;
+    while (Clock::now() < end) {
+        const int ready = poll_once(sayings.fd(), kQuietMeansReady);
+        if (ready == 0 && !sayings.empty())
+            return {};
+        if (ready > 0 && !sayings.read())
+            return std::unexpected(refusal(child, sayings));
+        if (sayings.has("MAC:\n"))
+            return {};
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NetBackend>> start_passt(const PasstOptions& options) {
+    for (const std::string& ports : options.publish)
+        VMM_TRY_OR(check_free(ports), "user network");
+    auto sockets = VMM_TRY(socket_pair());
+    auto output = VMM_TRY(nonblocking_pipe());
+    auto child = VMM_TRY_OR(spawn(options, sockets.theirs, output.theirs), "user network");
+    sockets.theirs = {};
+    output.theirs = {};
+    Sayings sayings{std::move(output.ours)};
+    VMM_TRY_OR(wait_until_ready(child, sayings), "user network");
+    return std::make_unique<Passt>(std::move(sockets.ours), std::move(child), std::move(sayings),
+                                   options.mtu);
+}
+
+}  // namespace vmm

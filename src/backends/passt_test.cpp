@@ -1,0 +1,198 @@
+// With the real passt where it is installed, and with scripts in its place.
+#include "backends/passt.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <netinet/in.h>
+#include <string>
+
+#include "vmm/unique_fd.hpp"
+
+namespace vmm {
+namespace {
+
+using namespace std::string_literals;
+using Status = FrameIo::Status;
+
+/// A program of a few lines of shell that stands in for passt.
+class Script {
+public:
+    explicit Script(std::string_view body) {
+        const int fd = ::mkstemp(path_.data());
+        EXPECT_GE(fd, 0);
+        ::close(fd);
+        std::ofstream{path_} << "#!/bin/sh\n" << body << "\n";
+        EXPECT_EQ(::chmod(path_.c_str(), 0700), 0);
+    }
+    ~Script() { ::unlink(path_.c_str()); }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_ = "/tmp/vmm-passt-XXXXXX";
+};
+
+std::string refusal(const PasstOptions& options) {
+    const auto passt = start_passt(options);
+    return passt ? "started" : passt.error().report();
+}
+
+FrameIo wait_frame(FrameChannel& channel, std::string& room) {
+    room.assign(FrameHeader::kSize + kMaxFrame, '\0');
+    const std::array<iovec, 1> to{iovec{room.data(), room.size()}};
+    for (;;) {
+        const FrameIo io = channel.receive(to);
+        pollfd p{.fd = channel.fd(), .events = POLLIN, .revents = 0};
+        if (io.status != Status::Again || ::poll(&p, 1, 5000) != 1) {
+            room.resize(io.bytes);
+            return io;
+        }
+    }
+}
+
+/// The process ids of this program's children.
+std::string children() {
+    std::ifstream list{"/proc/self/task/" + std::to_string(::getpid()) + "/children"};
+    std::string ids;
+    std::getline(list, ids);
+    return ids;
+}
+
+TEST(PasstTest, MissingProgramSaysHowToGetIt) {
+    EXPECT_EQ(refusal({.program = "no-such-passt"}),
+              "error: user network: no-such-passt is not installed\n"
+              "  help: Install it: apt install passt (Debian, Ubuntu) or dnf install passt "
+              "(Fedora).\n");
+}
+
+TEST(PasstTest, ProgramThatFailsIsQuoted) {
+    const Script script{"echo hello >&2; echo 'No routable interface for IPv4' >&2; exit 1"};
+    EXPECT_EQ(refusal({.program = script.path()}),
+              "error: user network: passt ended with status 1: No routable interface for IPv4\n"
+              "  help: Give the host an interface with an address and a default route: passt lends "
+              "the guest those.\n");
+}
+
+TEST(PasstTest, ProgramThatIsKilledAtStartIsAnError) {
+    const Script script{"kill -9 $$"};
+    EXPECT_EQ(refusal({.program = script.path()}),
+              "error: user network: passt was killed by signal 9\n  help: See man passt.\n");
+}
+
+TEST(PasstTest, DescriptorsOfOthersAreNotForIt) {
+    const Script script{"ls /proc/$$/fd | tr '\\n' ' ' >&2; exit 3"};
+    // One that whoever started us left open for every program.
+    const UniqueFd inheritable{::fcntl(0, F_DUPFD, 200)};
+    const std::string number = std::to_string(inheritable.get());
+    const std::string said = refusal({.program = script.path()});
+    EXPECT_NE(said.find(" 3 "), std::string::npos) << said;  // the socket
+    EXPECT_EQ(said.find(" " + number + " "), std::string::npos) << said;
+}
+
+TEST(PasstTest, PublishedPortsAreForwardedForBothProtocols) {
+    const Script script{"echo \"$@\" >&2; exit 3"};
+    EXPECT_NE(refusal({.publish = {"8080:80", "2222:22"}, .program = script.path()})
+                  .find("--foreground --fd 3 --mtu 65520 --tcp-ports 8080:80,2222:22 "
+                        "--udp-ports 8080:80,2222:22\n"),
+              std::string::npos);
+}
+
+TEST(PasstTest, ProgramThatDiesLaterIsGoneWithAReason) {
+    // Speaks first, then waits for a byte, then goes.
+    const Script script{"echo MAC: >&2; head -c 1 <&3 >/dev/null; echo 'out of luck' >&2; exit 7"};
+    const auto passt = start_passt({.program = script.path()});
+    ASSERT_TRUE(passt) << passt.error().report();
+    FrameHeader header;
+    std::string frame(60, 'x');
+    const std::array<iovec, 2> out{iovec{&header, sizeof header}, {frame.data(), frame.size()}};
+    FrameChannel& channel = (*passt)->channel(0);
+    EXPECT_EQ(channel.send(out).status, Status::Done);
+
+    std::string room;
+    EXPECT_EQ(wait_frame(channel, room).status, Status::Gone);
+    EXPECT_EQ((*passt)->why_gone(), "passt ended with status 7 (out of luck)");
+}
+
+TEST(PasstTest, ProgramEndsWithTheBackend) {
+    const std::string before = children();
+    const Script script{"echo MAC: >&2; trap '' TERM; while :; do sleep 0.05; done"};
+    {
+        const auto passt = start_passt({.program = script.path()});
+        ASSERT_TRUE(passt) << passt.error().report();
+        EXPECT_NE(children(), before);
+    }
+    EXPECT_EQ(children(), before);
+}
+
+TEST(PasstTest, PortThatIsTakenSaysSo) {
+    const UniqueFd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    ASSERT_EQ(::listen(listener.get(), 1), 0);
+    ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    const std::string port = std::to_string(ntohs(address.sin_port));
+
+    EXPECT_EQ(refusal({.publish = {port + ":80"}, .program = "/bin/false"}),
+              "error: user network: publish=" + port +
+                  ":80: bind: Address already in use (errno 98)\n"
+                  "  help: Another program listens on port " +
+                  port + ": end it or publish another.\n");
+}
+
+class RealPasstTest : public testing::Test {
+protected:
+    void SetUp() override {
+        if (::access("/usr/bin/passt", X_OK) != 0)
+            GTEST_SKIP() << "passt is not installed";
+        const std::string said = refusal({});
+        if (said != "started")
+            GTEST_SKIP() << "passt does not start here: " << said;
+    }
+};
+
+TEST_F(RealPasstTest, AnswersTheGuest) {
+    const auto passt = start_passt({});
+    ASSERT_TRUE(passt) << passt.error().report();
+    EXPECT_EQ((*passt)->mtu(), 65520);
+    // Who has 192.0.2.77? passt has every address but the guest's.
+    FrameHeader header;
+    std::string frame =
+        "\xff\xff\xff\xff\xff\xff\x52\x54\x00\x12\x34\x56\x08\x06"
+        "\x00\x01\x08\x00\x06\x04\x00\x01\x52\x54\x00\x12\x34\x56\x00\x00\x00\x00"
+        "\x00\x00\x00\x00\x00\x00\xc0\x00\x02\x4d"s;
+    const std::array<iovec, 2> out{iovec{&header, sizeof header}, {frame.data(), frame.size()}};
+    ASSERT_EQ((*passt)->channel(0).send(out).status, Status::Done);
+
+    std::string room;
+    ASSERT_EQ(wait_frame((*passt)->channel(0), room).status, Status::Done);
+    EXPECT_EQ(room.substr(0, 12), std::string(12, '\0'));
+    EXPECT_EQ(room.substr(12, 6), "\x52\x54\x00\x12\x34\x56"s);
+    EXPECT_EQ(room.substr(24, 2), "\x08\x06"s);
+    EXPECT_EQ(room.substr(32, 2), "\x00\x02"s);          // a reply
+    EXPECT_EQ(room.substr(40, 4), "\xc0\x00\x02\x4d"s);  // from that address
+}
+
+TEST_F(RealPasstTest, KilledPasstIsGoneWithAReason) {
+    const auto passt = start_passt({});
+    ASSERT_TRUE(passt) << passt.error().report();
+    const pid_t pid = static_cast<pid_t>(std::strtol(children().c_str(), nullptr, 10));
+    ASSERT_GT(pid, 1);
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    std::string room;
+    EXPECT_EQ(wait_frame((*passt)->channel(0), room).status, Status::Gone);
+    EXPECT_EQ((*passt)->why_gone(), "passt was killed by signal 9");
+}
+
+}  // namespace
+}  // namespace vmm
