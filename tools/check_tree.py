@@ -52,7 +52,7 @@ def rooms():
 
 
 def of_tests(path):
-    return path.startswith("tests/") or re.search(r"_(test|fuzz)\.cpp$", path)
+    return path.startswith("tests/") or re.search(r"_(test|fuzz)(_support)?\.[ch]pp$", path)
 
 
 def includes(path, lines, table):

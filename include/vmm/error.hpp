@@ -48,8 +48,8 @@ public:
     int os_error() const noexcept;  ///< errno of the system call at the bottom, or 0
     const std::string& advice() const noexcept;
 
-    std::string one_line() const;  ///< "a: b: c", for a log record
-    std::string report() const;    ///< for a person: one line, and the advice under it
+    std::string one_line() const;            ///< "a: b: c", for a log record
+    std::string report() const;              ///< for a person: one line, and the advice under it
     std::string report_with_places() const;  ///< one line per frame with its place, for `-v`
 
 private:

@@ -168,8 +168,8 @@ private:
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell) {
-    // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time, and
-    // no data path allocates.
+    // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
+    // and no data path allocates.
     ::mallopt(M_ARENA_MAX, 1);
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
