@@ -37,6 +37,9 @@ inline constexpr std::uint64_t kEndOfLowMemory = 0xa'0000;
 /// 0xe0000..0xfffff for it (ACPI 6.5, 5.2.5.1).
 inline constexpr GpaRange kAcpiTables{Gpa{0xe'0000}, 0x2'0000};
 inline constexpr Gpa kRsdp = kAcpiTables.first;
+/// The last bytes of that range, which the tables leave free: ffff:0000, where a CPU starts after
+/// power-on and where a guest jumps to restart (reset_vector.hpp).
+inline constexpr GpaRange kResetVector{Gpa{0xf'fff0}, 0x10};
 inline constexpr std::uint64_t kStartOfHighMemory = kMiB;
 
 // ---- RAM and the hole below 4 GiB ------------------------------------------------------------

@@ -1,5 +1,9 @@
 #include "x86_64/layout.hpp"
 
+#include <cstring>
+
+#include "x86_64/reset_vector.hpp"
+
 namespace vmm::x86_64 {
 namespace {
 
@@ -25,6 +29,15 @@ TEST(RamRangesTest, WhatIsAboveThreeGibibytesMovesToFour) {
     EXPECT_EQ(ram.all()[0].size, 0xc000'0000U);
     EXPECT_EQ(ram.all()[1].first, Gpa{0x1'0000'0000});
     EXPECT_EQ(ram.all()[1].size, 0xc000'0000U);
+}
+
+TEST(ResetVectorTest, LiesWhereACpuStartsAndWritesTheResetRegister) {
+    EXPECT_EQ(kResetVector.first, Gpa{0xf'fff0});
+    EXPECT_EQ(end_of(kResetVector), end_of(kAcpiTables));
+    // mov dx, 0x602; mov al, 1; out dx, al; hlt; jmp back
+    constexpr unsigned char kExpected[] = {0xba, 0x02, 0x06, 0xb0, 0x01, 0xee, 0xf4, 0xeb, 0xfd};
+    ASSERT_EQ(kResetVectorCode.size(), sizeof kExpected);
+    EXPECT_EQ(std::memcmp(kResetVectorCode.data(), kExpected, sizeof kExpected), 0);
 }
 
 TEST(PciWindow64Test, StartsAtFourGibibytesWhenRamEndsBelow) {

@@ -9,6 +9,7 @@
 #include "vmm/text.hpp"
 #include "x86_64/acpi/tables.hpp"
 #include "x86_64/layout.hpp"
+#include "x86_64/reset_vector.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -180,12 +181,15 @@ Result<> Pc::prepare_vcpu(unsigned index) {
     return index == 0 ? Result<>{} : vcpus_[index]->set_cpuid(cpuid_->for_vcpu(index));
 }
 
-Result<> Pc::write_acpi_tables() {
+// ACPI tables, and what stands where firmware would start.
+Result<> Pc::write_firmware() {
     const auto tables = build_tables({.apic_ids = apic_ids_,
                                       .com1 = com1_.device.has_value(),
                                       .clock = CmosClock{.century_index = Rtc::kCentury}},
                                      kAcpiTables.first);
-    if (tables.bytes.size() > kAcpiTables.size || !ram_->copy_out(kAcpiTables.first, tables.bytes))
+    if (tables.bytes.size() > kAcpiTables.size - kResetVector.size ||
+        !ram_->copy_out(kAcpiTables.first, tables.bytes) ||
+        !ram_->copy_out(kResetVector.first, kResetVectorCode))
         return std::unexpected(
             Error{ErrorKind::Config, cat("memory: the ACPI tables take ", tables.bytes.size(),
                                          " bytes at ", kAcpiTables.first, ", which is no RAM")}
@@ -196,7 +200,7 @@ Result<> Pc::write_acpi_tables() {
 Result<> Pc::load() {
     if (kernel_.file().size() >= kLargePayload)
         ram_->advise_huge_pages();
-    VMM_TRY(write_acpi_tables());
+    VMM_TRY(write_firmware());
     HostEntropy entropy;
     const auto command_line = config::effective_cmdline(config_);
     const auto entry = VMM_TRY(x86_64::load(kernel_,

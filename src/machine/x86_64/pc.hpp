@@ -61,7 +61,7 @@ private:
     Result<> create_vcpus();
 
     Result<> load();  // payload and tables into RAM, vCPU 0 at its entry
-    Result<> write_acpi_tables();
+    Result<> write_firmware();
     Result<> prepare_vcpu(unsigned index);
     x86_64::Topology topology() const;
 
