@@ -17,7 +17,6 @@
 #include <string>
 
 #include "vmm/text.hpp"
-#include "x86_64/zstd/frame.hpp"
 
 namespace vmm::x86_64 {
 namespace {
@@ -154,14 +153,6 @@ Result<Unpacked> ZstdDecoder::finish_aside(Bytes from, std::span<std::byte> to, 
     const std::size_t fits = std::min(filled, room);
     std::memcpy(to.data() + done, aside.get(), fits);
     return Unpacked{done + fits, !more && fits == filled};
-}
-
-/// Our own decoder first, because it is faster; the library decides about all that it does not
-/// take.
-Result<Unpacked> unpack_zstd(Bytes from, std::span<std::byte> to) {
-    if (const auto decoded = zstd::decode_frame(from, to))
-        return Unpacked{decoded->size, decoded->finished};
-    return ZstdDecoder{}.run(from, to);
 }
 
 // ---- gzip ----------------------------------------------------------------------------------
@@ -399,7 +390,7 @@ Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from
         case Compression::Gzip:
             return unpack_gzip(from, to);
         case Compression::Zstd:
-            return unpack_zstd(from, to);
+            return ZstdDecoder{}.run(from, to);
         case Compression::Xz:
             return unpack_xz(from, to);
         case Compression::Lz4Legacy:
