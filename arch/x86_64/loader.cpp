@@ -95,7 +95,8 @@ Result<Loaded> Load::place(const BzImage& image) {
 
 /// The distance for KASLR, if there is to be any.
 std::optional<std::uint64_t> Load::random_move(const BzImage& image, const ElfImage& elf) const {
-    if (request_.entropy == nullptr || has_word(request_.command_line, "nokaslr"))
+    if (!request_.kaslr || request_.entropy == nullptr ||
+        has_word(request_.command_line, "nokaslr"))
         return std::nullopt;
     std::uint64_t random = 0;
     request_.entropy->fill(std::as_writable_bytes(std::span{&random, 1}));

@@ -5,7 +5,7 @@
 //   and
 //              without the copy, the checksum and the emulated page faults that the kernel's own
 //              decompressor costs; entered at the ELF's entry, 64-bit boot protocol. Randomised
-//              virtual addresses (KASLR) are applied by us if LoadRequest::entropy is given and the
+//              virtual addresses (KASLR) are applied by us if LoadRequest::kaslr asks for it and the
 //              command line does not say nokaslr; the physical place is not randomised.
 //   plain      the whole image is loaded and unpacks itself, with its own KASLR.
 // An ELF with a PVH note is entered by PVH (32-bit), one without by the 64-bit Linux boot protocol.
@@ -49,8 +49,11 @@ struct LoadRequest {
     std::optional<Gpa> rsdp;
     /// Ranges of RAM that must stay free, beside ours (boot data, ACPI tables).
     std::span<const NamedRange> reserved;
-    /// Chance for KASLR of an unpacked kernel and for the seed that Linux's boot protocol can hand
-    /// over; none: the kernel stays where it was linked, and finds chance by itself.
+    /// Move an unpacked kernel to a random virtual address; needs `entropy`. Costs some 40 M
+    /// instructions for a Debian kernel, mostly to unpack the list of places to change.
+    bool kaslr = false;
+    /// Chance for KASLR and for the seed that Linux's boot protocol can hand over; none: the kernel
+    /// finds chance by itself.
     EntropySource* entropy = nullptr;
 };
 

@@ -41,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                               .unpack = static_cast<PayloadUnpack>(data[0] % 3),
                               .rsdp = kRsdp,
                               .reserved = {},
+                              .kaslr = true,
                               .entropy = (data[0] & 0x80) != 0 ? &entropy : nullptr};
     const auto entry = load(*kernel, request, memory);
     if (entry && (entry->registers.rip >= kRam || entry->system.gdt.base >= kRam))

@@ -302,7 +302,7 @@ TEST(LoaderKaslrTest, PointersMoveByTheRandomDistance) {
     FixedEntropy entropy{5};
     const auto kernel = open_kernel(test::make_bzimage(relocatable_bzimage()));
 
-    const auto entry = load(kernel, {.ram_size = kRam, .entropy = &entropy}, memory);
+    const auto entry = load(kernel, {.ram_size = kRam, .kaslr = true, .entropy = &entropy}, memory);
 
     ASSERT_TRUE(entry.has_value()) << entry.error().report();
     EXPECT_EQ(memory.read<std::uint64_t>(Gpa{0x100'0100}), 0xffff'ffff'81a0'0200U);
@@ -319,7 +319,9 @@ TEST(LoaderKaslrTest, NokaslrIsObeyed) {
     const auto kernel = open_kernel(test::make_bzimage(relocatable_bzimage()));
 
     const auto entry = load(
-        kernel, {.ram_size = kRam, .command_line = "quiet nokaslr", .entropy = &entropy}, memory);
+        kernel,
+        {.ram_size = kRam, .command_line = "quiet nokaslr", .kaslr = true, .entropy = &entropy},
+        memory);
 
     ASSERT_TRUE(entry.has_value()) << entry.error().report();
     EXPECT_EQ(memory.read<std::uint64_t>(Gpa{0x100'0100}), 0xffff'ffff'8100'0200U);
@@ -335,7 +337,7 @@ TEST(LoaderKaslrTest, PlaceOutsideOfTheKernelFallsBackToThePlainWay) {
     image.payload.insert(image.payload.end(), table.begin(), table.end());
 
     const auto entry = load(open_kernel(test::make_bzimage(image)),
-                            {.ram_size = kRam, .entropy = &entropy}, memory);
+                            {.ram_size = kRam, .kaslr = true, .entropy = &entropy}, memory);
 
     ASSERT_TRUE(entry.has_value()) << entry.error().report();
     EXPECT_EQ(entry->registers.rip, 0x100'0200U);

@@ -169,6 +169,7 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
     EXPECT_EQ(to_json(VmConfig{}).value(), R"({
   "payload": {
     "unpack": "auto",
+    "kaslr": false,
     "auto_cmdline": true
   },
   "cpus": {
@@ -202,6 +203,7 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
                       .cmdline = "c",
                       .firmware = "f",
                       .unpack = AutoSwitch::Off,
+                      .kaslr = true,
                       .auto_cmdline = false};
     config.cpus = {.boot_vcpus = 8, .max_vcpus = 16, .topology = CpuTopology{2, 4, 1, 2}};
     config.memory = {.size = 1 << 30,

@@ -109,6 +109,11 @@ constexpr std::array kPayloadKeys{
          .flag = "--unpack",
          .help = "Unpack a bzImage on the host, which is faster than in the guest",
          .choices = kAutoNames}),
+    key<&PayloadConfig::kaslr>(
+        {.name = "kaslr",
+         .flag = "--kaslr",
+         .help = "Move a kernel that is unpacked on the host to a random virtual address; one that "
+                 "unpacks itself does so anyway"}),
     key<&PayloadConfig::auto_cmdline>(
         {.name = "auto_cmdline",
          .flag = "--auto-cmdline",

@@ -60,6 +60,7 @@ struct PayloadConfig {
     std::string cmdline;
     std::string firmware;
     AutoSwitch unpack = AutoSwitch::Auto;  ///< unpack a bzImage on the host and enter it as ELF
+    bool kaslr = false;                    ///< move a kernel that was unpacked here
     bool auto_cmdline = true;              ///< add console= and the like when cmdline has none
 
     bool operator==(const PayloadConfig&) const = default;

@@ -211,6 +211,7 @@ Result<> Pc::load() {
                                              .unpack = to_unpack(config_.payload.unpack),
                                              .rsdp = kRsdp,
                                              .reserved = {},
+                                             .kaslr = config_.payload.kaslr,
                                              .entropy = &entropy},
                                             *ram_));
     log::info(entry.how);
