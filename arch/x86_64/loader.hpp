@@ -1,13 +1,11 @@
 // Loads a kernel and its initramfs into guest RAM and says how the first vCPU starts.
 //
-// A bzImage can go two ways (PayloadUnpack):
-//   unpacked   the host decompresses the ELF inside it to its final place, with the real libraries
-//   and
-//              without the copy, the checksum and the emulated page faults that the kernel's own
-//              decompressor costs; entered at the ELF's entry, 64-bit boot protocol. Randomised
-//              virtual addresses (KASLR) are applied by us if LoadRequest::kaslr asks for it and the
-//              command line does not say nokaslr; the physical place is not randomised.
-//   plain      the whole image is loaded and unpacks itself, with its own KASLR.
+// A bzImage can go two ways (PayloadUnpack). Unpacked: the host decompresses the ELF inside it to
+// its final place with the real libraries, without the copies and page faults that the kernel's own
+// decompressor costs; it is entered at the ELF's entry, 64-bit boot protocol, and moved to a random
+// virtual address (KASLR) if LoadRequest::kaslr asks for it and the command line does not say
+// nokaslr; the physical place is not randomised. Plain: the whole image is loaded and unpacks
+// itself, with its own KASLR.
 // An ELF with a PVH note is entered by PVH (32-bit), one without by the 64-bit Linux boot protocol.
 //
 // RAM must be zero when load() starts (fresh, or cleared by the machine's reset), and no vCPU may

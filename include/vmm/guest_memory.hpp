@@ -40,8 +40,8 @@ public:
 
     /// Copies a structure; the copy is what gets checked and used.
     template <class T>
-    requires std::is_trivially_copyable_v<T>
-    T copy(std::size_t offset) const {
+    requires std::is_trivially_copyable_v<T> T copy(std::size_t offset)
+    const {
         T value{};
         check(offset, sizeof(T));
         std::memcpy(&value, host_ + offset, sizeof(T));
