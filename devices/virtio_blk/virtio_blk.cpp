@@ -78,7 +78,7 @@ std::uint64_t whole_sectors(std::uint64_t bytes, std::uint32_t block) {
 }
 
 Result<> check(const BlkOptions& options) {
-    const auto bad = [&](std::string what, std::string hint) {
+    const auto bad = [&](const std::string& what, std::string hint) {
         return std::unexpected(
             Error{ErrorKind::Config, cat(options.name, ": ", what)}.hint(std::move(hint)));
     };

@@ -108,8 +108,8 @@ void BlockRing::start(BlockRequestList& refused) noexcept {
     const unsigned first = *ring_.sq.khead;
     const unsigned last = *ring_.sq.ktail;
     for (unsigned i = first; i != last; ++i)
-        refused.push(*static_cast<BlockRequest*>(
-            reinterpret_cast<void*>(ring_.sq.sqes[i & ring_.sq.ring_mask].user_data)));
+        refused.push(
+            *std::bit_cast<BlockRequest*>(ring_.sq.sqes[i & ring_.sq.ring_mask].user_data));
     prepared_ = 0;
     log::warn("io_uring takes no more requests (errno ", error_,
               "); this disk is served by threads from now on");
