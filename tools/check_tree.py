@@ -52,7 +52,7 @@ def rooms():
 
 
 def of_tests(path):
-    return path.startswith("tests/") or re.search(r"_(test|fuzz)(_support)?\.[ch]pp$", path)
+    return path.startswith("tests/") or re.search(r"(_(test|fuzz)(_support)?\.[ch]pp|_rig\.hpp)$", path)
 
 
 def includes(path, lines, table):

@@ -1,53 +1,9 @@
 #include "serial/serial.hpp"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <random>
-#include <string_view>
-
-#include "support/fake_byte_sink.hpp"
-#include "support/recording_irq_line.hpp"
+#include "serial/serial_rig.hpp"
 
 namespace vmm {
 namespace {
-
-using testing::ElementsAre;
-using testing::IsEmpty;
-
-constexpr unsigned kData = 0;
-constexpr unsigned kIer = 1;
-constexpr unsigned kIir = 2;
-constexpr unsigned kFcr = 2;
-constexpr unsigned kLcr = 3;
-constexpr unsigned kMcr = 4;
-constexpr unsigned kLsr = 5;
-constexpr unsigned kMsr = 6;
-constexpr unsigned kScr = 7;
-
-struct SerialTest : testing::Test {
-    test::RecordingIrqLine irq;
-    test::FakeByteSink out;
-    Serial device{irq, out};
-
-    std::uint64_t in(unsigned at) { return device.read({.offset = at, .size = AccessSize::Byte}); }
-    void outb(unsigned at, unsigned value) {
-        device.write({.offset = at, .size = AccessSize::Byte}, value);
-    }
-    void send(std::string_view text) {
-        for (const char c : text)
-            outb(kData, static_cast<unsigned char>(c));
-    }
-    std::size_t type(std::string_view text) {
-        return device.receive(std::as_bytes(std::span{text}));
-    }
-    std::string take(std::size_t count) {
-        std::string taken;
-        for (std::size_t i = 0; i < count; ++i)
-            taken.push_back(static_cast<char>(in(kData)));
-        return taken;
-    }
-};
 
 // ---- power-on values and plain registers
 
@@ -559,61 +515,6 @@ TEST_F(SerialTest, ReadingAHigherSourceLeavesTheTransmitterPending) {
     take(1);
 
     EXPECT_EQ(in(kIir), 0x02u);
-}
-
-// ---- what drivers do to find out what this is
-
-TEST_F(SerialTest, LinuxFindsInterruptEnableBits) {
-    outb(kIer, 0x00);
-    const auto none = in(kIer);
-    outb(kIer, 0x0f);
-    const auto all = in(kIer);
-
-    EXPECT_EQ(none, 0x00u);
-    EXPECT_EQ(all, 0x0fu);
-}
-
-TEST_F(SerialTest, LinuxFindsA16550A) {
-    outb(kFcr, 0x01);
-
-    EXPECT_EQ(in(kIir) >> 6U, 3u);
-}
-
-TEST_F(SerialTest, LinuxFindsNoEnhancedFeatureRegister) {
-    outb(kFcr, 0x01);
-    outb(kLcr, 0x80);
-    EXPECT_NE(in(2), 0u);
-    outb(kLcr, 0xbf);
-
-    EXPECT_NE(in(2), 0u);
-}
-
-TEST_F(SerialTest, LinuxFindsNo16750) {
-    outb(kFcr, 0x21);
-    const auto plain = in(kIir) >> 5U;
-    outb(kFcr, 0x01);
-    outb(kLcr, 0x80);
-    outb(kFcr, 0x21);
-    const auto with_dlab = in(kIir) >> 5U;
-
-    EXPECT_EQ(plain, 6u);
-    EXPECT_EQ(with_dlab, 6u);
-}
-
-TEST_F(SerialTest, LinuxMeasuresAFifoOfSixteen) {
-    outb(kFcr, 0x01);
-    outb(kFcr, 0x07);
-    outb(kMcr, 0x10);
-    for (unsigned i = 0; i < 256; ++i)
-        outb(kData, i);
-
-    unsigned count = 0;
-    while ((in(kLsr)&1u) != 0 && count < 256) {
-        in(kData);
-        ++count;
-    }
-
-    EXPECT_EQ(count, 16u);
 }
 
 // ---- a guest that means no good

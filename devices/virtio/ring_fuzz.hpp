@@ -21,6 +21,36 @@ struct IgnoreEvents final : QueueEvents {
     void needs_reset() noexcept override {}
 };
 
+/// As a device would: a header, payload, a status byte at the end.
+inline void walk_through(Chain& chain, GuestMemory& memory, std::uint64_t payload) {
+    Cursor reader = chain.reader();
+    Cursor writer = chain.writer();
+    std::array<std::byte, 40> header{};
+    std::array<iovec, 8> vectors{};
+    auto tail = writer.split_tail(1);
+    (void)reader.copy_in(memory, header);
+    (void)reader.iovecs(memory, payload, vectors);
+    (void)writer.copy_out(memory, header);
+    if (tail)
+        (void)tail->write(memory, std::uint8_t{1});
+}
+
+/// The input writes into the rings.
+inline void scribble(test::FuzzInput& input, test::FlatGuestMemory& memory, std::size_t size) {
+    const std::uint64_t at = input.take<std::uint16_t>() % 0x400u;
+    const auto bytes = input.take_bytes(size);
+    std::memcpy(memory.host(Gpa{at}, 0x100), bytes.data(), bytes.size());
+}
+
+inline Features features_of(std::uint8_t options, bool packed) {
+    Features features = f::kVersion1;
+    features |= packed ? f::kRingPacked : 0;
+    features |= (options & 0x20) != 0 ? f::kEventIdx : 0;
+    features |= (options & 0x40) != 0 ? f::kIndirectDescriptors : 0;
+    features |= (options & 0x80) != 0 ? f::kInOrder : 0;
+    return features;
+}
+
 // 64 KiB of RAM: rings at the start, everything else is where the input's pointers may lead.
 inline void fuzz_ring(test::FuzzInput input, bool packed) {
     constexpr std::uint64_t kRam = 0x10000;
@@ -32,14 +62,9 @@ inline void fuzz_ring(test::FuzzInput input, bool packed) {
 
     IgnoreEvents events;
     Queue queue{0, 16, *EventFd::create(), memory, events};
-    Features features = f::kVersion1;
-    features |= packed ? f::kRingPacked : 0;
-    features |= (options & 0x20) != 0 ? f::kEventIdx : 0;
-    features |= (options & 0x40) != 0 ? f::kIndirectDescriptors : 0;
-    features |= (options & 0x80) != 0 ? f::kInOrder : 0;
     const RingConfig config{
         .size = size, .descriptors = Gpa{0}, .driver = Gpa{0x200}, .device = Gpa{0x300}};
-    if (!queue.start(config, features))
+    if (!queue.start(config, features_of(options, packed)))
         std::abort();
 
     std::vector<Head> taken;
@@ -47,12 +72,9 @@ inline void fuzz_ring(test::FuzzInput input, bool packed) {
     while (!input.empty()) {
         const auto step = input.take<std::uint8_t>();
         switch (step % 6) {
-            case 0: {
-                const std::uint64_t at = input.take<std::uint16_t>() % 0x400u;
-                const auto bytes = input.take_bytes(step >> 3);
-                std::memcpy(memory.host(Gpa{at}, 0x100), bytes.data(), bytes.size());
+            case 0:
+                scribble(input, memory, step >> 3);
                 break;
-            }
             case 1:
                 // As a driver would: one more chain.
                 if (!packed)
@@ -63,16 +85,7 @@ inline void fuzz_ring(test::FuzzInput input, bool packed) {
                 just_popped = queue.pop(chain);
                 if (just_popped) {
                     taken.push_back(chain.head());
-                    Cursor reader = chain.reader();
-                    Cursor writer = chain.writer();
-                    std::array<std::byte, 40> header{};
-                    std::array<iovec, 8> vectors{};
-                    auto tail = writer.split_tail(1);
-                    (void)reader.copy_in(memory, header);
-                    (void)reader.iovecs(memory, step, vectors);
-                    (void)writer.copy_out(memory, header);
-                    if (tail)
-                        (void)tail->write(memory, std::uint8_t{1});
+                    walk_through(chain, memory, step);
                 }
                 break;
             case 3:

@@ -30,6 +30,13 @@ void serve(test::ScriptedDevice& device, virtio::Chain& chain) {
     }
 }
 
+/// The BAR, its first registers more often, or configuration space.
+std::uint64_t address_of(std::uint8_t what, std::uint16_t offset) {
+    if ((what & 16) != 0)
+        return kEcam + 0x8000 + offset % 0x100;
+    return kBar + offset % ((what & 8) != 0 ? 0x40 : 0x4000);
+}
+
 void run(test::FuzzInput input) {
     static test::FlatGuestMemory memory{1 << 16};
     static virtio::Chain chain;
@@ -56,11 +63,7 @@ void run(test::FuzzInput input) {
         const auto what = input.take<std::uint8_t>();
         const auto size = kSizes[what & 3];
         const auto offset = input.take<std::uint16_t>();
-        std::uint64_t at = kBar + offset % 0x4000;
-        if ((what & 8) != 0)
-            at = kBar + offset % 0x40;
-        if ((what & 16) != 0)
-            at = kEcam + 0x8000 + offset % 0x100;
+        const std::uint64_t at = address_of(what, offset);
         const int resets = device.resets;
         if ((what & 4) != 0)
             mmio.write(at, size, input.take<std::uint32_t>());

@@ -1,0 +1,79 @@
+// What the tests of the queues share: a queue, and the driver at its other end.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "support/flat_guest_memory.hpp"
+#include "support/virt_queue_driver.hpp"
+#include "virtio/queue.hpp"
+
+namespace vmm::virtio {
+
+using test::Buffer;
+using test::FlatGuestMemory;
+using test::RingKind;
+using test::UsedBuffer;
+using test::VirtQueueDriver;
+
+inline constexpr Gpa kRings{0x10000};
+inline constexpr Gpa kData{0x40000};
+inline constexpr Gpa kTable{0x80000};
+inline constexpr std::uint64_t kRam = 0x200000;
+
+struct CountingEvents final : QueueEvents {
+    void used_buffers(std::uint16_t) noexcept override { ++interrupts; }
+    void needs_reset() noexcept override { ++resets; }
+    int interrupts = 0;
+    int resets = 0;
+};
+
+/// A queue and its driver, in one thread.
+struct Pair {
+    explicit Pair(VirtQueueDriver::Options options, Features extra = 0)
+        : driver{memory, kRings, options} {
+        features = f::kVersion1 | f::kIndirectDescriptors | extra;
+        if (options.kind == RingKind::Packed)
+            features |= f::kRingPacked;
+        if (options.event_idx)
+            features |= f::kEventIdx;
+        started = queue.start(config(), features);
+    }
+    RingConfig config() const {
+        return {.size = driver.size(),
+                .descriptors = driver.descriptors(),
+                .driver = driver.driver(),
+                .device = driver.device()};
+    }
+    /// Pops one chain and completes it.
+    bool serve(std::uint32_t written = 0) {
+        if (!queue.pop(chain))
+            return false;
+        queue.complete(chain.head(), written);
+        queue.publish();
+        return true;
+    }
+
+    FlatGuestMemory memory{kRam};
+    CountingEvents events;
+    VirtQueueDriver driver;
+    Features features = 0;
+    Queue queue{3, 64, *EventFd::create(), memory, events};
+    Chain chain;
+    bool started = false;
+};
+
+/// Everything that holds for both kinds of ring.
+struct QueueTest : testing::TestWithParam<RingKind> {
+    Pair pair{{.kind = GetParam(), .size = 8}};
+    Queue& queue = pair.queue;
+    VirtQueueDriver& driver = pair.driver;
+    Chain& chain = pair.chain;
+    CountingEvents& events = pair.events;
+};
+
+}  // namespace vmm::virtio
