@@ -117,7 +117,7 @@ void Events::raise_exit(std::uint8_t value) noexcept {
     raise(Event::TestExit);
 }
 
-void Events::report(unsigned index, VcpuStop stop) noexcept {
+void Events::report(unsigned index, const VcpuStop& stop) noexcept {
     const auto event = from(stop.why);
     {
         const std::lock_guard guard{mutex_};

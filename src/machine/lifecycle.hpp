@@ -75,7 +75,7 @@ public:
     void notify(GuestEvent event) noexcept override;
     void raise(Event event) noexcept;
     void raise_exit(std::uint8_t value) noexcept;         ///< TestExit
-    void report(unsigned index, VcpuStop stop) noexcept;  ///< from a vCPU thread
+    void report(unsigned index, const VcpuStop& stop) noexcept;  ///< from a vCPU thread
 
     struct Taken {
         Event event;

@@ -145,10 +145,11 @@ private:
             tell_(cat(lost, " bytes of console output were lost: nobody read them"));
         if (failure_)
             return std::unexpected(std::move(*failure_));
+        auto outcome = std::move(outcome_).value_or(Outcome{});
         if (const auto panic = board_->last_panic();
-            !panic.empty() && outcome_->ending != Ending::PoweredOff)
-            outcome_->message += cat(outcome_->message.empty() ? "" : "\n  ", "guest: ", panic);
-        return std::move(*outcome_);
+            !panic.empty() && outcome.ending != Ending::PoweredOff)
+            outcome.message += cat(outcome.message.empty() ? "" : "\n  ", "guest: ", panic);
+        return outcome;
     }
 
     const VmConfig& config_;

@@ -166,19 +166,22 @@ Result<> Pc::create_vcpus() {
     const auto layout = topology();
     VMM_TRY(check(layout, vcpus));
     const auto supported = VMM_TRY(vm_->supported_cpuid());
-    cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
+    const auto& cpuid =
+        cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
     vcpus_.reserve(vcpus);
     for (std::uint32_t index = 0; index < vcpus; ++index) {
         apic_ids_.push_back(layout.apic_id(index));
         vcpus_.push_back(VMM_TRY(vm_->create_vcpu(apic_ids_.back())));
     }
     // KVM checks the registers that load() sets against what CPUID says there is.
-    return vcpus_[0]->set_cpuid(cpuid_->for_vcpu(0));
+    return vcpus_[0]->set_cpuid(cpuid.for_vcpu(0));
 }
 
 // In the vCPU's own thread, so that the last one does not hold up the first.
 Result<> Pc::prepare_vcpu(unsigned index) {
-    return index == 0 ? Result<>{} : vcpus_[index]->set_cpuid(cpuid_->for_vcpu(index));
+    if (index == 0 || !cpuid_)
+        return {};
+    return vcpus_[index]->set_cpuid(cpuid_->for_vcpu(index));
 }
 
 // ACPI tables, and what stands where firmware would start.
@@ -229,7 +232,7 @@ Result<> Pc::start() {
     for (const auto& vcpu : vcpus_)
         vcpus.push_back(vcpu.get());
     VMM_TRY(vcpu_set_.start(vcpus, [this](unsigned index) { return prepare_vcpu(index); }));
-    if (com1_.backend)
+    if (com1_.device)
         com1_.backend->attach(*com1_.device, com1_.device->lock());
     return {};
 }
@@ -259,6 +262,8 @@ void Pc::stop() {
 }
 
 void Pc::press_power_button() {
+    if (!power_)
+        return;
     const std::lock_guard guard{power_->lock()};
     power_->press_power_button();
 }
