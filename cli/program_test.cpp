@@ -130,7 +130,8 @@ TEST_F(ProgramTest, AddedConsoleIsShownAndCanBeSwitchedOff) {
     const auto on = vmm({"config", "show", "-k", "K", "-p", "quiet"});
     const auto off = vmm({"config", "show", "-k", "K", "-p", "quiet", "--auto-cmdline", "off"});
 
-    EXPECT_THAT(on.out, HasSubstr("\"cmdline\": \"console=ttyS0 quiet\""));
+    EXPECT_THAT(on.out, HasSubstr("\"cmdline\": \"console=ttyS0 initcall_blacklist=jent_mod_init "
+                                  "quiet\""));
     EXPECT_THAT(off.out, HasSubstr("\"cmdline\": \"quiet\""));
 }
 
