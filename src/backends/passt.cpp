@@ -22,8 +22,6 @@
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
-extern char** environ;
-
 namespace vmm {
 namespace {
 
@@ -92,7 +90,7 @@ public:
     int fd() const { return pipe_.get(); }
     /// Takes in what there is; false at the end.
     bool read() {
-        std::array<char, 4096> some;
+        std::array<char, 4096> some{};
         for (;;) {
             const ssize_t got = ::read(pipe_.get(), some.data(), some.size());
             if (got == 0)
@@ -268,7 +266,7 @@ Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const U
     std::vector<std::string> words = arguments(options);
     std::vector<char*> pointers;
     for (std::string& word : words)
-        pointers.push_back(word.data());
+        pointers.push_back(word.data());  // NOLINT(performance-inefficient-vector-operation)
     pointers.push_back(nullptr);
     pid_t pid = -1;
     const int error = ::posix_spawnp(&pid, options.program.c_str(), &plan.actions, &plan.attributes,

@@ -219,7 +219,7 @@ private:
     }
     // What happened is asked for anew; the news only say that something did.
     void drain_link() noexcept {
-        std::array<char, 4096> news;
+        std::array<char, 4096> news{};
         while (link_ && (::recv(link_.get(), news.data(), news.size(), 0) >= 0 || errno == EINTR ||
                          errno == ENOBUFS)) {
         }

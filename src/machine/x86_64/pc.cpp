@@ -72,8 +72,8 @@ Pc::Pc(const BoardParts& parts, KernelFile kernel)
       events_{parts.events},
       tell_{parts.tell},
       kernel_{std::move(kernel)},
-      vcpu_set_{ports_, mmio_, [this](unsigned index, VcpuStop stop) noexcept {
-                    events_.report(index, std::move(stop));
+      vcpu_set_{ports_, mmio_, [this](unsigned index, const VcpuStop& stop) noexcept {
+                    events_.report(index, stop);
                 }} {}
 
 Pc::~Pc() {
