@@ -74,7 +74,7 @@ public:
 
     void notify(GuestEvent event) noexcept override;
     void raise(Event event) noexcept;
-    void raise_exit(std::uint8_t value) noexcept;         ///< TestExit
+    void raise_exit(std::uint8_t value) noexcept;                ///< TestExit
     void report(unsigned index, const VcpuStop& stop) noexcept;  ///< from a vCPU thread
 
     struct Taken {
