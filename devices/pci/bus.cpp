@@ -153,7 +153,10 @@ Bus::Bus(const BusParts& parts)
     present_.push_back(&host_bridge_);
 }
 
-Bus::~Bus() = default;
+Bus::~Bus() {
+    for (auto* const function : present_)
+        function->disconnect_pin();
+}
 
 IoDevice& Bus::ecam() noexcept {
     return *ecam_;

@@ -226,6 +226,11 @@ void Function::connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to
     drive_pin();
 }
 
+void Function::disconnect_pin() noexcept {
+    const std::scoped_lock held{pin_lock_};
+    pin_ = nullptr;
+}
+
 void Function::reset() noexcept {
     for (unsigned i = 0; i < kConfigSize; ++i)
         value_[i] =

@@ -115,6 +115,8 @@ public:
     Placement* placement() const noexcept { return placement_; }
     bool uses_intx() const noexcept { return uses_intx_; }
     void connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept;
+    /// The bus goes; levels lead nowhere from here on.
+    void disconnect_pin() noexcept;
 
     /// Power-on values; BARs return to their initial addresses.
     void reset() noexcept;

@@ -15,10 +15,7 @@ namespace vmm::config {
 inline constexpr auto kNotYet = std::to_array<std::string_view>({
     "payload.firmware",  //
     "console",           //
-    "disks",             //
-    "net",               //
     "rng",               //
-    "pvpanic",           //
     "",                  // no key; an array cannot be empty
 });
 

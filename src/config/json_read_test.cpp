@@ -97,8 +97,8 @@ TEST(JsonReadTest, WhatStandsBehindTheObjectIsAnError) {
 TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
     EXPECT_EQ(error_of("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
               "error: vm.json:2:2: unknown key 'memroy'\n"
-              "  help: Did you mean 'memory'? Known keys: payload, cpus, memory, serial, console, "
-              "disks, net, rng, pvpanic, on_reset, on_crash, on_panic, debug_exit.\n");
+              "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
+              "console, disks, net, rng, pvpanic, on_reset, on_crash, on_panic, debug_exit.\n");
     EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
@@ -198,6 +198,7 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
 
 TEST(JsonWriteTest, EveryMemberReadsBack) {
     VmConfig config;
+    config.name = "web";
     config.payload = {.kernel = "k \"ö\" \\",
                       .initramfs = {"a", "b"},
                       .cmdline = "c",
@@ -224,7 +225,7 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
                                .serial = "sn",
                                .id = "i"},
                     DiskConfig{.path = "e"}};
-    config.net = {NetConfig{.backend = NetBackend::User,
+    config.net = {NetConfig{.backend = NetBackendKind::User,
                             .tap = "t",
                             .fds = {3, 4},
                             .publish = {"1:2"},

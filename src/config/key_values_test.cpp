@@ -143,8 +143,8 @@ TEST(KeyValuesTest, BareFirstWordOfNetIsABackendOrATap) {
     ASSERT_TRUE(set_from_text(table("net"), &user, "user"));
     ASSERT_TRUE(set_from_text(table("net"), &tap, "vmtap0"));
 
-    EXPECT_EQ(user.backend, NetBackend::User);
-    EXPECT_EQ(tap.backend, NetBackend::Tap);
+    EXPECT_EQ(user.backend, NetBackendKind::User);
+    EXPECT_EQ(tap.backend, NetBackendKind::Tap);
     EXPECT_EQ(tap.tap, "vmtap0");
 }
 

@@ -201,7 +201,9 @@ constexpr std::array kNetKeys{
                               .value = "HOST:GUEST",
                               .help = "With backend user: host port that leads to a guest port"}),
     key<&NetConfig::mac>(
-        {.name = "mac", .help = "The guest's address; made from the machine's name if not given"}),
+        {.name = "mac",
+         .help = "The guest's address; if not given, made from the machine's name, or by "
+                 "chance for one without a name"}),
     key<&NetConfig::mtu>({.name = "mtu",
                           .help = "Largest frame payload; the backend's if not given",
                           .least = 68,
@@ -235,6 +237,11 @@ constexpr Object kRng{.name = "RngConfig",
                       .defaults = defaults_of<RngConfig>};
 
 constexpr std::array kVmKeys{
+    key<&VmConfig::name>({.name = "name",
+                          .flag = "--name",
+                          .value = "NAME",
+                          .help = "Name of the machine, from which it gets MAC addresses that stay",
+                          .most = kMaxName}),
     key<&VmConfig::payload>({.name = "payload", .help = kPayload.help, .object = &kPayload}),
     key<&VmConfig::cpus>({.name = "cpus",
                           .flag = "--cpus,-c",
@@ -300,7 +307,7 @@ static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
 static_assert(kOnCrashNames[static_cast<std::size_t>(OnCrash::Reset)] == "reset");
 static_assert(kOnPanicNames[static_cast<std::size_t>(OnPanic::Continue)] == "continue");
 static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
-static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackend::User)] == "user");
+static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackendKind::User)] == "user");
 
 }  // namespace
 

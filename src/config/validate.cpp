@@ -196,7 +196,7 @@ bool is_port(std::string_view text) {
 }
 
 Result<> check_net(const NetConfig& net, const std::string& path) {
-    const bool user = net.backend == NetBackend::User;
+    const bool user = net.backend == NetBackendKind::User;
     if (user && (!net.tap.empty() || !net.fds.empty()))
         return bad(cat(path, " (--net) has the backend user and a tap interface"),
                    "Leave out tap and fds, or the backend.");
@@ -215,6 +215,13 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
     if (net.num_queues % 2 != 0)
         return bad(cat(path, ".num_queues ", net.num_queues, " is odd"),
                    "Receive and transmit queues count alone and come in pairs.");
+    if (user && net.num_queues != 2)
+        return bad(cat(path, ".num_queues ", net.num_queues, " with the backend user"),
+                   "Leave it out: passt has one pair of queues.");
+    if (!net.fds.empty() && net.fds.size() != net.num_queues / 2)
+        return bad(cat(path, ".fds: ", net.fds.size(), " descriptors for ", net.num_queues / 2,
+                       " pairs of queues"),
+                   cat("Write num_queues=", 2 * net.fds.size(), ", or name as many descriptors."));
     constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ less its final zero
     if (net.tap.size() > kInterfaceNameMax)
         return bad(cat(path, ".tap: ", in_quotes(net.tap), " is too long for an interface"),

@@ -36,8 +36,9 @@ TEST(ValidateDiskTest, QueueSizeIsAPowerOfTwo) {
 
 TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
     EXPECT_EQ(error_of(NetConfig{}), "no error");
-    EXPECT_EQ(error_of(NetConfig{.backend = NetBackend::User, .publish = {"8080:80"}}), "no error");
-    EXPECT_EQ(error_of(NetConfig{.backend = NetBackend::User, .tap = "t"}),
+    EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .publish = {"8080:80"}}),
+              "no error");
+    EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .tap = "t"}),
               "error: net[0] (--net) has the backend user and a tap interface\n"
               "  help: Leave out tap and fds, or the backend.\n");
     EXPECT_EQ(error_of(NetConfig{.publish = {"8080:80"}}),
@@ -47,7 +48,7 @@ TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
 
 TEST(ValidateNetTest, PublishIsTwoPorts) {
     const auto error_of_ports = [](const char* ports) {
-        return error_of(NetConfig{.backend = NetBackend::User, .publish = {ports}});
+        return error_of(NetConfig{.backend = NetBackendKind::User, .publish = {ports}});
     };
 
     EXPECT_EQ(error_of_ports("80"),
@@ -75,6 +76,16 @@ TEST(ValidateNetTest, QueuesComeInPairs) {
     EXPECT_EQ(error_of(NetConfig{.num_queues = 3}),
               "error: net[0].num_queues 3 is odd\n"
               "  help: Receive and transmit queues count alone and come in pairs.\n");
+}
+
+TEST(ValidateNetTest, QueuesFitWhatIsBehindThem) {
+    EXPECT_EQ(error_of(NetConfig{.fds = {3, 4}, .num_queues = 4}), "no error");
+    EXPECT_EQ(error_of(NetConfig{.fds = {3, 4}}),
+              "error: net[0].fds: 2 descriptors for 1 pairs of queues\n"
+              "  help: Write num_queues=4, or name as many descriptors.\n");
+    EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .num_queues = 4}),
+              "error: net[0].num_queues 4 with the backend user\n"
+              "  help: Leave it out: passt has one pair of queues.\n");
 }
 
 TEST(ValidateNetTest, InterfaceNameFitsTheKernel) {

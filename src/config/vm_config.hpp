@@ -97,13 +97,13 @@ struct DiskConfig {
     bool operator==(const DiskConfig&) const = default;
 };
 
-enum class NetBackend : std::uint8_t {
+enum class NetBackendKind : std::uint8_t {
     Tap,
     User,  ///< passt, as a process of its own
 };
 
 struct NetConfig {
-    NetBackend backend = NetBackend::Tap;
+    NetBackendKind backend = NetBackendKind::Tap;
     std::string tap;                   ///< interface name; empty: the kernel picks one
     std::vector<std::uint32_t> fds;    ///< tap queues that whoever started us has opened
     std::vector<std::string> publish;  ///< with User: HOST:GUEST ports
@@ -125,6 +125,7 @@ struct RngConfig {
 };
 
 struct VmConfig {
+    std::string name;  ///< of the machine; empty: it has none
     PayloadConfig payload;
     CpusConfig cpus;
     MemoryConfig memory;

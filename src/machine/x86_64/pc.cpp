@@ -1,5 +1,6 @@
 #include "machine/x86_64/pc.hpp"
 
+#include <array>
 #include <utility>
 
 #include "config/validate.hpp"
@@ -7,7 +8,6 @@
 #include "machine/host_entropy.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/acpi/tables.hpp"
 #include "x86_64/layout.hpp"
 #include "x86_64/reset_vector.hpp"
 
@@ -48,6 +48,33 @@ PayloadUnpack to_unpack(AutoSwitch value) {
     return PayloadUnpack::Auto;
 }
 
+// Both what we assign from and what the tables tell the guest.
+pci::Windows pci_windows(const GuestRam& ram, unsigned address_bits) {
+    const auto memory64 = pci_window64(ram.size(), address_bits);
+    return {.io = {kPortsPci.first, kPortsPci.count},
+            .memory32 = {kPciWindow32.first.value(), kPciWindow32.size},
+            .memory64 = {memory64.first.value(), memory64.size}};
+}
+
+PciLines pci_lines() {
+    PciLines lines{};
+    for (std::uint32_t i = 0; i < lines.size(); ++i)
+        lines[i] = hv::Gsi{kGsiPciFirst + i};
+    return lines;
+}
+
+/// Each pin of each slot, for _PRT.
+std::array<PciHost::Intx, std::size_t{pci::kSlots} * pci::kPins> pci_wires() {
+    const auto lines = pci_lines();
+    std::array<PciHost::Intx, std::size_t{pci::kSlots} * pci::kPins> wires{};
+    for (unsigned slot = 0; slot < pci::kSlots; ++slot)
+        for (unsigned pin = 0; pin < pci::kPins; ++pin)
+            wires[slot * pci::kPins + pin] = {.device = static_cast<std::uint8_t>(slot),
+                                              .pin = static_cast<std::uint8_t>(pin),
+                                              .gsi = lines[pci::line_of(slot, pin + 1)]};
+    return wires;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Board>> make_board(const BoardParts& parts) {
@@ -63,6 +90,7 @@ Result<std::unique_ptr<Pc>> Pc::create(const BoardParts& parts) {
     VMM_TRY(pc->add_serial());
     VMM_TRY(pc->add_platform_devices());
     VMM_TRY(pc->create_vcpus());
+    VMM_TRY(pc->add_pci_devices());
     return pc;
 }
 
@@ -177,6 +205,22 @@ Result<> Pc::create_vcpus() {
     return vcpus_[0]->set_cpuid(cpuid.for_vcpu(0));
 }
 
+Result<> Pc::add_pci_devices() {
+    if (!PciDevices::wanted(config_))
+        return {};
+    pci_ = VMM_TRY(PciDevices::create({.config = config_,
+                                       .memory = *ram_,
+                                       .vm = *vm_,
+                                       .mmio = mmio_,
+                                       .io = ports_,
+                                       .windows = pci_windows(*ram_, cpuid_->address_bits()),
+                                       .lines = pci_lines(),
+                                       .events = events_}));
+    resettables_.push_back(&*pci_);
+    VMM_TRY(ports_.map(pci::kCamPort, pci::kCamSize, pci_->bus().cam()));
+    return mmio_.map(kEcam.first.value(), pci::kEcamSize, pci_->bus().ecam());
+}
+
 // In the vCPU's own thread, so that the last one does not hold up the first.
 Result<> Pc::prepare_vcpu(unsigned index) {
     if (index == 0 || !cpuid_)
@@ -184,12 +228,27 @@ Result<> Pc::prepare_vcpu(unsigned index) {
     return vcpus_[index]->set_cpuid(cpuid_->for_vcpu(index));
 }
 
+Tables Pc::tables() const {
+    TablesConfig config{.apic_ids = apic_ids_,
+                        .com1 = com1_.device.has_value(),
+                        .clock = CmosClock{.century_index = Rtc::kCentury}};
+    if (!pci_)
+        return build_tables(config, kAcpiTables.first);
+    using enum PciHost::Window::Kind;
+    const auto windows = pci_windows(*ram_, cpuid_->address_bits());
+    const std::array told{
+        PciHost::Window{Io, windows.io.base, windows.io.size},
+        PciHost::Window{Memory, windows.memory32.base, windows.memory32.size},
+        PciHost::Window{Memory, windows.memory64.base, windows.memory64.size},
+    };
+    const auto wires = pci_wires();
+    config.pci = PciHost{.ecam = kEcam.first, .windows = told, .intx = wires};
+    return build_tables(config, kAcpiTables.first);
+}
+
 // ACPI tables, and what stands where firmware would start.
 Result<> Pc::write_firmware() {
-    const auto tables = build_tables({.apic_ids = apic_ids_,
-                                      .com1 = com1_.device.has_value(),
-                                      .clock = CmosClock{.century_index = Rtc::kCentury}},
-                                     kAcpiTables.first);
+    const auto tables = this->tables();
     if (tables.bytes.size() > kAcpiTables.size - kResetVector.size ||
         !ram_->copy_out(kAcpiTables.first, tables.bytes) ||
         !ram_->copy_out(kResetVector.first, kResetVectorCode))

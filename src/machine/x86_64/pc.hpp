@@ -14,12 +14,14 @@
 #include "machine/board.hpp"
 #include "machine/console_watch.hpp"
 #include "machine/host_clock.hpp"
+#include "machine/pci_devices.hpp"
 #include "machine/vcpu_set.hpp"
 #include "memory/guest_ram.hpp"
 #include "rtc/rtc.hpp"
 #include "serial/serial.hpp"
 #include "test_exit/test_exit.hpp"
 #include "vmm/hv_x86.hpp"
+#include "x86_64/acpi/tables.hpp"
 #include "x86_64/cpuid.hpp"
 #include "x86_64/kernel_file.hpp"
 #include "x86_64/loader.hpp"
@@ -59,9 +61,11 @@ private:
     Result<> add_serial();
     Result<> add_platform_devices();
     Result<> create_vcpus();
+    Result<> add_pci_devices();
 
     Result<> load();  // payload and tables into RAM, vCPU 0 at its entry
     Result<> write_firmware();
+    x86_64::Tables tables() const;
     Result<> prepare_vcpu(unsigned index);
     x86_64::Topology topology() const;
 
@@ -86,6 +90,7 @@ private:
     std::optional<AcpiPower> power_;
     std::optional<Rtc> rtc_;
     std::optional<TestExit> test_exit_;
+    std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
     std::vector<Resettable*> resettables_;
     std::optional<x86_64::CpuidTemplate> cpuid_;
     std::vector<std::uint32_t> apic_ids_;

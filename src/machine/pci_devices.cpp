@@ -1,0 +1,153 @@
+#include "machine/pci_devices.hpp"
+
+#include <bit>
+#include <string_view>
+#include <utility>
+
+#include "backends/block_file.hpp"
+#include "backends/passt.hpp"
+#include "backends/tap.hpp"
+#include "machine/host_entropy.hpp"
+#include "virtio_blk/virtio_blk.hpp"
+#include "virtio_net/mac.hpp"
+#include "virtio_net/net.hpp"
+#include "vmm/log.hpp"
+#include "vmm/net_backend.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+namespace {
+
+// QEMU's pci-ids.rst: the pvpanic device. Class: base system peripheral, other.
+constexpr pci::Identity kPvPanic{.vendor = 0x1b36,
+                                 .device = 0x0011,
+                                 .subsystem_vendor = 0x1af4,
+                                 .subsystem = 0x1100,
+                                 .class_code = 0x08'8000,
+                                 .revision = 1};
+constexpr std::uint64_t kSmallestBar = 16;  // bytes
+
+/// What messages, threads and the person call a device: its id, or its kind and number.
+std::string name_of(const std::string& id, std::string_view kind, std::size_t number) {
+    return id.empty() ? cat(kind, number) : id;
+}
+
+Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
+    if (net.backend == NetBackendKind::User) {
+        PasstOptions options{.publish = net.publish};
+        if (net.mtu)
+            options.mtu = static_cast<std::uint16_t>(*net.mtu);
+        return start_passt(options);
+    }
+    if (!net.fds.empty())
+        return adopt_tap(net.fds);
+    TapOptions options{.name = net.tap, .queues = net.num_queues / 2};
+    if (net.mtu)
+        options.mtu = static_cast<std::uint16_t>(*net.mtu);
+    return open_tap(options);
+}
+
+/// The one that was given; or one that is the same at each start of a machine with a name; or one
+/// by chance, so that two machines without names can meet on one network.
+MacAddress mac_of(const VmConfig& config, const NetConfig& net, std::string_view name) {
+    if (const auto given = virtio_net::parse_mac(net.mac))
+        return *given;
+    if (!config.name.empty())
+        return virtio_net::generated_mac(config.name, name);
+    std::array<std::byte, 16> chance{};
+    HostEntropy{}.fill(chance);
+    const auto text = std::bit_cast<std::array<char, 16>>(chance);
+    return virtio_net::generated_mac({text.data(), text.size()}, name);
+}
+
+}  // namespace
+
+bool PciDevices::wanted(const VmConfig& config) {
+    return !config.disks.empty() || !config.net.empty() || config.pvpanic;
+}
+
+Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
+    std::unique_ptr<PciDevices> made{new PciDevices{parts}};
+    VMM_TRY(made->make_bus());
+    VMM_TRY(made->add_disks());
+    VMM_TRY(made->add_nets());
+    VMM_TRY(made->add_pvpanic());
+    VMM_TRY(made->bus_->assign_addresses());
+    return made;
+}
+
+Result<> PciDevices::make_bus() {
+    pci::BusParts parts{
+        .windows = parts_.windows, .mmio = parts_.mmio, .io = parts_.io, .lines = {}};
+    for (unsigned i = 0; i < pci::kPins; ++i) {
+        lines_[i] = VMM_TRY(parts_.vm.irq_line(parts_.lines[i]));
+        parts.lines[i] = lines_[i].get();
+        parts.line_numbers[i] = static_cast<std::uint8_t>(parts_.lines[i]);
+    }
+    bus_ = std::make_unique<pci::Bus>(parts);
+    return {};
+}
+
+Result<> PciDevices::add_pvpanic() {
+    if (!parts_.config.pvpanic)
+        return {};
+    pvpanic_.emplace(parts_.events);
+    pvpanic_function_.emplace(kPvPanic);
+    pvpanic_function_->add_bar(0, {.kind = pci::BarKind::Memory32, .size = kSmallestBar},
+                               *pvpanic_);
+    VMM_TRY_OR(bus_->add(*pvpanic_function_), "pvpanic");
+    return {};
+}
+
+Result<> PciDevices::add_disks() {
+    const auto& disks = parts_.config.disks;
+    for (std::size_t i = 0; i < disks.size(); ++i) {
+        const auto& disk = disks[i];
+        auto backend = VMM_TRY(
+            open_block_file({.path = disk.path, .readonly = disk.readonly, .direct = disk.direct}));
+        auto body = VMM_TRY(virtio_blk::Blk::create({.name = name_of(disk.id, "disk", i),
+                                                     .serial = disk.serial,
+                                                     .queues = disk.num_queues,
+                                                     .queue_size = disk.queue_size},
+                                                    std::move(backend)));
+        VMM_TRY(add(std::move(body), disk.packed));
+    }
+    return {};
+}
+
+Result<> PciDevices::add_nets() {
+    const auto& nets = parts_.config.net;
+    for (std::size_t i = 0; i < nets.size(); ++i) {
+        const auto& net = nets[i];
+        const auto name = name_of(net.id, "net", i);
+        auto backend = VMM_TRY_OR(open_net(net), cat("--net: ", name));
+        virtio_net::Options options{.name = name,
+                                    .mac = mac_of(parts_.config, net, name),
+                                    .mtu = {},
+                                    .queue_size = static_cast<std::uint16_t>(net.queue_size)};
+        if (net.mtu)
+            options.mtu = static_cast<std::uint16_t>(*net.mtu);
+        log::info(name, ": MAC address ", virtio_net::mac_text(options.mac));
+        auto body = VMM_TRY(virtio_net::Net::create(std::move(backend), std::move(options)));
+        VMM_TRY(add(std::move(body), net.packed));
+    }
+    return {};
+}
+
+Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
+    auto& made = virtio_.emplace_back();
+    made.body = std::move(body);
+    made.transport = VMM_TRY(virtio_pci::Transport::create(
+        *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
+        {.common = {.packed = packed}}));
+    VMM_TRY(bus_->add(made.transport->function()));
+    return {};
+}
+
+void PciDevices::reset() noexcept {
+    for (auto& each : virtio_)
+        each.transport->reset();
+    bus_->reset();
+}
+
+}  // namespace vmm::machine

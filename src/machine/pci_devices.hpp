@@ -1,0 +1,79 @@
+// The PCI devices of a machine: made from the configuration, joined with what the host gives them,
+// put on one bus.
+//
+// No architecture is known here: where windows lie and how INTx is wired comes from the board.
+// Threads: the machine's main thread; the devices have I/O threads of their own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/vm_config.hpp"
+#include "pci/bus.hpp"
+#include "pvpanic/pvpanic.hpp"
+#include "virtio/device.hpp"
+#include "virtio_pci/transport.hpp"
+#include "vmm/error.hpp"
+#include "vmm/guest_events.hpp"
+#include "vmm/guest_memory.hpp"
+#include "vmm/hv.hpp"
+#include "vmm/io_bus.hpp"
+#include "vmm/irq_line.hpp"
+
+namespace vmm::machine {
+
+/// Which interrupt each of the bus's four lines is.
+using PciLines = std::array<hv::Gsi, pci::kPins>;
+
+struct PciParts {
+    const VmConfig& config;
+    GuestMemory& memory;
+    hv::Vm& vm;
+    IoBus& mmio;
+    IoBus& io;
+    pci::Windows windows;
+    PciLines lines;
+    GuestEvents& events;
+};
+
+class PciDevices final : public Resettable {
+public:
+    /// Whether the configuration has any: without them there is no PCI.
+    static bool wanted(const VmConfig& config);
+
+    /// Everything in `parts` outlives this.
+    static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
+
+    pci::Bus& bus() noexcept { return *bus_; }
+
+    /// Waits until no device works any more. No vCPU runs.
+    void reset() noexcept override;
+
+private:
+    /// A virtio device and the function it is. The body goes last.
+    struct Virtio {
+        std::unique_ptr<virtio::Device> body;
+        std::unique_ptr<virtio_pci::Transport> transport;
+    };
+
+    explicit PciDevices(const PciParts& parts) : parts_{parts} {}
+
+    Result<> make_bus();
+    Result<> add_pvpanic();
+    Result<> add_disks();
+    Result<> add_nets();
+    Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
+
+    PciParts parts_;
+    std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
+    std::optional<PvPanic> pvpanic_;
+    std::optional<pci::Function> pvpanic_function_;
+    std::vector<Virtio> virtio_;
+    std::unique_ptr<pci::Bus> bus_;  // last: it points to all functions
+};
+
+}  // namespace vmm::machine
