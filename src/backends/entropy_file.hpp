@@ -1,0 +1,25 @@
+// A device of the host as source of random bytes: /dev/hwrng, /dev/urandom.
+//
+// A device that fails or cannot keep up must neither stop the guest nor leave it with less than it
+// asked for: what it does not give comes from another source, and that is said once.
+// Threads: one at a time. Blocks for kEntropyPatience at most.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "vmm/entropy_source.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm {
+
+/// How long one fill() waits for a slow device.
+inline constexpr std::chrono::milliseconds kEntropyPatience{100};
+
+/// Fails with ErrorKind::Config when `path` cannot be a source of random bytes: it has to be a
+/// character device that can be read. `fallback` outlives the source.
+Result<std::unique_ptr<EntropySource>> open_entropy_file(const std::string& path,
+                                                         EntropySource& fallback);
+
+}  // namespace vmm
