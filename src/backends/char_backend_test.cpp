@@ -429,8 +429,9 @@ struct Sender final : ByteChannelUser {
             while (!room)
                 std::this_thread::yield();
             const std::lock_guard guard{lock};
-            const std::size_t taken = sink->write(std::as_bytes(std::span{text.substr(0, 7)}));
-            if (taken < std::min<std::size_t>(7, text.size()))
+            const auto piece = text.substr(0, std::min<std::size_t>(text.find('\n'), 6) + 1);
+            const std::size_t taken = sink->write(std::as_bytes(std::span{piece}));
+            if (taken < piece.size())
                 room = false;
             text.remove_prefix(taken);
         }
@@ -440,7 +441,7 @@ struct Sender final : ByteChannelUser {
 std::string numbers(std::size_t size) {
     std::string text;
     for (int i = 0; text.size() < size; ++i)
-        text += std::to_string(i) + ' ';
+        text += std::to_string(i) + (i % 50 == 0 ? '\n' : ' ');
     return text;
 }
 

@@ -17,10 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Bytes that follow each other faster than this are written together. Below what a person at a
-// terminal can see, and a thousand times what one system call costs.
-constexpr milliseconds kTogether{1};
-
 // A user that was stopped is told only when this much is free, so that it does not stop and go with
 // each byte a slow reader takes.
 constexpr std::size_t kRoomWorthTelling = CharBackend::kBufferSize / 4;  // bytes
@@ -82,36 +78,41 @@ std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
     const std::size_t taken = ring_.push(bytes);
     if (taken < bytes.size())
         starved_ = true;
+    // A line is written whole and at once: somebody may act on it. What comes in between waits for
+    // company, except for the first byte after a pause.
+    const bool line = !bytes.empty() && bytes.back() == std::byte{'\n'};
+    if (line || (!awake_ && !recently()))
+        write_here(lock);
     if (!awake_)
-        write_now(lock);
+        see_to_it();
     else if (ring_.used() > kHurry && !std::exchange(hurried_, true))
         wake_.signal();
     return taken;
 }
 
-/// The loop sleeps and there are bytes: write them here, or see that it comes.
-void CharChannel::write_now(std::unique_lock<std::mutex>& lock) noexcept {
+/// By this thread, if that cannot make it wait.
+void CharChannel::write_here(std::unique_lock<std::mutex>& lock) noexcept {
+    if (!direct_ || writing_ || blocked_ || ring_.empty() || !out_.writes_at_once())
+        return;
+    writing_ = true;
+    const auto bytes = ring_.front();
+    lock.unlock();
+    const auto moved = out_.write(bytes);
+    lock.lock();
+    ring_.drop(moved.bytes);
+    writing_ = false;
+    last_write_ = SteadyClock::now();
+}
+
+/// The loop sleeps: sees that it comes if there is something for it.
+void CharChannel::see_to_it() noexcept {
     if (ring_.empty())
         return;
-    if (SteadyClock::now() - last_write_ < kTogether) {
-        awake_ = true;
-        start_timer();
-        return;
-    }
-    if (direct_ && out_.writes_at_once() && !writing_) {
-        writing_ = true;
-        const auto bytes = ring_.front();
-        lock.unlock();
-        const auto moved = out_.write(bytes);
-        lock.lock();
-        ring_.drop(moved.bytes);
-        writing_ = false;
-        last_write_ = SteadyClock::now();
-        if (ring_.empty())
-            return;
-    }
     awake_ = true;
-    wake_.signal();
+    if (recently())
+        start_timer();
+    else
+        wake_.signal();
 }
 
 std::size_t CharChannel::swallow(std::span<const std::byte> bytes) noexcept {
@@ -194,8 +195,11 @@ void CharChannel::set_output(HostStream stream) noexcept {
 /// The bytes to write next; the caller must release() them. None: the loop may sleep.
 std::span<const std::byte> CharChannel::claim() noexcept {
     const std::lock_guard lock{lock_};
-    if (writing_)
-        return {};  // a vCPU thread is at it, and tells us when some are left
+    if (writing_) {
+        awake_ = false;  // a vCPU thread is at it, and calls us for what it leaves
+        hurried_ = false;
+        return {};
+    }
     if (ring_.empty()) {
         awake_ = false;
         hurried_ = false;
@@ -209,17 +213,18 @@ std::span<const std::byte> CharChannel::claim() noexcept {
     return ring_.front();
 }
 
-void CharChannel::release(std::size_t written) noexcept {
+void CharChannel::release(std::size_t written, bool blocked) noexcept {
     const std::lock_guard lock{lock_};
     ring_.drop(written);
     writing_ = false;
+    blocked_ = blocked;
     last_write_ = SteadyClock::now();
 }
 
 void CharChannel::flush() noexcept {
     for (auto bytes = claim(); !bytes.empty(); bytes = claim()) {
         const auto moved = out_.write(bytes);
-        release(moved.bytes);
+        release(moved.bytes, moved.flow == HostStream::Flow::Blocked);
         if (moved.flow == HostStream::Flow::Blocked) {
             wait_for_output();
             break;

@@ -39,7 +39,7 @@ public:
     /// Where the bytes go.
     enum class Output : std::uint8_t {
         Buffered,  ///< written by the loop only
-        Direct,    ///< the first byte after a pause is written by the thread that sends it
+        Direct,    ///< the thread that sends them writes the first byte after a pause, and lines
         Nowhere,   ///< swallowed, and that is what was asked for
     };
 
@@ -86,6 +86,9 @@ protected:
 private:
     using SteadyClock = std::chrono::steady_clock;
     static constexpr std::size_t kInputSize = 4096;  // bytes
+    /// Bytes that follow each other faster than this are written together. Below what a person at a
+    /// terminal can see, and a thousand times what one system call costs.
+    static constexpr std::chrono::milliseconds kTogether{1};
 
     enum class Event : std::uint8_t { Wake, Timer, Input, Output, Watched };
 
@@ -94,13 +97,15 @@ private:
 
     void flush() noexcept;
     std::span<const std::byte> claim() noexcept;
-    void release(std::size_t written) noexcept;
+    void release(std::size_t written, bool blocked) noexcept;
     void wait_for_output() noexcept;
     void lose_output(int error) noexcept;
     void lose_buffered(int error) noexcept;
     void tell_room() noexcept;
     void start_timer() noexcept;
-    void write_now(std::unique_lock<std::mutex>& lock) noexcept;
+    void write_here(std::unique_lock<std::mutex>& lock) noexcept;
+    void see_to_it() noexcept;
+    bool recently() const noexcept { return SteadyClock::now() - last_write_ < kTogether; }
     std::size_t swallow(std::span<const std::byte> bytes) noexcept;
     bool drained() const noexcept;
 
@@ -137,6 +142,7 @@ private:
     bool swallow_ = false;    // output goes nowhere
     bool count_lost_ = true;  // and that is not what was asked for
     bool writing_ = false;    // somebody is writing the front of the ring
+    bool blocked_ = false;    // the other end took less than all: the loop waits for it
     bool awake_ = false;      // the loop will come and look: no need to tell it
     bool hurried_ = false;    // it was told to come before its time
     bool starved_ = false;    // the user waits for on_room()

@@ -45,6 +45,17 @@ TEST_F(TtyBackendTest, FirstByteReachesATerminalWithoutTheLoop) {
     EXPECT_EQ(test::read_all(terminal.person.get(), 100ms), "P");
 }
 
+TEST_F(TtyBackendTest, LinesNeedNoLoop) {
+    make_tty(in.in.get(), out.out.get());
+
+    for (const char byte : std::string_view{"one\ntwo\nthree"})
+        send({&byte, 1});
+
+    EXPECT_EQ(test::read_all(out.in.get(), 100ms), "one\ntwo\n");
+    turn();
+    EXPECT_EQ(test::read_all(out.in.get(), 100ms), "three");
+}
+
 TEST_F(TtyBackendTest, BytesThatFollowAreWrittenTogether) {
     std::array<int, 2> ends{};  // each write is a message of its own
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
