@@ -1,0 +1,158 @@
+#include "virtio_console/console.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "vmm/assert.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::virtio_console {
+namespace {
+
+constexpr std::uint16_t kControlSize = 32;
+
+// Numbers of queues. Spec: 5.3.2.
+constexpr std::uint16_t kToDriver = 2;
+constexpr std::uint16_t kFromDriver = 3;
+
+bool plain(const std::vector<PortOptions>& ports) {
+    return ports.size() == 1 && ports[0].console && ports[0].name.empty();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Console>> Console::create(ConsoleOptions options) {
+    std::unique_ptr<Console> made{new Console{options}};
+    virtio::Worker::Handler& handler = *made;
+    VMM_TRY_OR(made->make_ports(std::move(options.ports), options.name), options.name);
+    made->worker_ =
+        VMM_TRY_OR(virtio::Worker::create(cat("io-", options.name), handler), options.name);
+    VMM_TRY_OR(made->watch_timers(), options.name);
+    return made;
+}
+
+Console::Console(ConsoleOptions& options)
+    : chain_{std::make_unique_for_overwrite<virtio::Chain>()} {
+    const auto& ports = options.ports;
+    VMM_ASSERT(!ports.empty() && ports.size() <= kMaxPorts);
+    offered_ = virtio::f::kInOrder;
+    if (ports[0].console)
+        offered_ |= f::kSize | f::kEmergencyWrite;
+    sizes_.assign(2, options.queue_size);
+    if (plain(ports))
+        return;
+    offered_ |= f::kMultiport;
+    sizes_.insert(sizes_.end(), 2, kControlSize);
+    sizes_.insert(sizes_.end(), 2 * (ports.size() - 1), options.queue_size);
+}
+
+Console::~Console() = default;
+
+Result<> Console::make_ports(std::vector<PortOptions> ports, const std::string& name) {
+    for (PortOptions& port : ports) {
+        UniqueFd timer = VMM_TRY(Port::make_timer(port));
+        std::string label = port.name.empty() ? name : cat(name, " (", port.name, ")");
+        ports_.emplace_back(std::move(port), std::move(label), *chain_, std::move(timer));
+    }
+    control_ = std::make_unique<Control>(ports_, *chain_);
+    return {};
+}
+
+// Edge triggered: nobody has to read the timers.
+Result<> Console::watch_timers() {
+    for (std::uint32_t i = 0; i < ports_.size(); ++i)
+        if (ports_[i].timer_fd() >= 0)
+            VMM_TRY(worker_->watch(ports_[i].timer_fd(), EPOLLIN | EPOLLET, i));
+    return {};
+}
+
+void Console::set_size(std::size_t port, std::uint16_t columns, std::uint16_t rows) noexcept {
+    VMM_ASSERT(port < ports_.size());
+    if (!ports_[port].options().console)
+        return;
+    const Size size{.columns = columns, .rows = rows};
+    if (port == 0 && link_ != nullptr)
+        link_->update_config([&] { size_ = size; });
+    else if (port == 0)
+        size_ = size;
+    const std::scoped_lock held{lock_};
+    control_->set_size(port, size);
+}
+
+// The register side.
+
+void Console::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {
+    const ConfigSpace config{.size = size_, .max_ports = static_cast<std::uint32_t>(ports_.size())};
+    const auto bytes = std::as_bytes(std::span{&config, 1}).subspan(offset, to.size());
+    std::ranges::copy(bytes, to.begin());
+}
+
+// A byte that finds no room is lost: this is for a driver that cannot wait.
+void Console::write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept {
+    if (offset != offsetof(ConfigSpace, emergency_write) || !ports_[0].options().console)
+        return;
+    const std::scoped_lock held{lock_};
+    [[maybe_unused]] const auto taken = ports_[0].options().sink->write(from.first(1));
+}
+
+void Console::attach(virtio::Link& link) noexcept {
+    link_ = &link;
+    worker_->attach(link);
+}
+
+// The I/O thread.
+
+bool Console::is_control(const virtio::Queue& queue) const noexcept {
+    return queue.index() == kToDriver || queue.index() == kFromDriver;
+}
+
+Port& Console::port_of(const virtio::Queue& queue) noexcept {
+    const std::size_t pair = queue.index() / 2;
+    return ports_[pair == 0 ? 0 : pair - 1];
+}
+
+void Console::started(virtio::Features features, std::span<virtio::Queue>) noexcept {
+    const std::scoped_lock held{lock_};
+    multiport_ = (features & f::kMultiport) != 0;
+    // A driver without messages says nothing about who reads.
+    if (!multiport_)
+        ports_[0].set_open(true);
+}
+
+void Console::kicked(virtio::Queue& queue) noexcept {
+    const std::scoped_lock held{lock_};
+    if (queue.index() >= kToDriver && !multiport_)
+        return;
+    if (queue.index() == kToDriver)
+        control_->give(queue);
+    else if (queue.index() == kFromDriver)
+        control_->take(queue);
+    else if (queue.index() % 2 == 0)
+        port_of(queue).refilled(queue);
+    else
+        port_of(queue).transmit(queue);
+}
+
+void Console::ready(std::uint32_t source, std::uint32_t) noexcept {
+    const std::scoped_lock held{lock_};
+    ports_[source].give_up();
+}
+
+void Console::stop(virtio::Queue& queue) noexcept {
+    const std::scoped_lock held{lock_};
+    if (is_control(queue))
+        control_->leave(queue);
+    else
+        port_of(queue).leave(queue);
+}
+
+void Console::stopped() noexcept {
+    const std::scoped_lock held{lock_};
+    control_->forget();
+    for (Port& port : ports_)
+        port.set_open(false);
+}
+
+}  // namespace vmm::virtio_console

@@ -1,0 +1,99 @@
+// One port of a console: bytes from the driver to the host and back.
+//
+// Spec: virtio 1.3, 5.3.6.
+// Output goes from guest RAM into the sink, one call for each piece. What the sink does not take
+// stays where it is: the request goes back into the ring and is looked at again when there is room,
+// so that nothing is buffered here. Linux waits for its console with a lock held and interrupts
+// off: when nobody has read from a console for a while (`patience`), its output is dropped until
+// somebody does.
+// Input goes straight into the driver's buffers; with none left the host's side waits.
+//
+// Threads: everything under the device's lock. receive() and on_room() come from the machine's
+// loop, everything else from the I/O thread; that is what the lock is for.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "virtio/chain.hpp"
+#include "virtio/queue.hpp"
+#include "vmm/byte_channel.hpp"
+#include "vmm/error.hpp"
+#include "vmm/unique_fd.hpp"
+
+namespace vmm::virtio_console {
+
+struct PortOptions {
+    std::string name;          ///< for the driver; at most kMaxName bytes, may be empty
+    bool console = false;      ///< a person sits there
+    ByteSink* sink = nullptr;  ///< the host's side; outlives the device
+    /// How long a console's output waits for room on the host before it is dropped.
+    std::chrono::milliseconds patience{1000};
+};
+
+class Port final : public ByteChannelUser {
+public:
+    /// `chain` is room to work in, shared by all that the lock guards. `label` is for log records.
+    Port(PortOptions options, std::string label, virtio::Chain& chain, UniqueFd timer);
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+
+    /// What the port waits with (see give_up()), for a console port.
+    static Result<UniqueFd> make_timer(const PortOptions& options);
+
+    const PortOptions& options() const noexcept { return options_; }
+    int timer_fd() const noexcept { return timer_.get(); }  ///< -1: it has none
+
+    // ByteChannelUser
+
+    std::size_t receive(std::span<const std::byte> bytes) noexcept override;
+    void on_room() noexcept override;
+
+    // The I/O thread.
+
+    /// The driver may have added buffers for input. `queue` is the port's until leave().
+    void refilled(virtio::Queue& queue) noexcept;
+    /// The driver may have output.
+    void transmit(virtio::Queue& queue) noexcept;
+    void leave(const virtio::Queue& queue) noexcept;
+
+    /// Somebody in the guest reads what comes in; until then it waits.
+    void set_open(bool open) noexcept;
+
+    /// The timer went off: what was to wait for the host is dropped if it still waits.
+    void give_up() noexcept;
+
+private:
+    enum class Output : std::uint8_t {
+        Flows,
+        Waits,    ///< for on_room()
+        Dropped,  ///< until on_room()
+    };
+    enum class Sent : std::uint8_t { All, NoRoom, Budget };
+
+    void ask_for_input() noexcept;
+    Sent send(const GuestMemory& memory, std::uint64_t& budget) noexcept;
+    bool send_piece(std::span<const std::byte> bytes) noexcept;
+    bool take_turn(virtio::Queue& queue) noexcept;
+    void wait_for_room() noexcept;
+
+    const PortOptions options_;
+    const std::string label_;
+    ByteSink& sink_;
+    virtio::Chain& chain_;
+    UniqueFd timer_;
+
+    virtio::Queue* input_ = nullptr;  ///< while they are ours
+    virtio::Queue* output_ = nullptr;
+    bool open_ = false;
+    bool starved_ = false;  ///< receive() took less than all, and the host waits for us
+
+    Output state_ = Output::Flows;
+    std::uint64_t sent_ = 0;  ///< bytes of the driver's next request that went out already
+    bool complained_ = false;
+};
+
+}  // namespace vmm::virtio_console
