@@ -58,7 +58,10 @@ bool Queue::pop(Chain& chain) noexcept {
             break;
         if (got == Pop::Chain)
             return true;
-        complete(chain.head(), 0);  // malformed: the driver's again
+        // Malformed: the driver's again, and at once. What is popped next may be out for long, and
+        // a device that got nothing has nothing to publish.
+        complete(chain.head(), 0);
+        publish();
     }
     fail();
     return false;

@@ -63,6 +63,7 @@ public:
     // The I/O thread's side.
 
     /// The next chain the driver made available; false when there is none (or the ring is broken).
+    /// Publishes malformed chains that it met on the way, and with them what was completed before.
     [[nodiscard]] bool pop(Chain& chain) noexcept;
 
     /// Gives back the chain that was popped last, as if it had not been; more than one in reverse

@@ -289,6 +289,25 @@ TEST_P(QueueTest, Row11ReadableAfterWritableComesBackWithLengthZeroAndTheNextIsS
     EXPECT_EQ(events.resets, 0);
 }
 
+TEST_P(QueueTest, Row11MalformedChainIsTheDriversAgainBeforeTheNextIsServed) {
+    const auto bad = driver.add({{kData, 8, true}, {kData, 8, false}});
+    driver.add({{kData, 8, true}});
+
+    ASSERT_TRUE(queue.pop(chain));
+
+    EXPECT_EQ(driver.collect(), (UsedBuffer{bad, 0}));
+    EXPECT_EQ(events.interrupts, 1);
+}
+
+TEST_P(QueueTest, Row11MalformedChainAloneComesBackWithoutMoreFromTheDevice) {
+    const auto bad = driver.add({{kData, 8, true}, {kData, 8, false}});
+
+    EXPECT_FALSE(queue.pop(chain));
+
+    EXPECT_EQ(driver.collect(), (UsedBuffer{bad, 0}));
+    EXPECT_EQ(events.interrupts, 1);
+}
+
 struct BadTable {
     const char* name;
     Gpa at;
