@@ -1,0 +1,125 @@
+#include "lab.hpp"
+
+namespace guest {
+
+Buffers buffers;
+
+bool Lab::open(const Kind& of, const Ram& memory) {
+    kind = &of;
+    ram = memory;
+    for (unsigned i = 0; i < RingMemory::kMostRings; ++i)
+        RingMemory::give(rings_[i], i);
+    if (!device.find(of.type))
+        return false;
+    offered_ = device.offered();
+    return true;
+}
+
+u64 Lab::features() const {
+    const u64 common = kVersion1 | kIndirectFeature | kRingReset;
+    const u64 packed = ring_kind == RingKind::Packed ? kRingPacked : 0;
+    return (offered_ & (kind->features | common)) | packed;
+}
+
+bool Lab::negotiate(u64 with) {
+    return device.begin(with) || fail("FEATURES_OK was refused");
+}
+
+bool Lab::up_with(u64 with) {
+    if (!negotiate(with))
+        return false;
+    for (u16 i = 0; i < kind->queues; ++i) {
+        device.select(i);
+        const u16 most = device.get16(reg::kQueueSize);
+        if (most == 0)
+            return fail("a queue is missing", i);
+        rings_[i].clear(ring_kind, most < 16 ? most : u16{16});
+        device.describe(i, rings_[i]);
+        device.enable(i);
+    }
+    device.drive();
+    return expect(device.status() & (status::kDriverOk | status::kNeedsReset), status::kDriverOk,
+                  "status after DRIVER_OK is");
+}
+
+Chain Lab::request() {
+    Chain chain;
+    kind->request(chain);
+    return chain;
+}
+
+void Lab::submit(const Chain& chain) {
+    ring().offer(chain);
+    kick();
+}
+
+bool Lab::works() {
+    submit(request());
+    return expect_used() && (kind->answered(last) || fail("a good request got a bad answer"));
+}
+
+bool Lab::fail(const char* reason) {
+    if (why == nullptr)
+        why = reason;
+    return false;
+}
+
+bool Lab::fail(const char* reason, u64 with) {
+    if (why == nullptr) {
+        why = reason;
+        number = with;
+        has_number = true;
+    }
+    return false;
+}
+
+bool Lab::expect(u64 is, u64 should_be, const char* what) {
+    return is == should_be || fail(what, is);
+}
+
+// The status register costs an exit; the ring does not.
+Lab::Answer Lab::await() {
+    const Deadline late;
+    for (u64 pace = 1 << 16; !late.over(); pace *= 2) {
+        for (const Deadline soon{pace}; !soon.over(); pause())
+            if (ring().take_used(last))
+                return Answer::Used;
+        if (device.needs_reset())
+            return Answer::NeedsReset;
+    }
+    return Answer::None;
+}
+
+bool Lab::expect_used() {
+    switch (await()) {
+        case Answer::Used:
+            return true;
+        case Answer::NeedsReset:
+            return fail("the device wants a reset instead of answering");
+        case Answer::None:
+            break;
+    }
+    return fail("the device does not answer");
+}
+
+bool Lab::expect_used(u32 length) {
+    return expect_used() && expect(last.length, length, "the used length is");
+}
+
+bool Lab::expect_needs_reset() {
+    switch (await()) {
+        case Answer::NeedsReset:
+            return true;
+        case Answer::Used:
+            return fail("the buffer was used, with length", last.length);
+        case Answer::None:
+            break;
+    }
+    return fail("the device does not say that it needs a reset");
+}
+
+bool Lab::expect_used_or_reset() {
+    return await() != Answer::None || fail("the device neither answers nor wants a reset");
+}
+
+}  // namespace guest

@@ -1,0 +1,150 @@
+// What a case works with: one device, its rings, buffers, and ways to say what must have happened.
+//
+// A case breaks one rule of the specification and says what it expects at once. Whatever that was,
+// the judge (main.cpp) then wants the device back after a reset, with a good request answered.
+#pragma once
+
+#include "virtio.hpp"
+
+namespace guest {
+
+/// Memory that requests are made of; no case needs more.
+struct Buffers {
+    alignas(4096) volatile u8 header[4096];
+    alignas(4096) volatile u8 data[0x20000];
+    alignas(4096) volatile u8 table[0x8000];  // an indirect table
+    alignas(4096) volatile u8 other[4096];
+};
+extern Buffers buffers;
+
+/// A kind of device: all that the common cases have to know of it. kinds.cpp has the table.
+struct Kind {
+    const char* name;
+    u16 type;                       ///< virtio 1.3, chapter 5
+    u64 features;                   ///< of its own feature bits, those that are accepted if offered
+    u16 queues;                     ///< how many are set up, from number 0 on
+    u16 queue;                      ///< the one that cases break
+    u16 data;                       ///< which descriptor of a good request holds the bulk
+    void (*request)(Chain& chain);  ///< makes a good one, linked
+    bool (*answered)(const Used& used);  ///< it was answered as it must be
+};
+
+class Lab {
+public:
+    const Kind* kind = nullptr;
+    RingKind ring_kind = RingKind::Split;
+    Ram ram;
+    Virtio device;
+
+    /// The device is there.
+    bool open(const Kind& of, const Ram& memory);
+
+    bool packed() const { return ring_kind == RingKind::Packed; }
+    /// The ring that is broken.
+    Ring& ring() { return rings_[kind->queue]; }
+    Ring& ring(u16 of) { return rings_[of]; }
+    u16 queue() const { return kind->queue; }
+
+    // How far a driver goes. Each fails the case if the device does not follow.
+
+    u64 features() const;
+    /// To FEATURES_OK, with these features in place of features().
+    bool negotiate(u64 with);
+    /// From reset to DRIVER_OK, queues enabled.
+    bool up() { return up_with(features()); }
+    bool up_with(u64 with);
+
+    // Requests.
+
+    Chain request();
+    void submit(const Chain& chain);
+    void kick() { device.kick(queue()); }
+    /// A good request is answered; of the ring as it stands.
+    bool works();
+
+    // Verdicts. Those that return false have failed the case.
+
+    bool fail(const char* reason);
+    bool fail(const char* reason, u64 with);
+    /// Fails with `reason` if `good` does not hold.
+    bool expect(bool good, const char* reason) { return good || fail(reason); }
+    bool expect(u64 is, u64 should_be, const char* what);
+    /// The next buffer comes back used; in `last`.
+    bool expect_used();
+    bool expect_used(u32 length);
+    bool expect_needs_reset();
+    /// One of the two: the rule that was broken leaves the choice to the device.
+    bool expect_used_or_reset();
+
+    Used last;
+    const char* why = nullptr;
+    u64 number = 0;
+    bool has_number = false;
+
+private:
+    enum class Answer : u8 { Used, NeedsReset, None };
+    Answer await();
+
+    u64 offered_ = 0;
+    Ring rings_[RingMemory::kMostRings];
+};
+
+// Who may run a case.
+inline constexpr u8 kNoRing = 0;  // registers only
+inline constexpr u8 kSplit = 1;
+inline constexpr u8 kPacked = 2;
+inline constexpr u8 kBoth = kSplit | kPacked;
+
+/// One breach. It is called row<row>.<kind>.<ring>.<name>; README.md says what rows are.
+struct Case {
+    unsigned row;
+    const char* name;
+    u8 rings;
+    const char* only;  ///< a kind's name; null: every kind
+    void (*run)(Lab& lab);
+};
+
+struct Cases {
+    const Case* first;
+    unsigned count;
+};
+template <unsigned Count>
+constexpr Cases cases(const Case (&of)[Count]) {
+    return {of, Count};
+}
+
+/// A breach that is no virtio device's: called row<row>.pc.<name>. Gives what went wrong, or null.
+struct PlatformCase {
+    unsigned row;
+    const char* name;
+    const char* (*run)();
+};
+struct PlatformCases {
+    const PlatformCase* first;
+    unsigned count;
+};
+template <unsigned Count>
+constexpr PlatformCases cases(const PlatformCase (&of)[Count]) {
+    return {of, Count};
+}
+
+struct Kinds {
+    const Kind* first;
+    unsigned count;
+};
+Kinds all_kinds();
+
+// One for each file of cases.
+Cases chain_cases();
+Cases indirect_cases();
+Cases ring_cases();
+Cases place_cases();
+Cases queue_cases();
+Cases status_cases();
+Cases register_cases();
+Cases message_cases();
+Cases function_cases();
+Cases block_cases();
+PlatformCases platform_cases();
+
+}  // namespace guest

@@ -1,0 +1,194 @@
+// Runs the cases that the kernel command line asks for, and judges each.
+//
+//   device=NAME   the cases of one kind of device, or of `pc`
+//   only=TEXT     of these, those whose name contains TEXT
+//   rounds=N      all of it N times; the host looks at the VMM after each
+//
+// What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
+// after that it waits for a byte from the host. In the end the exit code is kAllGood or kSomeBad.
+#include "lab.hpp"
+
+namespace guest {
+namespace {
+
+constexpr u8 kAllGood = 40;
+constexpr u8 kSomeBad = 41;
+constexpr u8 kNoDevice = 42;
+
+struct Options {
+    char device[32] = {};
+    char only[96] = {};
+    unsigned rounds = 1;
+};
+
+struct Score {
+    unsigned cases = 0;
+    unsigned failed = 0;
+};
+
+// Text after `key` in a command line, up to the next space.
+bool option(const char* line, const char* key, char* to, unsigned room) {
+    for (; *line != 0; ++line) {
+        unsigned i = 0;
+        while (key[i] != 0 && line[i] == key[i])
+            ++i;
+        if (key[i] != 0)
+            continue;
+        unsigned length = 0;
+        for (line += i; *line != 0 && *line != ' ' && length + 1 < room; ++line)
+            to[length++] = *line;
+        to[length] = 0;
+        return true;
+    }
+    return false;
+}
+
+Options read_options(const char* line) {
+    Options options;
+    option(line, "device=", options.device, sizeof options.device);
+    option(line, "only=", options.only, sizeof options.only);
+    char rounds[4] = {};
+    if (option(line, "rounds=", rounds, sizeof rounds))
+        options.rounds = static_cast<unsigned>(rounds[0] - '0');
+    return options;
+}
+
+/// A name that is put together; long enough for all there are.
+class Name {
+public:
+    Name& add(const char* text) {
+        for (; *text != 0 && length_ + 1 < sizeof text_; ++text)
+            text_[length_++] = *text;
+        return *this;
+    }
+    Name& row(unsigned number) {
+        const char digits[] = {static_cast<char>('0' + number / 10),
+                               static_cast<char>('0' + number % 10), 0};
+        return add("row").add(digits).add(".");
+    }
+    const char* text() const { return text_; }
+
+private:
+    char text_[128] = {};
+    unsigned length_ = 0;
+};
+
+void report(const Name& name, const char* why, const u64* number, Score& score) {
+    ++score.cases;
+    say("case ");
+    say(name.text());
+    if (why == nullptr) {
+        say(" ok\n");
+        return;
+    }
+    ++score.failed;
+    say(" FAIL ");
+    say(why);
+    if (number != nullptr) {
+        say(" 0x");
+        say_hex(*number);
+    }
+    say("\n");
+}
+
+void judge(const Case& of, Lab& lab, const char* ring, const Options& options, Score& score) {
+    Name name;
+    name.row(of.row).add(lab.kind->name).add(".").add(ring).add(of.name);
+    if (!contains(name.text(), options.only))
+        return;
+    lab.why = nullptr;
+    lab.has_number = false;
+    of.run(lab);
+    // Whatever it was: after a reset the device is as good as new.
+    if (lab.why == nullptr && lab.up())
+        lab.works();
+    report(name, lab.why, lab.has_number ? &lab.number : nullptr, score);
+}
+
+void run_kind(Lab& lab, const Options& options, Score& score) {
+    const Cases all[] = {chain_cases(), indirect_cases(), ring_cases(),    place_cases(),
+                         queue_cases(), status_cases(),   register_cases()};
+    for (const auto& [first, count] : all) {
+        for (unsigned i = 0; i < count; ++i) {
+            const Case& of = first[i];
+            if (of.only != nullptr && !same(of.only, lab.kind->name))
+                continue;
+            lab.ring_kind = RingKind::Split;
+            if (of.rings == kNoRing)
+                judge(of, lab, "", options, score);
+            if ((of.rings & kSplit) != 0)
+                judge(of, lab, "split.", options, score);
+            lab.ring_kind = RingKind::Packed;
+            if ((of.rings & kPacked) != 0)
+                judge(of, lab, "packed.", options, score);
+        }
+    }
+}
+
+// Every device there is answers.
+const char* all_work(const Ram& ram) {
+    static Lab lab;
+    const Kinds kinds = all_kinds();
+    for (unsigned i = 0; i < kinds.count; ++i) {
+        if (!lab.open(kinds.first[i], ram))
+            continue;
+        lab.why = nullptr;
+        lab.ring_kind = RingKind::Split;
+        if (lab.up() && lab.works())
+            continue;
+        return lab.why;
+    }
+    return nullptr;
+}
+
+void run_platform(const Ram&, const Options&, Score&) {}
+
+bool open(Lab& lab, const Options& options, const Ram& ram) {
+    const Kinds kinds = all_kinds();
+    for (unsigned i = 0; i < kinds.count; ++i)
+        if (same(kinds.first[i].name, options.device))
+            return lab.open(kinds.first[i], ram);
+    return false;
+}
+
+void end_round(unsigned round, const Score& score) {
+    say("round ");
+    say_number(round);
+    say(" cases ");
+    say_number(score.cases);
+    say(" failed ");
+    say_number(score.failed);
+    say("\n");
+    hear();
+}
+
+}  // namespace
+
+extern "C" [[noreturn]] void guest_main(u64 start_info) {
+    static Lab lab;
+    const Options options = read_options(command_line(start_info));
+    const Ram ram = find_ram(start_info);
+    const bool platform = same(options.device, "pc");
+    if (!platform && !open(lab, options, ram)) {
+        say("there is no device ");
+        say(options.device);
+        say("\n");
+        finish(kNoDevice);
+    }
+    unsigned failed = 0;
+    for (unsigned round = 1; round <= options.rounds; ++round) {
+        Score score;
+        if (platform)
+            run_platform(ram, options, score);
+        else
+            run_kind(lab, options, score);
+        Name neighbours;
+        report(neighbours.row(0).add(options.device).add(".the_other_devices_work"), all_work(ram),
+               nullptr, score);
+        failed += score.failed;
+        end_round(round, score);
+    }
+    finish(failed == 0 ? kAllGood : kSomeBad);
+}
+
+}  // namespace guest

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Runs the hostile guest against the program and judges both.
+
+hostile.py --vmm PROGRAM --guest ELF --device KIND [--at-least N] [--only TEXT] [--rounds N]
+Exit code 0: all is well, 1: it is not, 77: this host has no KVM.
+"""
+import argparse
+import hashlib
+import os
+import pathlib
+import sys
+import tempfile
+
+import judge
+import vmm_under_test
+
+SECTOR = 512
+SECTORS = 16384
+KEPT_SECTORS = 64  # the guest writes behind these only
+SKIPPED = 77
+MEMORY = "3200M"  # RAM on both sides of the hole below 4 GiB
+
+
+def make_disk(path):
+    """Sector N is full of the byte N % 256."""
+    path.write_bytes(b"".join(bytes([number % 256]) * SECTOR for number in range(SECTORS)))
+
+
+def digest(path, size=-1):
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest()
+
+
+class Disks:
+    """One that the guest may write to, and one that it may not."""
+
+    def __init__(self, folder):
+        self.writable, self.readonly = folder / "disk.img", folder / "readonly.img"
+        for path in (self.writable, self.readonly):
+            make_disk(path)
+        self.before = self.digests()
+
+    def digests(self):
+        return digest(self.writable, KEPT_SECTORS * SECTOR), digest(self.readonly)
+
+    def flags(self):
+        return ["--disk", f"path={self.writable},serial=hostile", "--disk", f"path={self.readonly},readonly=on"]
+
+    def complaints(self):
+        kept, readonly = self.digests()
+        if kept != self.before[0]:
+            yield "sectors that no request named were changed"
+        if readonly != self.before[1]:
+            yield "the read-only disk was changed"
+        if self.writable.stat().st_size != SECTORS * SECTOR:
+            yield "the disk has another size"
+
+
+def command(options, disks):
+    cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
+    return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on", *disks.flags(),
+            "--pvpanic", "--on-panic", "continue", "--debug-exit", "0xf4", "--cmd-line", cmdline]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vmm", required=True)
+    parser.add_argument("--guest", required=True)
+    parser.add_argument("--device", required=True, help="kind of device, or pc")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--at-least", type=int, default=1, help="cases that there must be")
+    parser.add_argument("--timeout", type=float, default=100)
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("skipped: /dev/kvm cannot be used")
+        return SKIPPED
+    with tempfile.TemporaryDirectory(prefix="vmm-hostile-") as folder:
+        disks = Disks(pathlib.Path(folder))
+        run = vmm_under_test.run(command(options, disks), rounds=options.rounds, timeout=options.timeout)
+        wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least), *disks.complaints()]
+    for name in run.names:
+        print(name)
+    for line in [*run.other_lines, *run.log]:
+        print("said:", line)
+    print(f"{len(run.names)} cases, vitals by round:", *(each.vitals for each in run.rounds), sep="\n  ")
+    for text in wrong:
+        print("WRONG:", text)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

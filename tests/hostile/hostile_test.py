@@ -1,0 +1,71 @@
+"""The judge convicts what it is there for, seen through a program that plays the VMM."""
+import pathlib
+import sys
+import tempfile
+import unittest
+
+import judge
+import vmm_under_test
+
+
+class JudgeTest(unittest.TestCase):
+    def complaints(self, first="", second="", after="", code=judge.ALL_GOOD, at_least=1):
+        """Of a program that says what a good guest says, with something else in between."""
+        lines = ["import sys, time, threading, os", "sys.stdin.reconfigure(line_buffering=False)",
+                 "def say(text): print(text, flush=True)", "def wait(): sys.stdin.read(1)",
+                 first, "say('case row01.x ok\\nround 1 cases 1 failed 0'); wait()",
+                 second, "say('case row01.x ok\\nround 2 cases 1 failed 0'); wait()", after, f"os._exit({code})"]
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder, "program.py")
+            program.write_text("\n".join(lines))
+            run = vmm_under_test.run([sys.executable, program], rounds=2, idle=0.1, timeout=5)
+        return list(judge.complaints(run, rounds=2, at_least=at_least))
+
+    def test_good_run_has_no_complaints(self):
+        self.assertEqual(self.complaints(), [])
+
+    def test_other_exit_code(self):
+        self.assertEqual(self.complaints(code=1), ["the exit code is 1, not 40"])
+
+    def test_crash(self):
+        found = self.complaints(second="os.kill(os.getpid(), 11)")
+        self.assertEqual(found, ["the exit code is -11, not 40", "1 of 2 rounds were finished"])
+
+    def test_failed_case(self):
+        found = self.complaints(first="say('case row02.y FAIL the size is 0x3')", code=41)
+        self.assertIn("row02.y: the size is 0x3", found)
+
+    def test_hang(self):
+        self.assertIn("the run did not end", self.complaints(second="time.sleep(60)"))
+
+    def test_memory_that_grows(self):
+        found = self.complaints(second="kept = bytearray(b'x' * (4 << 20))")
+        self.assertTrue(any("memory grew" in text for text in found), found)
+
+    def test_descriptors_that_grow(self):
+        found = self.complaints(second="kept = os.dup(0)")
+        self.assertTrue(any("descriptors grew" in text for text in found), found)
+
+    def test_threads_that_grow(self):
+        found = self.complaints(second="threading.Thread(target=time.sleep, args=[60], daemon=True).start()")
+        self.assertTrue(any("threads grew" in text for text in found), found)
+
+    def test_spinning_thread(self):
+        spin = "threading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()"
+        found = self.complaints(first=spin)
+        self.assertTrue(any("while there was nothing to do" in text for text in found), found)
+
+    def test_log_flood(self):
+        found = self.complaints(second="print('warn\\n' * 100, file=sys.stderr)")
+        self.assertTrue(any("log lines" in text for text in found), found)
+
+    def test_cases_that_went_missing(self):
+        self.assertEqual(self.complaints(at_least=2), ["only 1 cases were run, at least 2 were promised"])
+
+    def test_cases_of_one_name(self):
+        found = self.complaints(first="say('case row01.x ok')")
+        self.assertIn("two cases have the same name", found)
+
+
+if __name__ == "__main__":
+    unittest.main()

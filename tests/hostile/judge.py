@@ -1,0 +1,39 @@
+"""What a run must have been like: the half of the verdict that a guest cannot see."""
+ALL_GOOD = 40  # the guest's exit code; guest/main.cpp
+MOST_LOG_LINES = 12
+MOST_GROWTH_KIB = 512  # from one round of all cases to the next
+MOST_BUSY_NS = 20_000_000  # of a thread that has nothing to do, in the time that was watched
+
+
+def growth(rounds):
+    for before, after in zip(rounds, rounds[1:]):
+        grown = after.vitals.anonymous_kib - before.vitals.anonymous_kib
+        if grown > MOST_GROWTH_KIB:
+            yield f"memory grew by {grown} KiB from one round to the next"
+        if after.vitals.descriptors > before.vitals.descriptors:
+            yield f"descriptors grew from {before.vitals.descriptors} to {after.vitals.descriptors}"
+        if after.vitals.threads > before.vitals.threads:
+            yield f"threads grew from {before.vitals.threads} to {after.vitals.threads}"
+
+
+def complaints(run, *, rounds, at_least):
+    """What is wrong with `run`, a text each; none if all is well."""
+    if run.timed_out:
+        yield "the run did not end"
+    yield from (f"{name}: {reason}" for name, reason in run.failures)
+    if not run.timed_out and run.exit_code != ALL_GOOD:
+        yield f"the exit code is {run.exit_code}, not {ALL_GOOD}"
+    if len(run.rounds) != rounds:
+        yield f"{len(run.rounds)} of {rounds} rounds were finished"
+    if len(run.names) < at_least:
+        yield f"only {len(run.names)} cases were run, at least {at_least} were promised"
+    if len(set(run.names)) != len(run.names):
+        yield "two cases have the same name"
+    if len({each.cases for each in run.rounds}) > 1:
+        yield "the rounds had different numbers of cases"
+    yield from growth(run.rounds)
+    for name, ns in run.busy.items():
+        if ns > MOST_BUSY_NS:
+            yield f"thread {name} ran for {ns / 1e6:.1f} ms while there was nothing to do"
+    if len(run.log) > MOST_LOG_LINES:
+        yield f"{len(run.log)} log lines, at most {MOST_LOG_LINES} are all right"

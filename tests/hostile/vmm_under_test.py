@@ -1,0 +1,114 @@
+"""One run of the real program with the hostile guest in it, and what /proc says of the process meanwhile."""
+import collections
+import dataclasses
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+MILLISECOND = 1_000_000  # in ns
+Vitals = collections.namedtuple("Vitals", "anonymous_kib descriptors threads")
+
+
+@dataclasses.dataclass
+class Round:
+    cases: int = 0
+    failed: int = 0
+    vitals: Vitals | None = None
+
+
+@dataclasses.dataclass
+class Run:
+    """What happened; judge.py says whether it was right."""
+    names: list = dataclasses.field(default_factory=list)  # of the first round
+    failures: list = dataclasses.field(default_factory=list)  # (name, reason)
+    rounds: list = dataclasses.field(default_factory=list)
+    other_lines: list = dataclasses.field(default_factory=list)
+    busy: dict = dataclasses.field(default_factory=dict)  # name of a thread: ns of CPU time while all was idle
+    log: list = dataclasses.field(default_factory=list)  # lines of standard error
+    exit_code: int | None = None
+    timed_out: bool = False
+
+
+def vitals(pid):
+    folder = pathlib.Path("/proc", str(pid))
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    return Vitals(int(status["RssAnon"].split()[0]), len(os.listdir(folder / "fd")), int(status["Threads"]))
+
+
+def cpu_times(pid):
+    """{thread: ns on a CPU so far}, but for vCPUs: the guest waits by looking again and again."""
+    times = {}
+    for task in pathlib.Path("/proc", str(pid), "task").iterdir():
+        name = (task / "comm").read_text().strip()
+        if not name.startswith("vcpu"):
+            times[f"{name} ({task.name})"] = int((task / "schedstat").read_text().split()[0])
+    return times
+
+
+def busy_while_idle(pid, seconds):
+    before = cpu_times(pid)
+    time.sleep(seconds)
+    after = cpu_times(pid)
+    return {name: after[name] - before.get(name, 0) for name in after}
+
+
+def environment():
+    # A sanitizer that keeps freed memory for long would look like a leak.
+    mine = dict(os.environ)
+    mine["ASAN_OPTIONS"] = ":".join(filter(None, [mine.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]))
+    return mine
+
+
+def take(line, run, current):
+    words = line.split()
+    if words[:1] == ["case"] and len(words) >= 3:
+        if not run.rounds and not words[1].startswith("row00."):  # no breach: what follows all of them
+            run.names.append(words[1])
+        if words[2] != "ok":
+            run.failures.append((words[1], " ".join(words[3:])))
+        current.cases += 1
+        return False
+    if words[:1] == ["round"] and len(words) == 6:
+        current.cases, current.failed = int(words[3]), int(words[5])
+        return True
+    run.other_lines.append(line)
+    return False
+
+
+def watch(process, run, rounds, idle):
+    current = Round()
+    for line in process.stdout:
+        if not take(line.rstrip("\n"), run, current):
+            continue
+        current.vitals = vitals(process.pid)
+        run.rounds.append(current)
+        current = Round()
+        if len(run.rounds) == rounds:
+            run.busy = busy_while_idle(process.pid, idle)
+        process.stdin.write("n")
+        process.stdin.flush()
+
+
+def run(command, *, rounds, idle=0.4, timeout=100):
+    """Starts it, follows what the guest says, and gives the Run. The guest waits for a byte after each round."""
+    result = Run()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          errors="replace", env=environment()) as process:
+        def give_up():
+            result.timed_out = True
+            process.kill()
+        timer = threading.Timer(timeout, give_up)
+        logger = threading.Thread(target=lambda: result.log.extend(process.stderr.read().splitlines()))
+        timer.start()
+        logger.start()
+        try:
+            watch(process, result, rounds, idle)
+        except (BrokenPipeError, ProcessLookupError, FileNotFoundError):
+            pass  # it ended too early: the exit code says so
+        process.wait()
+        timer.cancel()
+        logger.join()
+    result.exit_code = process.returncode
+    return result
