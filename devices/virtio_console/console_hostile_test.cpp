@@ -27,6 +27,10 @@ protected:
         const auto used = rig->wait_used(queue);
         return used && used->id == id ? std::int64_t{used->length} : -1;
     }
+    bool comes_back_empty(std::uint16_t queue) {
+        const auto used = rig->wait_used(queue);
+        return used && used->length == 0;
+    }
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, ConsoleHostileTest,
@@ -86,8 +90,8 @@ TEST_P(ConsoleHostileTest, ReadableInputBuffersComeBackEmpty) {
 
     ASSERT_TRUE(DeviceRig::wait_until([&] { return type("data", 1) == 4; }));
 
-    EXPECT_EQ(rig->wait_used(in(1))->length, 0u);
-    EXPECT_EQ(rig->wait_used(in(1))->length, 0u);
+    EXPECT_TRUE(comes_back_empty(in(1)));
+    EXPECT_TRUE(comes_back_empty(in(1)));
     EXPECT_EQ(input(1), "data");
 }
 
@@ -99,8 +103,8 @@ TEST_P(ConsoleHostileTest, InputBuffersOutsideOfRamLoseNoInput) {
 
     ASSERT_TRUE(DeviceRig::wait_until([&] { return type("data", 1) == 4; }));
 
-    EXPECT_EQ(rig->wait_used(in(1))->length, 0u);
-    EXPECT_EQ(rig->wait_used(in(1))->length, 0u);
+    EXPECT_TRUE(comes_back_empty(in(1)));
+    EXPECT_TRUE(comes_back_empty(in(1)));
     EXPECT_EQ(input(1), "data");
 }
 
@@ -219,8 +223,8 @@ TEST_P(ConsoleHostileTest, BuffersForMessagesOutsideOfRamComeBackEmpty) {
     rig->kick(kControlIn);
     ASSERT_TRUE(tell(0, kDeviceReady, 1));
 
-    EXPECT_EQ(rig->wait_used(kControlIn).value_or(UsedBuffer{0, 9}).length, 0u);
-    EXPECT_EQ(rig->wait_used(kControlIn).value_or(UsedBuffer{0, 9}).length, 0u);
+    EXPECT_TRUE(comes_back_empty(kControlIn));
+    EXPECT_TRUE(comes_back_empty(kControlIn));
 }
 
 TEST_P(ConsoleHostileTest, ConfigurationTakesOnlyTheEmergencyByte) {

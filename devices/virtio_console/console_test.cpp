@@ -321,7 +321,7 @@ TEST_P(ConsoleTest, BothWaysAtOnceLoseNothing) {
         printed += text;
         const auto more = input();
         ASSERT_TRUE(more.has_value());
-        got += *more;
+        got += more.value_or("");
     }
     host.join();
     EXPECT_EQ(got, typed);

@@ -130,7 +130,7 @@ Port::Sent Port::send(const GuestMemory& memory, std::uint64_t& budget) noexcept
     if (state_ == Output::Dropped)
         return Sent::All;
     // A piece lies in one region of RAM, or in two that touch; more is not worth room.
-    std::array<iovec, 4> pieces;
+    std::array<iovec, 4> pieces{};
     std::uint64_t skip = sent_;
     for (const virtio::Segment& segment : chain_.readable()) {
         const auto skipped = std::min<std::uint64_t>(skip, segment.length);

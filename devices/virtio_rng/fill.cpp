@@ -12,7 +12,7 @@ namespace vmm::virtio_rng {
 std::uint32_t fill(const virtio::Chain& chain, const GuestMemory& memory,
                    EntropySource& source) noexcept {
     // A segment lies in one region of RAM, or in two that touch; more is not worth room.
-    std::array<iovec, 4> pieces;
+    std::array<iovec, 4> pieces{};
     std::uint32_t done = 0;
     for (const virtio::Segment& segment : chain.writable()) {
         const std::uint32_t length = std::min(segment.length, kMaxBytes - done);

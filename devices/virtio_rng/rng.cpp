@@ -1,5 +1,7 @@
 #include "virtio_rng/rng.hpp"
 
+#include <utility>
+
 #include "virtio_rng/fill.hpp"
 #include "vmm/text.hpp"
 
@@ -15,8 +17,8 @@ constexpr unsigned kBatchRequests = 64;
 Result<std::unique_ptr<Rng>> Rng::create(RngOptions options, EntropySource& source) {
     std::unique_ptr<Rng> made{new Rng{options, source}};
     virtio::Worker::Handler& handler = *made;
-    made->worker_ =
-        VMM_TRY_OR(virtio::Worker::create(cat("io-", options.name), handler), options.name);
+    const std::string name = std::move(options.name);
+    made->worker_ = VMM_TRY_OR(virtio::Worker::create(cat("io-", name), handler), name);
     return made;
 }
 
