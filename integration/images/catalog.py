@@ -1,6 +1,6 @@
 """What guests and the nest are made of: kernels and their modules, busybox, the u-root initramfs.
 
-PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | busybox | all
+PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | peer | busybox | all
 Prints the path; makes the thing in the cache if it is not there yet. Nothing is installed.
 """
 import contextlib
@@ -158,7 +158,8 @@ def uroot():
     """The guest's initramfs: u-root with the commands that uroot/tools.go lists, and `steps`, which it starts first."""
     source = HERE / "uroot"
     digest = hashlib.sha256(" ".join(UROOT_OPTIONS).encode())
-    for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("steps/*.go")]):
+    for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("steps/*.go"),
+                        *source.glob("wire/*.go")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     out = CACHE / "uroot" / f"{digest.hexdigest()[:16]}.cpio"
     if out.exists():
@@ -184,12 +185,30 @@ def uroot():
     return out
 
 
+def peer():
+    """A static program for the host of a guest: the other end of the steps that use the network (uroot/peer)."""
+    source = HERE / "uroot"
+    digest = hashlib.sha256()
+    for path in sorted([*source.glob("peer/*.go"), *source.glob("wire/*.go"), *source.glob("go.*")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    out = CACHE / "peer" / digest.hexdigest()[:16]
+    if out.exists():
+        return out
+    command, environment = go()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(f".part{os.getpid()}")
+    subprocess.run([command, "build", "-o", part, "./peer"], cwd=source, env={**environment, "GOARCH": "amd64"},
+                   check=True)
+    part.rename(out)
+    return out
+
+
 def everything():
-    return [kernel(series) for series in SERIES] + [elf(series) for series in SERIES] + [busybox(), uroot()]
+    return [kernel(series) for series in SERIES] + [elf(series) for series in SERIES] + [busybox(), uroot(), peer()]
 
 
 def main(arguments):
-    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "busybox": busybox, "all": everything}
+    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "peer": peer, "busybox": busybox, "all": everything}
     if not arguments or arguments[0] not in makers:
         sys.exit(__doc__)
     try:

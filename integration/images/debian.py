@@ -121,7 +121,7 @@ def fetch(name, suite=None):
 
 def tool(name):
     """Path of a program, or an error that names what brings it."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if not path:
         raise Missing(f"{name} is missing: run ./do setup nest")
     return path

@@ -4,7 +4,6 @@ SCENARIO is a file of integration/scenarios without .py ("boot"), a path to such
 CI run has) or "long" (those that take too long for that).
 """
 import argparse
-import importlib.util
 import json
 import pathlib
 import queue
@@ -16,10 +15,7 @@ import threading
 from images import catalog, debian
 from nest import runner
 from nest.case import Failed
-from nest.lab import Lab
-
-SCENARIOS = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
-
+from nest.lab import SCENARIOS, Lab, scenario
 
 def arguments():
     parser = argparse.ArgumentParser(prog="nest", description=__doc__)
@@ -52,11 +48,8 @@ def files(names):
 
 def load(paths, lab):
     for path in paths:
-        spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         lab.scenario = path.stem if path.parent.name != "long" else f"long-{path.stem}"
-        module.cases(lab)
+        scenario(path).cases(lab)
     names = [case.name for case in lab.cases]
     bad = [name for name in names if names.count(name) > 1 or not runner.safe(name)]
     if bad:
@@ -81,6 +74,8 @@ def verdict(case, result):
         case.check(result)
     except Failed as failure:
         return "FAIL", str(failure)
+    except Exception as broken:  # a line of another form than the check can take
+        return "FAIL", f"the check itself ended with {broken!r}"
     return "ok", ""
 
 

@@ -19,7 +19,7 @@ class Host:
     """The machine that the VMM runs on: L1 in the nest. Cases with equal hosts share one boot."""
     memory: int = 2048           # MiB
     cpus: int = 1                # more than one emulated CPU now and then corrupts L1
-    modules: tuple = ("kvm_amd",)
+    modules: tuple = ("kvm_amd", "loop", "tun", "dummy", "dm_mod", "dm_flakey")
     qemu: tuple = ()             # further QEMU arguments: disks, an IOMMU, a network
     append: str = ""             # further kernel parameters
 
@@ -45,25 +45,37 @@ class Result:
     def exits(self, code):
         self.require(self.exit_code == code, f"exit code {self.exit_code}, expected {code}")
 
+    def fine(self):
+        """The guest powered off, its kernel (steps pcicheck and kmsg:3) and the VMM had nothing to say."""
+        self.exits(0)
+        self.says("pcicheck", odd=0)
+        self.step("kmsg")
+        self.says_nothing(COMPLAINT)
+        self.require(not self.err.strip(), f"stderr has {self.err[:300]!r}")
+
     def steps(self, name):
         """The fields of each "@test NAME key=value ..." line of the guest."""
         lines = re.findall(rf"@test {re.escape(name)}(?: (.*))?$", self.out, re.M)
         return [dict(word.split("=", 1) for word in shlex.split(line) if "=" in word) for line in lines]
 
-    def step(self, name):
-        found = self.steps(name)
-        self.require(found, f"the guest did not print a line for step {name}")
-        self.require("failed" not in found[-1], f"step {name} failed in the guest: {found[-1].get('failed')}")
+    def step(self, name, at=None):
+        """The last line of a step; with `at`, the last one that is about that device or place."""
+        found = [fields for fields in self.steps(name)
+                 if at is None or fields.get("at") == at or fields.get("of", "").startswith(at)]
+        about = f"step {name}" + (f" at {at}" if at else "")
+        self.require(found, f"the guest did not print a line for {about}")
+        self.require("failed" not in found[-1], f"{about} failed in the guest: {found[-1].get('failed')}")
         return found[-1]
 
-    def says(self, name, **fields):
+    def says(self, name, at=None, **fields):
         """The guest's line for this step has these fields with these values."""
-        seen = self.step(name)
+        seen = self.step(name, at)
         for key, value in fields.items():
-            self.require(seen.get(key) == str(value), f"step {name}: {key}={seen.get(key)}, expected {value}")
+            self.require(seen.get(key) == str(value),
+                         f"step {name}{f' at {at}' if at else ''}: {key}={seen.get(key)}, expected {value}")
 
-    def number(self, name, key, least=None, most=None):
-        seen = self.step(name).get(key, "")
+    def number(self, name, key, least=None, most=None, at=None):
+        seen = self.step(name, at).get(key, "")
         self.require(re.fullmatch(r"-?\d+", seen), f"step {name}: {key}={seen!r} is not a number")
         value = int(seen)
         self.require(least is None or value >= least, f"step {name}: {key}={value}, expected at least {least}")
@@ -78,6 +90,11 @@ class Result:
         text = getattr(self, where) if where in ("out", "err") else self.text(where)
         found = re.search(pattern, text, re.M)
         self.require(not found, f"{where} has {found and found[0]!r}")
+
+    def prints_once(self, pattern, where="out"):
+        text = getattr(self, where) if where in ("out", "err") else self.text(where)
+        found = re.findall(pattern, text, re.M)
+        self.require(len(found) == 1, f"{where} has {len(found)} lines that match {pattern!r}, expected 1")
 
 
 @dataclasses.dataclass(frozen=True)

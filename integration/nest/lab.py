@@ -1,10 +1,13 @@
 """What a scenario file has at hand: kernels, initramfs, the program under test, files of its own."""
+import importlib.util
 import pathlib
 import re
 import subprocess
 
-from images import catalog, cpio
+from images import catalog, cpio, debian
 from nest.case import Case, Host, command, quote
+
+SCENARIOS = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 
 # The names that scenarios use for guest kernels.
 KERNELS = {
@@ -21,6 +24,35 @@ AWAIT = """await() {
         sleep 0.2
     done
 }"""
+
+# host NAME FILE [SKIP COUNT]: the sum of a file, or of so many MiB of it, as a line in the form of a guest's step.
+# blocks NAME FILE: the KiB that it takes. noise FILE MIB: a file of random bytes. attach LINK FILE: a loop device.
+HOST = """host() { echo "@test host at=$1 sha256=$(dd if="$2" bs=1M skip=${3:-0} count=${4:-1000} 2>/dev/null |
+    sha256sum | cut -d' ' -f1)"; }
+blocks() { echo "@test blocks at=$1 kib=$(du -k "$2" | cut -f1)"; }
+noise() { dd if=/dev/urandom of="$1" bs=1M count="$2" 2>/dev/null; }
+attach() { l=$(losetup -f) && losetup "$l" "$2" && ln -s "$l" "$1"; }"""
+
+
+def around(before, guest, after):
+    """A script with something to do before and after a guest, whose exit code it has."""
+    return "\n".join(filter(None, [HOST, before, guest, "code=$?", after, "exit $code"]))
+
+
+def scenario(path):
+    """The module that a scenario's file is."""
+    spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def loaded_by(program):
+    """{path: file} of the libraries that a program loads; empty for one that is static."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True)
+    if said.returncode != 0 or "statically linked" in said.stdout:
+        return {}
+    return {path: pathlib.Path(path).resolve() for path in re.findall(r"(/\S+) \(0x", said.stdout)}
 
 
 class Lab:
@@ -43,11 +75,33 @@ class Lab:
     def program(self, path, name=None):
         """Brings a program and, when it is not static, the libraries that it loads."""
         path = pathlib.Path(path).resolve()
-        loaded = subprocess.run(["ldd", path], capture_output=True, text=True)
-        if loaded.returncode == 0 and "statically linked" not in loaded.stdout:
-            for library in re.findall(r"(/\S+) \(0x", loaded.stdout):
-                self.libraries[library] = pathlib.Path(library).resolve()
+        self.libraries.update(loaded_by(path))
         return self.put(path, name)
+
+    def tool(self, name):
+        """Brings a program of the machine that this runs on."""
+        return self.program(debian.tool(name), name)
+
+    def peer(self):
+        """The other end of the steps that use the network: see images/uroot/peer."""
+        return self.put(catalog.peer(), "peer")
+
+    def guest_tools(self, *names):
+        """A further initramfs with programs of the machine that this runs on, in /sbin, and their libraries."""
+        path = self.make(f"tools-{'-'.join(names)}.cpio")
+        with cpio.Archive(path) as archive:
+            libraries = {}
+            for name in names:
+                tool = pathlib.Path(debian.tool(name)).resolve()
+                archive.file(f"sbin/{name}", tool)
+                libraries.update(loaded_by(tool))
+            for name, source in sorted(libraries.items()):
+                archive.file(name.lstrip("/"), source)
+        return self.put(path)
+
+    def load(self, name):
+        """Another scenario, for those that do the same for longer."""
+        return scenario(SCENARIOS / f"{name}.py")
 
     def kernel(self, name):
         return self.put(KERNELS[name](), name)
@@ -81,9 +135,13 @@ class Lab:
             lines.append(f"await {quote(pattern)} {asked[pattern]} && {{ {typed}; }} >&3")
         return "\n".join([*lines, end])
 
-    def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1"):
+    def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1", modules=(),
+            disks=()):
         """The command line of one guest that runs `steps` (see images/uroot/steps)."""
         line = " ".join(filter(None, ["console=ttyS0", append, f"vmm.test={steps}" if steps else ""]))
+        if modules:
+            extra = ("--initramfs", self.modules(*modules), *extra)
+        extra = (*extra, *(word for disk in disks for word in ("--disk", disk)))
         return command(self.program(self.program_path, "vmm"), "run", "--kernel", self.kernel(kernel),
                        "--initramfs", self.initramfs(), "--cmd-line", line, "--memory", memory,
                        "--num-cpu", cpus, *extra)
@@ -92,4 +150,4 @@ class Lab:
         self.cases.append(Case(f"{self.scenario}.{name}", script, check, **options))
 
 
-__all__ = ["Host", "Lab", "command"]
+__all__ = ["HOST", "Host", "Lab", "SCENARIOS", "around", "command", "scenario"]

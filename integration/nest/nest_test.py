@@ -41,6 +41,30 @@ class ResultTest(unittest.TestCase):
         with self.assertRaisesRegex(Failed, "kib=5, expected at least 6"):
             result("@test memory kib=5\n").number("memory", "kib", least=6)
 
+    def test_line_about_the_named_device_counts(self):
+        r = result("@test disk at=vda ro=1\n@test disk at=vdb ro=0\n")
+        r.says("disk", "vda", ro=1)
+        with self.assertRaisesRegex(Failed, "step disk at vdb: ro=0, expected 1"):
+            r.says("disk", "vdb", ro=1)
+
+    def test_failure_of_the_named_device_fails_and_of_another_does_not(self):
+        r = result('@test sum at=vda bytes=1\n@test sum of="vdb:1" failed="EIO"\n')
+        r.says("sum", "vda", bytes=1)
+        with self.assertRaisesRegex(Failed, "step sum at vdb failed in the guest: EIO"):
+            r.step("sum", "vdb")
+
+    def test_line_that_comes_twice_is_not_printed_once(self):
+        with self.assertRaisesRegex(Failed, "2 lines"):
+            result("gone\ngone\n").prints_once("^gone$")
+
+    def test_odd_pci_function_is_not_fine(self):
+        with self.assertRaisesRegex(Failed, "odd=1, expected 0"):
+            result("@test pcicheck odd=1\n@test kmsg count=0\n").fine()
+
+    def test_complaint_of_the_kernel_is_not_fine(self):
+        with self.assertRaisesRegex(Failed, "oops"):
+            result("@test pcicheck odd=0\n@test kmsgline level=3 oops\n@test kmsg count=1\n").fine()
+
     def test_wrong_exit_code_fails(self):
         with self.assertRaisesRegex(Failed, "exit code 3, expected 0"):
             result("", 3).exits(0)

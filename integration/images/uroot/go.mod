@@ -1,4 +1,5 @@
-module vmm/guest
+// With a dot: u-root's builder takes a path without one for the standard library's.
+module vmm.invalid/guest
 
 go 1.24.0
 

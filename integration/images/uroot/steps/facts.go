@@ -144,29 +144,18 @@ func interrupts(argument string) (string, error) {
 		if len(fields) == 0 || !strings.Contains(line, argument) {
 			continue
 		}
-		sum := 0
+		sum, kind := 0, ""
 		for _, word := range fields[1:] {
 			count, err := strconv.Atoi(word)
 			if err != nil {
+				kind = word
 				break
 			}
 			sum += count
 		}
-		return fmt.Sprintf("line=%s count=%d", strings.TrimSuffix(fields[0], ":"), sum), nil
+		return fmt.Sprintf("at=%s line=%s count=%d kind=%s", argument, strings.TrimSuffix(fields[0], ":"), sum, kind), nil
 	}
 	return "", fmt.Errorf("no line with %q", argument)
-}
-
-func pciDevices(string) (string, error) {
-	folders, err := filepath.Glob("/sys/bus/pci/devices/*")
-	if err != nil {
-		return "", err
-	}
-	for _, folder := range folders {
-		say("pcidev", fmt.Sprintf("at=%s vendor=%s device=%s class=%s", filepath.Base(folder),
-			text(folder+"/vendor"), text(folder+"/device"), text(folder+"/class")))
-	}
-	return fmt.Sprintf("count=%d", len(folders)), nil
 }
 
 // kernelMessages counts what the kernel logged at the given level (3: error) or more urgent.

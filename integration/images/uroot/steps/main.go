@@ -11,28 +11,51 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"vmm.invalid/guest/wire"
 )
 
 // A step does one thing and returns what to print behind its name.
 type step func(argument string) (string, error)
 
 var steps = map[string]step{
+	"addr":     addr,
 	"button":   button,
+	"carrier":  carrier,
+	"churn":    churn,
 	"clock":    clock,
 	"cmdline":  commandLine,
 	"cpus":     cpus,
 	"date":     date,
+	"dhcp":     dhcp,
+	"disk":     disk,
+	"disks":    disks,
+	"ext4":     ext4,
 	"file":     file,
+	"fill":     fill,
 	"halt":     halt,
 	"irqs":     interrupts,
 	"kmsg":     kernelMessages,
 	"memory":   memory,
+	"mkfs":     mkfs,
+	"nic":      nic,
 	"off":      powerOff,
 	"panic":    panicNow,
 	"pci":      pciDevices,
+	"pcicheck": pciCheck,
+	"pin":      pin,
+	"ping":     ping,
 	"reboot":   reboot,
+	"record":   record,
+	"serve":    serve,
+	"sum":      sum,
+	"tcpecho":  tcpEcho,
+	"tcpget":   transfer(wire.Get),
+	"tcpput":   transfer(wire.Put),
 	"topology": topology,
 	"touch":    touch,
+	"trim":     trim,
+	"try":      try,
 	"wait":     wait,
 }
 
@@ -57,7 +80,7 @@ func run(text string) {
 	}
 	result, err := do(argument)
 	if err != nil {
-		say(name, fmt.Sprintf("failed=%q", err.Error()))
+		say(name, fmt.Sprintf("of=%q failed=%q", argument, err.Error()))
 		return
 	}
 	say(name, result)

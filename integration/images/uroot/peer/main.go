@@ -1,0 +1,85 @@
+// peer runs on the host of a guest and talks to it: see package wire. Each transfer is a line
+// "@test peer key=value ..." on standard output.
+//
+//	peer serve PORT
+//	peer echo ADDRESS TEXT
+//	peer get ADDRESS BYTES
+//	peer put ADDRESS BYTES
+//	peer as UID COMMAND...     runs a command as that user, without groups and privileges
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"vmm.invalid/guest/wire"
+)
+
+func say(text string) { fmt.Println("@test peer " + text) }
+
+func run(arguments []string) error {
+	if len(arguments) == 2 && arguments[0] == "serve" {
+		if err := wire.Serve(arguments[1], say); err != nil {
+			return err
+		}
+		say("serving=" + arguments[1])
+		select {}
+	}
+	if len(arguments) < 3 {
+		return fmt.Errorf("what is %q?", arguments)
+	}
+	number, err := strconv.ParseInt(arguments[2], 10, 64)
+	switch arguments[0] {
+	case "as":
+		return as(arguments[1], arguments[2:])
+	case "echo":
+		if err = wire.Echo(arguments[1], arguments[2]); err == nil {
+			say("verb=echo")
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	var moved wire.Moved
+	if arguments[0] == "get" {
+		moved, err = wire.Get(arguments[1], number)
+	} else {
+		moved, err = wire.Put(arguments[1], number)
+	}
+	if err == nil {
+		say("verb=" + arguments[0] + " " + moved.String())
+	}
+	return err
+}
+
+func as(user string, command []string) error {
+	uid, err := strconv.Atoi(user)
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return syscall.Setgroups(nil) },
+		func() error { return syscall.Setgid(uid) },
+		func() error { return syscall.Setuid(uid) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return syscall.Exec(path, command, os.Environ())
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		say(fmt.Sprintf("failed=%q", err.Error()))
+		os.Exit(1)
+	}
+}
