@@ -1,0 +1,164 @@
+"""Disks: what a guest reads and writes is compared with what lies on the host."""
+from nest.lab import around
+
+MODULES = ("virtio_blk",)
+INDIRECT, EVENT_IDX, VERSION_1, PACKED = 28, 29, 32, 34
+PART, FILL_AT, FILL = 1, 5, 2  # MiB: what a worker of step churn has, and where step fill writes
+
+
+def work(disk, workers=1):
+    return f"disk:{disk},churn:{disk}:{workers}:60,fill:{disk}:{FILL_AT}:{FILL}:7"
+
+
+def worked(name, file, workers=1):
+    """For the shell: sums of what `work` leaves in a file."""
+    return f"host {name}-churn {file} 0 {PART * workers}\nhost {name}-fill {file} {FILL_AT} {FILL}\n"
+
+
+def same(r, step, disk, name):
+    ours, theirs = r.step("host", name)["sha256"], r.step(step, disk)["sha256"]
+    r.require(ours == theirs, f"step {step} of {disk}: the guest has {theirs}, the host {ours}")
+
+
+def has_worked(r, disk, name):
+    same(r, "churn", disk, f"{name}-churn")
+    same(r, "fill", disk, f"{name}-fill")
+
+
+def has_ring(r, disk, packed):
+    bits = {int(bit) for bit in r.step("disk", disk)["bits"].split(".")}
+    r.require({INDIRECT, EVENT_IDX, VERSION_1} <= bits, f"{disk} has features {sorted(bits)}")
+    r.require((PACKED in bits) == packed, f"{disk} has features {sorted(bits)}, packed ring expected: {packed}")
+
+
+def refused(r, disk):
+    result = r.step("try", disk)["result"]
+    r.require(result in ("EPERM", "EACCES", "EROFS"), f"a write to {disk}: {result}")
+
+
+def kinds(r):
+    r.fine()
+    r.says("disk", "vda", ro=1, serial="only-to-read", bytes=5 << 20, queues=1)
+    same(r, "sum", "vda", "only-before")
+    same(r, "sum", "vda", "only")
+    r.says("disk", "vda", discard=0)
+    refused(r, "vda")
+    r.says("pcicheck", functions=7)
+    for disk, name, queues in (("vdb", "file", 1), ("vdc", "loop", 1), ("vdd", "direct", 1), ("vde", "split", 1),
+                               ("vdf", "four", 4)):
+        r.says("disk", disk, ro=0, bytes=8 << 20, queues=queues)
+        has_ring(r, disk, packed=disk != "vde")
+        has_worked(r, disk, name)
+    for queue in range(4):
+        r.number("irqs", "count", least=10, at=f"virtio5-req.{queue}")
+        r.says("irqs", f"virtio5-req.{queue}", kind="PCI-MSIX-0000:00:06.0")
+
+
+def kinds_case(lab):
+    before = """set -e
+noise only 5; host only-before only
+for f in file base split four; do truncate -s 8M $f; done
+attach loop base
+truncate -s 40M back; $T/mke2fs -q -F -t ext4 back; attach ext-loop back; mkdir ext; mount -t ext4 ext-loop ext
+truncate -s 8M ext/direct
+set +e"""
+    after = "".join(("host only only\n", *(worked(name, name) for name in ("file", "loop", "split")),
+                     worked("direct", "ext/direct"), worked("four", "four", 4),
+                     "umount ext; losetup -d $(readlink loop); losetup -d $(readlink ext-loop)"))
+    lab.tool("mke2fs")
+    disks = ("path=only,readonly=on,serial=only-to-read", "path=file", "loop", "path=ext/direct,direct=on",
+             "path=split,packed=off,queue_size=16", "path=four,num_queues=4,queue_size=64")
+    steps = ["disk:vda,sum:vda,try:vda:3:0", *(work(f"vd{letter}") for letter in "bcde"), work("vdf", 4),
+             *(f"irqs:virtio5-req.{queue}" for queue in range(4)), "pcicheck,kmsg:3,off"]
+    guest = lab.vmm(modules=MODULES, disks=disks, steps=",".join(steps), cpus=4)
+    lab.case("kinds", around(before, guest, after), kinds, limit=150, root=True)
+
+
+def intx(r):
+    """Without MSI, one line for all, and still all works; a discard gives the host its blocks back."""
+    r.fine()
+    r.says("irqs", "virtio0", kind="IO-APIC")
+    r.number("irqs", "count", least=50, at="virtio0")
+    has_ring(r, "vda", packed=True)
+    has_worked(r, "vda", "file")
+    r.number("blocks", "kib", least=8 << 10, at="before")
+    r.number("blocks", "kib", most=64, at="after")
+    r.says("trim", "vdb", bytes=8 << 20, nonzero=0)
+    r.says("host", "file-end", sha256=r.step("host", "noise-end")["sha256"])
+
+
+def intx_case(lab):
+    before = "truncate -s 8M file; noise full 8; blocks before full; noise end 1; cat end >>file; host noise-end end"
+    after = worked("file", "file") + "blocks after full\nhost file-end file 8 1"
+    guest = lab.vmm(modules=MODULES, disks=("file", "path=full,id=trimmed"), append="quiet panic=-1 pci=nomsi",
+                    steps=work("vda") + ",trim:vdb,irqs:virtio0,pcicheck,kmsg:3,off")
+    lab.case("intx-discard", around(before, guest, after), intx)
+
+
+def ext4(r):
+    r.exits(0)
+    r.step("mkfs", "vda")
+    counts = [line["count"] for line in r.steps("ext4") if "count" in line]
+    r.require(counts == ["1", "2", "3"], f"visits {counts}")
+    r.prints("^fsck 0$")
+    r.says_nothing(r"EXT4-fs (error|warning)")
+
+
+def ext4_case(lab):
+    lab.tool("e2fsck")
+    guest = lab.vmm("--initramfs", lab.guest_tools("mke2fs"), modules=MODULES, disks=("image",), steps="ask")
+    turns = [("^@test ready", f"echo {line}") for line in
+             ("mkfs:vda,ext4:vda,ext4:vda,reboot", "ext4:vda,off")]
+    end = "wait $p; code=$?\n$T/e2fsck -fn image; echo fsck $?\nexit $code"
+    lab.case("ext4-reboot", "truncate -s 64M image\n" + lab.talk(guest, *turns, end=end), ext4, limit=120)
+
+
+MANY = 40
+
+
+def many(r):
+    r.fine()
+    r.says("disks", count=MANY, different=0)
+    r.number("pcicheck", "functions", least=MANY + 1)
+
+
+def many_case(lab):
+    before = f"for i in $(seq 0 {MANY - 1}); do echo disk$i >d$i; truncate -s 1M d$i; done"
+    guest = lab.vmm(modules=MODULES, disks=[f"d{i},serial=disk{i}" for i in range(MANY)],
+                    steps="disks,pcicheck,kmsg:3,off")
+    lab.case("many", around(before, guest, ""), many, limit=120)
+
+
+def survives(rounds):
+    """Every record that the guest saw as stable is in the file, whenever the VMM was killed."""
+    def check(r):
+        lines = r.steps("killed")
+        r.require(len(lines) == rounds, f"{len(lines)} rounds, expected {rounds}")
+        for line in lines:
+            r.require(int(line["synced"]) >= 5 and line["found"] == "all", f"killed: {line}")
+    return check
+
+
+def kill_script(lab, rounds):
+    """The guest writes records; it is killed at some moment after the fifth one."""
+    guest = lab.vmm(modules=MODULES, disks=("image",), steps="record:vda")
+    return f"""for round in $(seq {rounds}); do
+rm -f image; truncate -s 4M image; : >said
+{guest} >said 2>&1 &
+p=$!
+while [ "$(grep -c '@test synced n=' said)" -lt 5 ] && kill -0 $p 2>/dev/null; do sleep 0.5; done
+usleep $((round * 7919 % 200000))
+kill -9 $p; wait $p
+synced=$(tr -d '\\r' <said | sed -n 's/^@test synced n=\\([0-9]*\\)$/\\1/p' | tail -n 1)
+dd if=image bs=512 skip=1 count=${{synced:-0}} 2>/dev/null | tr -d '\\0' >have
+seq ${{synced:-0}} | sed 's/^/record /' | cmp - have && found=all || found=less
+echo "@test killed synced=${{synced:-0}} found=$found"
+done"""
+
+
+def cases(lab):
+    kinds_case(lab)
+    intx_case(lab)
+    ext4_case(lab)
+    many_case(lab)
+    lab.case("killed", kill_script(lab, 1), survives(1))

@@ -1,0 +1,50 @@
+"""A guest that panics and says so through pvpanic, and what may follow."""
+from nest.lab import around
+
+PANIC = "Kernel panic - not syncing: sysrq triggered crash"
+
+
+def guest(lab, *extra, **options):
+    return lab.vmm("--pvpanic", *extra, modules=("pvpanic-pci",), **options)
+
+
+def ends(code, panics=1):
+    def check(r):
+        r.exits(code)
+        r.require(len(r.steps("panic")) == panics, f"{len(r.steps('panic'))} panics, expected {panics}")
+        r.prints_once(PANIC, "err")
+    return check
+
+
+def starts_again(r):
+    r.exits(0)
+    r.require(len(r.steps("up")) == 2, f"{len(r.steps('up'))} starts, expected 2")
+    r.prints_once(PANIC)
+    r.says("pcicheck", functions=2, odd=0)
+
+
+def paused(r):
+    """It takes no time of the CPU any more, and can be ended."""
+    r.exits(128 + 15)
+    r.says_nothing("^@test (up.*\n(.*\n)*)@test up")
+    before, after = (int(r.step("ticks", at)["count"]) for at in ("before", "after"))
+    r.require(0 <= after - before <= 20, f"it took {after - before} ticks of the CPU in 2 s while paused")
+    r.says("alive", state="yes")
+
+
+TICKS = "ticks() { echo \"@test ticks at=$1 count=$(cut -d' ' -f14 /proc/$p/stat)\"; }"
+
+
+def cases(lab):
+    # The guest does not start again by itself: what follows is the VMM's doing.
+    stays = "quiet panic=0"
+    lab.case("exit", guest(lab, steps="panic", append=stays), ends(4))
+    lab.case("reset", lab.talk(guest(lab, "--on-panic", "reset", steps="ask", append=stays),
+                               ("^@test ready", "echo panic"), ("^@test ready", "echo pcicheck,off")), starts_again)
+    # The guest goes on, to its own reset.
+    lab.case("continue", guest(lab, "--on-panic", "continue", "--on-reset", "exit", steps="panic"), ends(3))
+    pause = guest(lab, "--on-panic", "pause", steps="ask")
+    end = """sleep 1; ticks before; sleep 2; ticks after
+kill -0 $p && echo "@test alive state=yes"
+kill -TERM $p; sleep 1; kill -TERM $p; wait $p"""
+    lab.case("pause", TICKS + "\n" + lab.talk(pause, ("^@test ready", "echo panic"), (PANIC, "true"), end=end), paused)
