@@ -51,7 +51,7 @@ Result<> Registers::make_queues(GuestMemory& memory) {
     queues_.reserve(sizes.size());
     QueueEvents& events = *this;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-        auto kick = VMM_TRY(EventFd::create());
+        auto kick = VMM_TRY(EventFd::create_waitable());
         queues_.emplace_back(static_cast<std::uint16_t>(i), sizes[i], std::move(kick), memory,
                              events);
         clear(i);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -11,12 +12,17 @@
 
 #include "vmm/assert.hpp"
 #include "vmm/log.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::virtio {
 namespace {
 
 // What an epoll event is about: kind in the upper half, number in the lower.
 enum class About : std::uint32_t { Wake, Kick, Source };
+
+// After so many times in a row the thread waits for kicks alone: going there and back costs two
+// calls each.
+constexpr unsigned kQuietEnough = 16;
 
 constexpr std::uint64_t tag(About about, std::uint32_t number) {
     return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
@@ -76,6 +82,9 @@ void Worker::post(const Command& command) noexcept {
     {
         const std::scoped_lock held{mutex_};
         commands_.push_back(command);
+        commanded_.store(true, std::memory_order_release);
+        if (doorstep_ != nullptr)
+            doorstep_->signal();
     }
     wake_.signal();
 }
@@ -127,16 +136,67 @@ void Worker::unwatch(int fd) noexcept {
 }
 
 void Worker::run() noexcept {
-    std::array<epoll_event, 16> events{};
+    leave_restartable_sequences();
     bool go_on = true;
     while (go_on) {
-        const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
-        VMM_ASSERT(count >= 0 || errno == EINTR);
-        for (int i = 0; i < count && go_on; ++i) {
-            const epoll_event& event = events[static_cast<std::size_t>(i)];
-            go_on = dispatch(event.data.u64, event.events);
-        }
+        const bool kicks_only = lone_ != nullptr && handler_.waits_for_kicks_only();
+        quiet_ = kicks_only ? quiet_ + 1 : 0;
+        if (quiet_ > kQuietEnough && !at_the_door_)
+            go_to_the_door();
+        else if (!kicks_only && at_the_door_)
+            leave_the_door();
+        go_on = at_the_door_ ? wait_for_kick() : wait_for_anything();
     }
+}
+
+bool Worker::wait_for_anything() noexcept {
+    std::array<epoll_event, 16> events{};
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    VMM_ASSERT(count >= 0 || errno == EINTR);
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        if (!dispatch(event.data.u64, event.events))
+            return false;
+    }
+    return true;
+}
+
+// post() signals the eventfd, too.
+bool Worker::wait_for_kick() noexcept {
+    if (!commanded_.load(std::memory_order_acquire))
+        lone_->kick_event().wait();
+    if (commanded_.load(std::memory_order_acquire) && !obey())
+        return false;
+    if (lone_ != nullptr)
+        handler_.kicked(*lone_);
+    return true;
+}
+
+// A descriptor that epoll watches costs each of its signals a second look by the kernel.
+void Worker::go_to_the_door() noexcept {
+    at_the_door_ = true;
+    unwatch(lone_->kick_event().fd());
+    const std::scoped_lock held{mutex_};
+    doorstep_ = &lone_->kick_event();
+}
+
+void Worker::leave_the_door() noexcept {
+    at_the_door_ = false;
+    quiet_ = 0;
+    {
+        const std::scoped_lock held{mutex_};
+        doorstep_ = nullptr;
+    }
+    if (!watch_kicks(*lone_))
+        lone_->fail();
+}
+
+void Worker::find_lone_queue() noexcept {
+    if (at_the_door_)
+        leave_the_door();
+    const bool one = std::ranges::count(open_, true) == 1;
+    const auto first = std::ranges::find(open_, true) - open_.begin();
+    lone_ = one ? &queues_[static_cast<std::size_t>(first)] : nullptr;
 }
 
 // False: quit.
@@ -161,6 +221,7 @@ bool Worker::obey() noexcept {
     {
         const std::scoped_lock held{mutex_};
         taken_.swap(commands_);
+        commanded_.store(false, std::memory_order_release);
     }
     bool go_on = true;
     for (const Command& command : taken_) {
@@ -202,15 +263,21 @@ void Worker::activated(const Command& command) noexcept {
 }
 
 // Edge triggered: each kick wakes us once, and nothing has to be read to make it go away.
-void Worker::open(Queue& queue) noexcept {
+bool Worker::watch_kicks(const Queue& queue) noexcept {
     const auto watched = control(epoll_, EPOLL_CTL_ADD, queue.kick_event().fd(), EPOLLIN | EPOLLET,
                                  tag(About::Kick, queue.index()));
-    if (!watched) {
+    if (!watched)
         log::error(name_, ": queue ", queue.index(), ": ", watched.error().one_line());
+    return watched.has_value();
+}
+
+void Worker::open(Queue& queue) noexcept {
+    if (!watch_kicks(queue)) {
         queue.fail();
         return;
     }
     open_[queue.index()] = true;
+    find_lone_queue();
     handler_.kicked(queue);
 }
 
@@ -218,6 +285,7 @@ void Worker::close(Queue& queue) noexcept {
     if (!open_[queue.index()])
         return;
     open_[queue.index()] = false;
+    find_lone_queue();
     unwatch(queue.kick_event().fd());
     handler_.stop(queue);
 }

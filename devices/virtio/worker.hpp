@@ -3,9 +3,11 @@
 // The register side's calls become messages; everything a Handler does runs on the one thread. A
 // body with needs of its own (io_uring, a thread for each queue) does without and keeps to the
 // rules of virtio/device.hpp by itself.
-// Costs: the thread starts with the first activate(); a kick is one epoll_wait and nothing to read.
+// Costs: the thread starts with the first activate(). A kick is one epoll_wait and nothing to read;
+// with one queue and nothing else to wait for it is one read of the kick's eventfd, which is less.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -34,6 +36,8 @@ public:
         virtual void started(Features features, std::span<Queue> queues) noexcept = 0;
         /// The driver may have made chains available.
         virtual void kicked(Queue& queue) noexcept = 0;
+        /// Nothing but a kick can bring the next work: no descriptor will become ready().
+        virtual bool waits_for_kicks_only() const noexcept { return false; }
         /// A descriptor given to watch() is ready for `events` (epoll's bits).
         virtual void ready(std::uint32_t source, std::uint32_t events) noexcept = 0;
         /// One queue goes back to the driver: forget its chains, do not touch it after this.
@@ -85,9 +89,15 @@ private:
     bool ensure_thread() noexcept;
     void post(const Command& command) noexcept;
     void run() noexcept;
+    bool wait_for_kick() noexcept;      // false: quit
+    bool wait_for_anything() noexcept;  // false: quit
+    void find_lone_queue() noexcept;
+    void go_to_the_door() noexcept;
+    void leave_the_door() noexcept;
     bool dispatch(std::uint64_t what, std::uint32_t events) noexcept;
     bool obey() noexcept;  // false: quit
     void activated(const Command& command) noexcept;
+    bool watch_kicks(const Queue& queue) noexcept;
     void open(Queue& queue) noexcept;
     void close(Queue& queue) noexcept;
     void close_all() noexcept;
@@ -98,13 +108,18 @@ private:
     EventFd wake_;
     Link* link_ = nullptr;
 
-    std::mutex mutex_;  // over commands_, for an instant
+    std::mutex mutex_;  // over commands_ and doorstep_, for an instant
     std::vector<Command> commands_;
+    const EventFd* doorstep_ = nullptr;   // where the thread may be waiting: the lone queue's kicks
+    std::atomic<bool> commanded_{false};  // there are commands
 
     // The I/O thread's.
     std::vector<Command> taken_;
     std::span<Queue> queues_;
-    std::vector<bool> open_;  // by queue
+    std::vector<bool> open_;    // by queue
+    Queue* lone_ = nullptr;     // the only one that is open
+    bool at_the_door_ = false;  // its kicks are not epoll's now
+    unsigned quiet_ = 0;        // times in a row that nothing but a kick could come
 
     std::thread thread_;
 };

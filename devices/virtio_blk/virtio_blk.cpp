@@ -288,6 +288,7 @@ void Blk::take(virtio::Queue& queue, Lane& lane, const Limits& now) noexcept {
         slot.reply = parsed.reply;
         slot.read_bytes = parsed.read_bytes;
         ++lane.under_way;
+        ++under_way_;
         io_->submit(slot);
         return;
     }
@@ -330,6 +331,7 @@ void Blk::finish(Slot& slot) noexcept {
     lane.queue->complete(slot.head, written);
     lane.stale = true;
     --lane.under_way;
+    --under_way_;
     lane.put_back(slot);
 }
 

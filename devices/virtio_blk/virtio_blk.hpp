@@ -68,6 +68,7 @@ private:
     void started(virtio::Features features, std::span<virtio::Queue> queues) noexcept override;
     void kicked(virtio::Queue& queue) noexcept override;
     void ready(std::uint32_t source, std::uint32_t events) noexcept override;
+    bool waits_for_kicks_only() const noexcept override { return under_way_ == 0; }
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
 
@@ -92,6 +93,7 @@ private:
     std::span<virtio::Queue> queues_;
     std::unique_ptr<BlockQueue> io_;
     std::vector<Lane> lanes_;               // by queue
+    std::uint32_t under_way_ = 0;           // in all lanes
     std::unique_ptr<virtio::Chain> chain_;  // what was popped last
     std::array<bool, 5> complained_{};      // by kind of request
 

@@ -154,6 +154,21 @@ private:
     Transport& transport_;
 };
 
+class Transport::Ports final : public IoDevice {
+public:
+    explicit Ports(Transport& transport) : transport_{transport} {}
+
+    std::uint64_t read(Access) noexcept override { return kAllOnes; }
+    void write(Access access, std::uint64_t) noexcept override {
+        transport_.registers_->settle();
+        transport_.notify(access.offset);
+    }
+    std::mutex& lock() noexcept override { return transport_.function_.lock(); }
+
+private:
+    Transport& transport_;
+};
+
 // Set-up.
 
 Result<std::unique_ptr<Transport>> Transport::create(virtio::Device& device, const Parts& parts,
@@ -177,6 +192,11 @@ Result<> Transport::build(virtio::Device& device, Options options) {
     pending_at_ = layout::kMsix + std::max<std::uint64_t>(std::bit_ceil(table), 0x800);
     bar_size_ = std::bit_ceil(pending_at_ + std::uint64_t{(vectors + 63) / 64} * 8);
     function_.add_bar(kBar, {.kind = pci::BarKind::Memory32, .size = bar_size_}, *region_);
+    if (options.ports) {
+        ports_ = std::make_unique<Ports>(*this);
+        const std::uint64_t size = std::bit_ceil(notify_length());
+        function_.add_bar(kPortBar, {.kind = pci::BarKind::Io, .size = size}, *ports_);
+    }
     function_.set_placement(*this);
     function_.use_intx();
     msix_ = VMM_TRY(pci::Msix::create(function_, parts_.msi, vectors,
@@ -188,38 +208,49 @@ Result<> Transport::build(virtio::Device& device, Options options) {
     return {};
 }
 
+std::uint64_t Transport::notify_length() const noexcept {
+    return std::max<std::uint64_t>(queue_vectors_.size(), 1) * layout::kNotifyMultiplier;
+}
+
+// "The driver SHOULD use the first instance of each structure type": the faster one goes first.
 void Transport::add_capabilities(virtio::Device& device, Options options) {
-    add_structure(kTypeCommon, layout::kCommon, layout::kCommonSize, std::nullopt);
-    add_structure(kTypeNotify, layout::kNotify,
-                  std::max<std::uint64_t>(queue_vectors_.size(), 1) * layout::kNotifyMultiplier,
-                  std::uint32_t{layout::kNotifyMultiplier});
-    add_structure(kTypeIsr, layout::kIsr, layout::kIsrSize, std::nullopt);
+    add_structure({.type = kTypeCommon, .offset = layout::kCommon, .length = layout::kCommonSize});
+    if (ports_)
+        add_structure({.type = kTypeNotify,
+                       .length = notify_length(),
+                       .extra = layout::kNotifyMultiplier,
+                       .bar = kPortBar});
+    add_structure({.type = kTypeNotify,
+                   .offset = layout::kNotify,
+                   .length = notify_length(),
+                   .extra = layout::kNotifyMultiplier});
+    add_structure({.type = kTypeIsr, .offset = layout::kIsr, .length = layout::kIsrSize});
     if (device.config_size() > 0)
-        add_structure(kTypeDevice, layout::kDevice, device.config_size(), std::nullopt);
-    window_ = add_structure(kTypePciConfig, 0, 0, 0);
+        add_structure(
+            {.type = kTypeDevice, .offset = layout::kDevice, .length = device.config_size()});
+    window_ = add_structure({.type = kTypePciConfig, .extra = 0});
     if (options.express)
         function_.add_express();
 }
 
 // struct virtio_pci_cap, with four more bytes where `extra` says so.
-unsigned Transport::add_structure(std::uint8_t type, std::uint64_t offset, std::uint64_t length,
-                                  std::optional<std::uint32_t> extra) {
+unsigned Transport::add_structure(const Structure& structure) {
     std::array<std::uint8_t, 18> body{};
     const auto put = [&](unsigned at, std::uint64_t value) {
         for (unsigned i = 0; i < 4; ++i)
             body[at - 2 + i] = static_cast<std::uint8_t>(value >> (8 * i));
     };
-    const std::size_t size = extra ? body.size() : body.size() - 4;
+    const std::size_t size = structure.extra ? body.size() : body.size() - 4;
     body[0] = static_cast<std::uint8_t>(size + 2);  // cap_len
-    body[1] = type;
-    body[kWindowBar - 2] = kBar;
-    put(kWindowOffset, offset);
-    put(kWindowLength, length);
-    if (extra)
-        put(kWindowData, *extra);
+    body[1] = structure.type;
+    body[kWindowBar - 2] = static_cast<std::uint8_t>(structure.bar);
+    put(kWindowOffset, structure.offset);
+    put(kWindowLength, structure.length);
+    if (structure.extra)
+        put(kWindowData, *structure.extra);
 
     std::array<std::uint8_t, 18> writable{};
-    const bool window = type == kTypePciConfig;
+    const bool window = structure.type == kTypePciConfig;
     if (window) {
         writable[kWindowBar - 2] = 0xff;
         std::fill(writable.begin() + kWindowOffset - 2, writable.end(), std::uint8_t{0xff});
@@ -455,28 +486,39 @@ void Transport::registers_cleared() noexcept {
 
 // The window in configuration space. Spec: 4.1.4.9.
 
-std::optional<Access> Transport::window_target(unsigned offset, unsigned size) const noexcept {
+std::optional<Transport::Target> Transport::window_target(unsigned offset,
+                                                          unsigned size) const noexcept {
     if (offset + size <= kWindowData)
         return std::nullopt;
     const std::uint64_t at = function_.config_dword(window_ + kWindowOffset);
     const std::uint32_t length = function_.config_dword(window_ + kWindowLength);
+    const unsigned bar = function_.config_byte(window_ + kWindowBar);
     // "The driver MUST NOT" use other lengths, unaligned offsets or another BAR.
+    std::uint64_t end = bar == kBar ? bar_size_ : 0;
+    if (bar == kPortBar && ports_)
+        end = std::bit_ceil(notify_length());
     const bool known = length == 1 || length == 2 || length == 4;
-    if (!known || at % length != 0 || at >= bar_size_ || bar_size_ - at < length ||
-        function_.config_byte(window_ + kWindowBar) != kBar)
+    if (!known || at % length != 0 || at >= end || end - at < length)
         return std::nullopt;
-    return Access{.offset = at, .size = static_cast<AccessSize>(length)};
+    return Target{.bar = bar, .access = {.offset = at, .size = static_cast<AccessSize>(length)}};
 }
 
 void Transport::before_read(unsigned offset, unsigned size) noexcept {
-    if (const auto target = window_target(offset, size))
-        function_.set_config_dword(window_ + kWindowData,
-                                   static_cast<std::uint32_t>(read_bar(*target)));
+    const auto target = window_target(offset, size);
+    if (!target)
+        return;
+    const auto value = target->bar == kBar ? read_bar(target->access) : kAllOnes;
+    function_.set_config_dword(window_ + kWindowData, static_cast<std::uint32_t>(value));
 }
 
 void Transport::written(unsigned offset, unsigned size) noexcept {
-    if (const auto target = window_target(offset, size))
-        write_bar(*target, function_.config_dword(window_ + kWindowData));
+    const auto target = window_target(offset, size);
+    if (!target)
+        return;
+    if (target->bar == kBar)
+        write_bar(target->access, function_.config_dword(window_ + kWindowData));
+    else
+        notify(target->access.offset);
 }
 
 void Transport::after_config_write() noexcept {
@@ -490,18 +532,18 @@ void Transport::after_config_write() noexcept {
 
 // Doorbells.
 
-void Transport::bar_mapped(unsigned /*bar*/, std::uint64_t at) noexcept {
+void Transport::bar_mapped(unsigned bar, std::uint64_t at) noexcept {
     {
         const std::scoped_lock held{doorbell_lock_};
-        bar_at_ = at;
+        place_of(bar) = at;
     }
     place_doorbells();
 }
 
-void Transport::bar_unmapped(unsigned /*bar*/) noexcept {
+void Transport::bar_unmapped(unsigned bar) noexcept {
     {
         const std::scoped_lock held{doorbell_lock_};
-        bar_at_ = std::nullopt;
+        place_of(bar) = std::nullopt;
     }
     place_doorbells();
 }
@@ -521,23 +563,35 @@ void Transport::place_doorbells() noexcept {
         place_doorbell(i);
 }
 
+/// One for each queue, at the place that the driver prefers. What comes to the other one is an
+/// exit.
+std::optional<DoorbellAddress> Transport::doorbell_of(std::size_t queue) const noexcept {
+    const std::uint64_t offset = queue * layout::kNotifyMultiplier;
+    if (!running_[queue])
+        return std::nullopt;
+    if (ports_at_)
+        return DoorbellAddress{
+            .space = DoorbellAddress::Space::Port, .at = *ports_at_ + offset, .size = 2};
+    if (bar_at_)
+        return DoorbellAddress{.at = *bar_at_ + layout::kNotify + offset};
+    return std::nullopt;
+}
+
 void Transport::place_doorbell(std::size_t queue) noexcept {
-    const std::uint64_t wanted =
-        bar_at_ && running_[queue] ? *bar_at_ + layout::kNotify + queue * layout::kNotifyMultiplier
-                                   : 0;
-    if (doorbells_[queue] == wanted)
+    const auto wanted = doorbell_of(queue);
+    auto& connected = doorbells_[queue];
+    if (connected == wanted)
         return;
     const int eventfd = registers_->queue(queue)->kick_event().fd();
-    if (doorbells_[queue] != 0)
-        parts_.doorbells->disconnect({.at = doorbells_[queue]}, eventfd);
-    doorbells_[queue] = 0;
-    if (wanted == 0)
+    if (connected)
+        parts_.doorbells->disconnect(*connected, eventfd);
+    connected = std::nullopt;
+    if (!wanted)
         return;
-    if (const auto connected = parts_.doorbells->connect({.at = wanted}, eventfd)) {
-        doorbells_[queue] = wanted;
-    } else if (!std::exchange(reported_, true)) {
-        log::warn("virtio kicks go the slow way: ", connected.error().one_line());
-    }
+    if (const auto done = parts_.doorbells->connect(*wanted, eventfd))
+        connected = wanted;
+    else if (!std::exchange(reported_, true))
+        log::warn("virtio kicks go the slow way: ", done.error().one_line());
 }
 
 }  // namespace vmm::virtio_pci

@@ -3,7 +3,9 @@
 // Spec: virtio 1.3, 4.1. One 32-bit BAR holds all structures; the function has MSI-X with a vector
 // for each queue and one for the configuration, and INTx with the ISR register for a driver that
 // does not use it. Kicks go through ioeventfds where the hypervisor has them, completions through
-// the eventfd of a vector: no vCPU thread is in the data path.
+// the eventfd of a vector: no vCPU thread is in the data path. Where there are I/O ports, a second
+// BAR takes the kicks there: an OUT names port and value in the exit, while KVM has to fetch and
+// decode the instruction behind an MMIO write on hosts without Intel's fast path.
 // Registers answer only accesses of exactly their width (4.1.3.1); others read as all ones and
 // write nothing. Configuration space of the device answers any width.
 // Not offered: NOTIFICATION_DATA and NOTIF_CONFIG_DATA, which would cost the doorbell its match on
@@ -40,6 +42,7 @@ struct Parts {
 
 struct Options {
     virtio::CommonOptions common;
+    bool ports = false;    ///< kicks by port I/O, too; the driver chooses
     bool express = false;  ///< a PCI Express capability: some 25 more configuration reads at boot
 };
 
@@ -79,7 +82,10 @@ public:
 private:
     /// The BAR.
     class Region;
+    /// The other BAR.
+    class Ports;
     static constexpr unsigned kBar = 0;
+    static constexpr unsigned kPortBar = 2;
     static constexpr std::uint16_t kNoVector = 0xffff;
 
     /// A source of interrupts: the number the driver wrote, and what it stands for.
@@ -91,8 +97,15 @@ private:
     Transport(virtio::Device& device, const Parts& parts);
     Result<> build(virtio::Device& device, Options options);
     void add_capabilities(virtio::Device& device, Options options);
-    unsigned add_structure(std::uint8_t type, std::uint64_t offset, std::uint64_t length,
-                           std::optional<std::uint32_t> extra);
+    struct Structure {
+        std::uint8_t type = 0;
+        std::uint64_t offset = 0;
+        std::uint64_t length = 0;
+        std::optional<std::uint32_t> extra{};
+        unsigned bar = kBar;
+    };
+    unsigned add_structure(const Structure& structure);
+    std::uint64_t notify_length() const noexcept;
 
     // The BAR, with the function's lock held.
     std::uint64_t read_bar(Access access) noexcept;
@@ -125,16 +138,25 @@ private:
     void before_read(unsigned offset, unsigned size) noexcept override;
     void written(unsigned offset, unsigned size) noexcept override;
     void cleared() noexcept override {}
-    std::optional<Access> window_target(unsigned offset, unsigned size) const noexcept;
+    struct Target {
+        unsigned bar = kBar;
+        Access access;
+    };
+    std::optional<Target> window_target(unsigned offset, unsigned size) const noexcept;
 
     void raise(Vector& vector, std::uint8_t isr_bit) noexcept;
     void drive_intx() noexcept;
     void place_doorbells() noexcept;
     void place_doorbell(std::size_t queue) noexcept;
+    std::optional<DoorbellAddress> doorbell_of(std::size_t queue) const noexcept;
+    std::optional<std::uint64_t>& place_of(unsigned bar) noexcept {
+        return bar == kPortBar ? ports_at_ : bar_at_;
+    }
 
     Parts parts_;
     pci::Function function_;
     std::unique_ptr<Region> region_;
+    std::unique_ptr<Ports> ports_;  // null: none
     std::unique_ptr<pci::Msix> msix_;
     unsigned window_ = 0;  // offset of the PCI_CFG capability
     std::uint64_t pending_at_ = 0;
@@ -149,8 +171,9 @@ private:
     /// Over what follows. Taken without the function's lock, which is taken inside for an instant.
     std::mutex doorbell_lock_;
     std::optional<std::uint64_t> bar_at_;
-    std::vector<std::uint64_t> doorbells_;  // by queue: where it is connected, 0 nowhere
-    std::vector<bool> running_;             // by queue, as copied from the registers
+    std::optional<std::uint64_t> ports_at_;
+    std::vector<std::optional<DoorbellAddress>> doorbells_;  // by queue: where it is connected
+    std::vector<bool> running_;  // by queue, as copied from the registers
     bool reported_ = false;
     std::atomic<bool> doorbells_stale_{false};
 

@@ -55,6 +55,7 @@ private:
     void started(virtio::Features, std::span<virtio::Queue>) noexcept override {}
     void kicked(virtio::Queue& queue) noexcept override;
     void ready(std::uint32_t, std::uint32_t) noexcept override {}
+    bool waits_for_kicks_only() const noexcept override { return true; }
     void stop(virtio::Queue&) noexcept override {}
     void stopped() noexcept override {}
 

@@ -1,6 +1,7 @@
 #include "vmm/event_fd.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +9,15 @@
 namespace vmm {
 
 Result<EventFd> EventFd::create() {
-    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return make(EFD_NONBLOCK);
+}
+
+Result<EventFd> EventFd::create_waitable() {
+    return make(0);
+}
+
+Result<EventFd> EventFd::make(int flags) {
+    const int fd = ::eventfd(0, EFD_CLOEXEC | flags);
     if (fd < 0)
         return std::unexpected(Error::os("eventfd", errno));
     return EventFd{UniqueFd{fd}};
@@ -22,7 +31,14 @@ void EventFd::signal() const noexcept {
 
 bool EventFd::drain() const noexcept {
     std::uint64_t count = 0;
-    return ::read(fd_.get(), &count, sizeof count) == sizeof count;
+    const iovec to{.iov_base = &count, .iov_len = sizeof count};
+    return ::preadv2(fd_.get(), &to, 1, -1, RWF_NOWAIT) == sizeof count;
+}
+
+void EventFd::wait() const noexcept {
+    std::uint64_t count = 0;
+    while (::read(fd_.get(), &count, sizeof count) < 0 && errno == EINTR) {
+    }
 }
 
 }  // namespace vmm

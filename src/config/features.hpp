@@ -14,8 +14,6 @@ namespace vmm::config {
 /// Paths of keys. Such a key may be given with its default value only.
 inline constexpr auto kNotYet = std::to_array<std::string_view>({
     "payload.firmware",  //
-    "console",           //
-    "rng",               //
     "",                  // no key; an array cannot be empty
 });
 

@@ -186,7 +186,8 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
     "mode": "tty"
   },
   "console": {
-    "mode": "off"
+    "mode": "off",
+    "packed": true
   },
   "pvpanic": false,
   "on_reset": "reset",

@@ -156,6 +156,7 @@ constexpr std::array kConsoleKeys{
          .value = "PATH",
          .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
          .implies = "socket"}),
+    key<&ConsoleConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
 };
 constexpr Object kConsole{.name = "ConsoleConfig",
                           .help = "The virtio console, hvc0 in the guest",

@@ -80,6 +80,7 @@ struct ConsoleConfig {
     ConsoleMode mode = ConsoleMode::Off;
     std::string file;
     std::string socket;
+    bool packed = true;
 
     bool operator==(const ConsoleConfig&) const = default;
 };

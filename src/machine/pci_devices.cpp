@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "backends/block_file.hpp"
+#include "backends/entropy_file.hpp"
 #include "backends/passt.hpp"
 #include "backends/tap.hpp"
-#include "machine/host_entropy.hpp"
 #include "virtio_blk/virtio_blk.hpp"
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
+#include "virtio_rng/rng.hpp"
 #include "vmm/log.hpp"
 #include "vmm/net_backend.hpp"
 #include "vmm/text.hpp"
@@ -63,14 +64,17 @@ MacAddress mac_of(const VmConfig& config, const NetConfig& net, std::string_view
 }  // namespace
 
 bool PciDevices::wanted(const VmConfig& config) {
-    return !config.disks.empty() || !config.net.empty() || config.pvpanic;
+    return !config.disks.empty() || !config.net.empty() || config.rng || config.pvpanic ||
+           config.console.mode != ConsoleMode::Off;
 }
 
 Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
     std::unique_ptr<PciDevices> made{new PciDevices{parts}};
     VMM_TRY(made->make_bus());
+    VMM_TRY(made->add_console());
     VMM_TRY(made->add_disks());
     VMM_TRY(made->add_nets());
+    VMM_TRY(made->add_rng());
     VMM_TRY(made->add_pvpanic());
     VMM_TRY(made->bus_->assign_addresses());
     return made;
@@ -134,12 +138,37 @@ Result<> PciDevices::add_nets() {
     return {};
 }
 
+Result<> PciDevices::add_console() {
+    if (parts_.console == nullptr)
+        return {};
+    auto body = VMM_TRY(virtio_console::Console::create(
+        {.name = "console", .ports = {{.console = true, .sink = parts_.console}}}));
+    console_ = body.get();
+    return add(std::move(body), parts_.config.console.packed);
+}
+
+Result<> PciDevices::add_rng() {
+    const auto& rng = parts_.config.rng;
+    if (!rng)
+        return {};
+    EntropySource* source = &host_entropy_;
+    if (!rng->src.empty()) {
+        entropy_file_ = VMM_TRY(open_entropy_file(rng->src, host_entropy_));
+        source = entropy_file_.get();
+    }
+    auto body = VMM_TRY(virtio_rng::Rng::create({.name = "rng"}, *source));
+    return add(std::move(body), rng->packed);
+}
+
 Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
+    // Ports for kicks as long as they last: half of them, so that the rest can be moved about.
+    const auto ports = body->queue_sizes().size() * virtio_pci::layout::kNotifyMultiplier;
+    ports_used_ += std::bit_ceil(ports);
     auto& made = virtio_.emplace_back();
     made.body = std::move(body);
     made.transport = VMM_TRY(virtio_pci::Transport::create(
         *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
-        {.common = {.packed = packed}}));
+        {.common = {.packed = packed}, .ports = ports_used_ <= parts_.windows.io.size / 2}));
     VMM_TRY(bus_->add(made.transport->function()));
     return {};
 }

@@ -13,10 +13,14 @@
 #include <vector>
 
 #include "config/vm_config.hpp"
+#include "machine/host_entropy.hpp"
 #include "pci/bus.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "virtio/device.hpp"
+#include "virtio_console/console.hpp"
 #include "virtio_pci/transport.hpp"
+#include "vmm/byte_channel.hpp"
+#include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
 #include "vmm/guest_events.hpp"
 #include "vmm/guest_memory.hpp"
@@ -38,6 +42,7 @@ struct PciParts {
     pci::Windows windows;
     PciLines lines;
     GuestEvents& events;
+    ByteSink* console = nullptr;  ///< what is behind hvc0; null: there is none
 };
 
 class PciDevices final : public Resettable {
@@ -49,6 +54,7 @@ public:
     static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
 
     pci::Bus& bus() noexcept { return *bus_; }
+    virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
 
     /// Waits until no device works any more. No vCPU runs.
     void reset() noexcept override;
@@ -66,14 +72,20 @@ private:
     Result<> add_pvpanic();
     Result<> add_disks();
     Result<> add_nets();
+    Result<> add_rng();
+    Result<> add_console();
     Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
 
     PciParts parts_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
     std::optional<PvPanic> pvpanic_;
+    HostEntropy host_entropy_;
+    std::unique_ptr<EntropySource> entropy_file_;  // null: host_entropy_ alone
+    std::uint64_t ports_used_ = 0;
     std::optional<pci::Function> pvpanic_function_;
     std::vector<Virtio> virtio_;
-    std::unique_ptr<pci::Bus> bus_;  // last: it points to all functions
+    virtio_console::Console* console_ = nullptr;  // one of them
+    std::unique_ptr<pci::Bus> bus_;               // last: it points to all functions
 };
 
 }  // namespace vmm::machine

@@ -9,6 +9,7 @@
 
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -105,6 +106,7 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
 
 void VcpuSet::thread_main(unsigned index) {
     ::pthread_setname_np(::pthread_self(), cat("vcpu", index).c_str());
+    leave_restartable_sequences();
     BusReader ports{ports_};
     BusReader mmio{mmio_};
     if (const auto prepared = prepare_(index); !prepared) {

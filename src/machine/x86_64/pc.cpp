@@ -106,8 +106,9 @@ Pc::Pc(const BoardParts& parts, KernelFile kernel)
 
 Pc::~Pc() {
     stop();
-    if (com1_.backend)
-        com1_.backend->detach();
+    for (const HostSide* const side : {static_cast<HostSide*>(&com1_), &hvc0_})
+        if (side->backend)
+            side->backend->detach();
 }
 
 Result<> Pc::open_initramfs() {
@@ -143,20 +144,28 @@ Result<> Pc::create_vm() {
     return {};
 }
 
-Result<> Pc::add_serial() {
-    const auto& serial = config_.serial;
-    if (serial.mode == ConsoleMode::Off)
+template <class ConsoleOrSerial>
+Result<> Pc::open_host_side(HostSide& side, const ConsoleOrSerial& config, std::string_view name) {
+    if (config.mode == ConsoleMode::Off)
         return {};
     const CharBackendConfig backend{
-        .mode = to_char_mode(serial.mode),
-        .path = serial.mode == ConsoleMode::Socket ? serial.socket : serial.file};
+        .mode = to_char_mode(config.mode),
+        .path = config.mode == ConsoleMode::Socket ? config.socket : config.file,
+        .name = std::string{name}};
+    side.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
+    side.watch.emplace(*side.backend);
+    if (config.mode == ConsoleMode::Pty)
+        tell_(cat("the ", name, " is ", side.backend->place()));
+    return {};
+}
+
+Result<> Pc::add_serial() {
+    VMM_TRY(open_host_side(com1_, config_.serial, "serial port"));
+    if (!com1_.backend)
+        return {};
     com1_.irq = VMM_TRY(vm_->irq_line(kGsiCom1));
-    com1_.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
-    com1_.watch.emplace(*com1_.backend);
     com1_.device.emplace(*com1_.irq, *com1_.watch);
     resettables_.push_back(&*com1_.device);
-    if (serial.mode == ConsoleMode::Pty)
-        tell_(cat("the serial port is ", com1_.backend->place()));
     return ports_.map(kPortCom1.first, kPortCom1.count, *com1_.device);
 }
 
@@ -208,6 +217,7 @@ Result<> Pc::create_vcpus() {
 Result<> Pc::add_pci_devices() {
     if (!PciDevices::wanted(config_))
         return {};
+    VMM_TRY(open_host_side(hvc0_, config_.console, "console"));
     pci_ = VMM_TRY(PciDevices::create({.config = config_,
                                        .memory = *ram_,
                                        .vm = *vm_,
@@ -215,7 +225,11 @@ Result<> Pc::add_pci_devices() {
                                        .io = ports_,
                                        .windows = pci_windows(*ram_, cpuid_->address_bits()),
                                        .lines = pci_lines(),
-                                       .events = events_}));
+                                       .events = events_,
+                                       .console = hvc0_.watch ? &*hvc0_.watch : nullptr}));
+    if (hvc0_.backend)
+        if (const auto size = hvc0_.backend->terminal_size())
+            pci_->console()->set_size(0, size->columns, size->rows);
     resettables_.push_back(&*pci_);
     VMM_TRY(ports_.map(pci::kCamPort, pci::kCamSize, pci_->bus().cam()));
     return mmio_.map(kEcam.first.value(), pci::kEcamSize, pci_->bus().ecam());
@@ -293,6 +307,8 @@ Result<> Pc::start() {
     VMM_TRY(vcpu_set_.start(vcpus, [this](unsigned index) { return prepare_vcpu(index); }));
     if (com1_.device)
         com1_.backend->attach(*com1_.device, com1_.device->lock());
+    if (hvc0_.backend)
+        hvc0_.backend->attach(pci_->console()->port(0), pci_->console()->lock());
     return {};
 }
 
@@ -301,6 +317,8 @@ Result<> Pc::reset() {
     events_.clear();
     if (com1_.watch)
         com1_.watch->forget();
+    if (hvc0_.watch)
+        hvc0_.watch->forget();
     for (auto* const part : resettables_)
         part->reset();
     VMM_TRY(ram_->clear());
@@ -328,18 +346,30 @@ void Pc::press_power_button() {
 }
 
 std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
-    return com1_.backend ? com1_.backend->drain(at_most) : 0;
+    std::uint64_t lost = 0;
+    for (const HostSide* const side : {static_cast<HostSide*>(&com1_), &hvc0_})
+        if (side->backend)
+            lost += side->backend->drain(at_most);
+    return lost;
 }
 
 std::string Pc::last_panic() const {
-    return com1_.watch ? com1_.watch->last_panic() : std::string{};
+    std::string said;
+    for (const HostSide* const side : {static_cast<const HostSide*>(&com1_), &hvc0_})
+        if (said.empty() && side->watch)
+            said = side->watch->last_panic();
+    return said;
 }
 
 void Pc::quit_requested() noexcept {
     events_.raise(Event::Quit);
 }
 
-void Pc::terminal_resized(TerminalSize) noexcept {}  // a serial port has no size
+// Of the one terminal, which the serial port has no use for.
+void Pc::terminal_resized(TerminalSize size) noexcept {
+    if (hvc0_.backend && config_.serial.mode != ConsoleMode::Tty)
+        pci_->console()->set_size(0, size.columns, size.rows);
+}
 
 void Pc::exit_requested(std::uint32_t value) noexcept {
     events_.raise_exit(static_cast<std::uint8_t>(value));

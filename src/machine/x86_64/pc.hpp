@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "acpi_power/acpi_power.hpp"
@@ -44,11 +45,14 @@ public:
     std::string last_panic() const override;
 
 private:
-    /// One serial port with what is behind it.
-    struct SerialPort {
-        std::unique_ptr<IrqLine> irq;
-        std::unique_ptr<CharBackend> backend;  // null: the port is off
+    /// The host's side of a console, and what the guest's kernel said over it.
+    struct HostSide {
+        std::unique_ptr<CharBackend> backend;  // null: the console is off
         std::optional<ConsoleWatch> watch;
+    };
+    /// One serial port with what is behind it.
+    struct SerialPort : HostSide {
+        std::unique_ptr<IrqLine> irq;
         std::optional<Serial> device;
     };
 
@@ -58,6 +62,8 @@ private:
     Result<> open_initramfs();
     Result<> map_ram();
     Result<> create_vm();
+    template <class ConsoleOrSerial>
+    Result<> open_host_side(HostSide& side, const ConsoleOrSerial& config, std::string_view name);
     Result<> add_serial();
     Result<> add_platform_devices();
     Result<> create_vcpus();
@@ -90,6 +96,7 @@ private:
     std::optional<AcpiPower> power_;
     std::optional<Rtc> rtc_;
     std::optional<TestExit> test_exit_;
+    HostSide hvc0_;
     std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
     std::vector<Resettable*> resettables_;
     std::optional<x86_64::CpuidTemplate> cpuid_;
