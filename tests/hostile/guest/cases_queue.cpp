@@ -119,7 +119,7 @@ void frozen_once_enabled(Lab& lab) {
 void written_with_io_in_flight(Lab& lab) {
     if (!lab.up())
         return;
-    for (unsigned i = 0; i < 20; ++i) {
+    for (unsigned i = 0; i < 8; ++i) {
         lab.submit(lab.request());
         write_over(lab);
         if (!lab.expect_used())
@@ -199,7 +199,7 @@ bool start_queue(Lab& lab) {
 void queue_reset_in_flight(Lab& lab) {
     if (!lab.up())
         return;
-    for (unsigned i = 0; i < 20; ++i) {
+    for (unsigned i = 0; i < 8; ++i) {
         lab.submit(lab.request());
         if (!reset_queue(lab) || !start_queue(lab))
             return;
@@ -221,7 +221,7 @@ void queue_reset_registers_meanwhile(Lab& lab) {
 }
 
 void queue_reset_then_device_reset(Lab& lab) {
-    for (unsigned i = 0; i < 10; ++i) {
+    for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
         lab.submit(lab.request());

@@ -177,7 +177,7 @@ void reset_storm(Lab& lab) {
 }
 
 void reset_with_io_in_flight(Lab& lab) {
-    for (unsigned i = 0; i < 30; ++i) {
+    for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
         lab.submit(lab.request());
@@ -188,7 +188,7 @@ void reset_with_io_in_flight(Lab& lab) {
 
 // A full ring is under way when the reset comes.
 void reset_with_a_full_ring(Lab& lab) {
-    for (unsigned i = 0; i < 10; ++i) {
+    for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
         const Chain chain = lab.request();
@@ -205,7 +205,7 @@ void reset_with_a_full_ring(Lab& lab) {
 }
 
 void registers_written_during_reset(Lab& lab) {
-    for (unsigned i = 0; i < 10; ++i) {
+    for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
         lab.submit(lab.request());
@@ -220,7 +220,7 @@ void registers_written_during_reset(Lab& lab) {
 }
 
 void ring_freed_after_reset(Lab& lab) {
-    for (unsigned i = 0; i < 10; ++i) {
+    for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
         lab.submit(lab.request());

@@ -34,6 +34,16 @@ constexpr Kind kKinds[] = {
      .data = 1,
      .request = block_request,
      .answered = block_answered},
+    {.name = "readonly",
+     .type = 2,
+     .number = 1,
+     .own_only = true,
+     .features = kBlockFeatures,
+     .queues = 1,
+     .queue = 0,
+     .data = 1,
+     .request = block_request,
+     .answered = block_answered},
 };
 
 }  // namespace

@@ -9,10 +9,19 @@ bool Lab::open(const Kind& of, const Ram& memory) {
     ram = memory;
     for (unsigned i = 0; i < RingMemory::kMostRings; ++i)
         RingMemory::give(rings_[i], i);
-    if (!device.find(of.type))
+    if (!device.find(of.type, of.number))
         return false;
     offered_ = device.offered();
+    bar_ = device.function.get32(kBar0);
     return true;
+}
+
+void Lab::tidy() {
+    const Function& function = device.function;
+    function.set32(kBar0, bar_);
+    function.enable();
+    if (device.parts.msix != 0)
+        function.set16(device.parts.msix + 2, 0);
 }
 
 u64 Lab::features() const {

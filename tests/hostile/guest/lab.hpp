@@ -21,6 +21,8 @@ extern Buffers buffers;
 struct Kind {
     const char* name;
     u16 type;                       ///< virtio 1.3, chapter 5
+    u16 number = 0;                 ///< which one of this type
+    bool own_only = false;          ///< runs only the cases that are its own
     u64 features;                   ///< of its own feature bits, those that are accepted if offered
     u16 queues;                     ///< how many are set up, from number 0 on
     u16 queue;                      ///< the one that cases break
@@ -38,6 +40,8 @@ public:
 
     /// The device is there.
     bool open(const Kind& of, const Ram& memory);
+    /// Puts back what belongs to the function and not to the device: BAR, command, MSI-X.
+    void tidy();
 
     bool packed() const { return ring_kind == RingKind::Packed; }
     /// The ring that is broken.
@@ -86,6 +90,7 @@ private:
     Answer await();
 
     u64 offered_ = 0;
+    u32 bar_ = 0;
     Ring rings_[RingMemory::kMostRings];
 };
 

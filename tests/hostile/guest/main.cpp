@@ -99,6 +99,7 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
     lab.why = nullptr;
     lab.has_number = false;
     of.run(lab);
+    lab.tidy();
     // Whatever it was: after a reset the device is as good as new.
     if (lab.why == nullptr && lab.up())
         lab.works();
@@ -106,12 +107,14 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
 }
 
 void run_kind(Lab& lab, const Options& options, Score& score) {
-    const Cases all[] = {chain_cases(), indirect_cases(), ring_cases(),    place_cases(),
-                         queue_cases(), status_cases(),   register_cases()};
+    const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),     place_cases(),
+                         queue_cases(),    status_cases(),   register_cases(), message_cases(),
+                         function_cases(), block_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
-            if (of.only != nullptr && !same(of.only, lab.kind->name))
+            const bool own = of.only != nullptr && same(of.only, lab.kind->name);
+            if (!own && (of.only != nullptr || lab.kind->own_only))
                 continue;
             lab.ring_kind = RingKind::Split;
             if (of.rings == kNoRing)

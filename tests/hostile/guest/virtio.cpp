@@ -8,8 +8,11 @@ constexpr u16 kFirstDevice = 0x1040;
 
 }  // namespace
 
-bool Virtio::find(u16 type) {
-    function = find_function(kVendor, static_cast<u16>(kFirstDevice + type));
+bool Virtio::find(u16 type, u16 number) {
+    const auto id = static_cast<u16>(kFirstDevice + type);
+    function = find_function(kVendor, id);
+    for (u16 i = 0; i < number && function; ++i)
+        function = find_function(kVendor, id, function);
     if (!function)
         return false;
     function.enable();

@@ -55,7 +55,7 @@ public:
     Function function;
     Parts parts;
 
-    bool find(u16 type);
+    bool find(u16 type, u16 number);
 
     u8 get8(u32 offset) const { return read8(parts.common + offset); }
     u16 get16(u32 offset) const { return read16(parts.common + offset); }
