@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import judge
+import tap
 import vmm_under_test
 
 SECTOR = 512
@@ -56,10 +57,18 @@ class Disks:
             yield "the disk has another size"
 
 
-def command(options, disks):
+def open_tap():
+    try:
+        return tap.Tap()
+    except OSError as why:
+        print("there is no tap interface:", why)
+        return None
+
+
+def command(options, disks, net):
     cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
     return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on", *disks.flags(),
-            "--pvpanic", "--on-panic", "continue", "--debug-exit", "0xf4", "--cmd-line", cmdline]
+            *(net.flags() if net else []), "--pvpanic", "--on-panic", "continue", "--on-reset", "exit", "--debug-exit", "0xf4", "--cmd-line", cmdline]
 
 
 def arguments():
@@ -79,9 +88,14 @@ def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("skipped: /dev/kvm cannot be used")
         return SKIPPED
+    net = open_tap()
+    if options.device == "net" and not net:
+        print("skipped: the network device is tested on a tap interface only")
+        return SKIPPED
     with tempfile.TemporaryDirectory(prefix="vmm-hostile-") as folder:
         disks = Disks(pathlib.Path(folder))
-        run = vmm_under_test.run(command(options, disks), rounds=options.rounds, timeout=options.timeout)
+        run = vmm_under_test.run(command(options, disks, net), rounds=options.rounds, timeout=options.timeout,
+                                 pass_fds=[net.fd] if net else [])
         wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least), *disks.complaints()]
     for name in run.names:
         print(name)

@@ -1,5 +1,6 @@
-"""The judge convicts what it is there for, seen through a program that plays the VMM."""
+"""The judge convicts what it is there for, seen through a program that plays the VMM; the page says what there is."""
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
@@ -65,6 +66,30 @@ class JudgeTest(unittest.TestCase):
     def test_cases_of_one_name(self):
         found = self.complaints(first="say('case row01.x ok')")
         self.assertIn("two cases have the same name", found)
+
+
+class PageTest(unittest.TestCase):
+    """README.md and the tables of cases agree."""
+    FAMILIES = {*range(1, 13), 16, 17, 19, 20, 21, 24, 25, 27, 36}
+
+    def setUp(self):
+        sources = "".join(path.read_text() for path in sorted(pathlib.Path("guest").glob("cases_*.cpp")))
+        self.cases = [(int(row), name) for row, name in re.findall(r'\{(\d+),\s*"(\w+)"', sources)]
+        rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", pathlib.Path("README.md").read_text(), re.M)
+        self.page = {int(row): re.findall(r"`(\w+)`", examples) for row, examples in rows}
+
+    def test_every_family_has_cases_and_is_on_the_page(self):
+        self.assertLessEqual(self.FAMILIES, {row for row, _ in self.cases})
+        self.assertEqual({row for row, _ in self.cases}, set(self.page))
+
+    def test_cases_on_the_page_exist(self):
+        for row, examples in self.page.items():
+            self.assertTrue(examples, row)
+            for name in examples:
+                self.assertIn((row, name), self.cases)
+
+    def test_there_are_enough_breaches(self):
+        self.assertGreaterEqual(len({name for _, name in self.cases}), 150)
 
 
 if __name__ == "__main__":

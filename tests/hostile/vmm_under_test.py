@@ -1,8 +1,10 @@
 """One run of the real program with the hostile guest in it, and what /proc says of the process meanwhile."""
 import collections
+import ctypes
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 import time
@@ -61,6 +63,12 @@ def environment():
     return mine
 
 
+def die_with_parent():
+    """Runs in the child: a guest that waits for its host would wait for ever if this script were killed."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def take(line, run, current):
     words = line.split()
     if words[:1] == ["case"] and len(words) >= 3:
@@ -91,11 +99,11 @@ def watch(process, run, rounds, idle):
         process.stdin.flush()
 
 
-def run(command, *, rounds, idle=0.4, timeout=100):
+def run(command, *, rounds, idle=0.4, timeout=100, pass_fds=()):
     """Starts it, follows what the guest says, and gives the Run. The guest waits for a byte after each round."""
     result = Run()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", env=environment()) as process:
+                          errors="replace", env=environment(), pass_fds=pass_fds, preexec_fn=die_with_parent) as process:
         def give_up():
             result.timed_out = True
             process.kill()

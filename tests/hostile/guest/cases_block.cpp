@@ -497,11 +497,6 @@ void zeroes_to_it(Lab& lab) {
     stays_as_it_is(lab, ranges(kWriteZeroes, &range, 1));
 }
 
-#define BOTH_RANGES(text, function)                                    \
-    {21, "discard_" text, kBoth, "blk", function<kDiscard>}, {         \
-        21, "write_zeroes_" text, kBoth, "blk", function<kWriteZeroes> \
-    }
-
 constexpr Case kCases[] = {
     {11, "header_in_pieces", kBoth, "blk", header_in_pieces},
     {11, "header_and_data_in_one", kBoth, "blk", header_and_data_in_one},
@@ -537,18 +532,30 @@ constexpr Case kCases[] = {
     {11, "id_into_1_byte", kBoth, "blk", id_into_1},
     {11, "id_into_19_bytes", kBoth, "blk", id_into_19},
     {11, "id_into_a_page", kBoth, "blk", id_into_a_page},
-    BOTH_RANGES("of_two_ranges", two_ranges),
-    BOTH_RANGES("of_a_thousand_ranges", thousand_ranges),
-    BOTH_RANGES("of_half_a_range", half_a_range),
-    BOTH_RANGES("of_a_range_and_a_half", range_and_a_half),
-    BOTH_RANGES("of_no_range", no_range),
-    BOTH_RANGES("with_reserved_flags", reserved_flags),
-    BOTH_RANGES("behind_the_end", range_behind_the_end),
-    BOTH_RANGES("over_the_end", range_over_the_end),
-    BOTH_RANGES("that_wraps", range_wraps),
-    BOTH_RANGES("times_512_wraps", range_times_512_wraps),
-    BOTH_RANGES("of_ffffffff_sectors", range_of_ffffffff),
-    BOTH_RANGES("of_nothing", range_of_nothing),
+    {21, "discard_of_two_ranges", kBoth, "blk", two_ranges<kDiscard>},
+    {21, "write_zeroes_of_two_ranges", kBoth, "blk", two_ranges<kWriteZeroes>},
+    {21, "discard_of_a_thousand_ranges", kBoth, "blk", thousand_ranges<kDiscard>},
+    {21, "write_zeroes_of_a_thousand_ranges", kBoth, "blk", thousand_ranges<kWriteZeroes>},
+    {21, "discard_of_half_a_range", kBoth, "blk", half_a_range<kDiscard>},
+    {21, "write_zeroes_of_half_a_range", kBoth, "blk", half_a_range<kWriteZeroes>},
+    {21, "discard_of_a_range_and_a_half", kBoth, "blk", range_and_a_half<kDiscard>},
+    {21, "write_zeroes_of_a_range_and_a_half", kBoth, "blk", range_and_a_half<kWriteZeroes>},
+    {21, "discard_of_no_range", kBoth, "blk", no_range<kDiscard>},
+    {21, "write_zeroes_of_no_range", kBoth, "blk", no_range<kWriteZeroes>},
+    {21, "discard_with_reserved_flags", kBoth, "blk", reserved_flags<kDiscard>},
+    {21, "write_zeroes_with_reserved_flags", kBoth, "blk", reserved_flags<kWriteZeroes>},
+    {21, "discard_behind_the_end", kBoth, "blk", range_behind_the_end<kDiscard>},
+    {21, "write_zeroes_behind_the_end", kBoth, "blk", range_behind_the_end<kWriteZeroes>},
+    {21, "discard_over_the_end", kBoth, "blk", range_over_the_end<kDiscard>},
+    {21, "write_zeroes_over_the_end", kBoth, "blk", range_over_the_end<kWriteZeroes>},
+    {21, "discard_that_wraps", kBoth, "blk", range_wraps<kDiscard>},
+    {21, "write_zeroes_that_wraps", kBoth, "blk", range_wraps<kWriteZeroes>},
+    {21, "discard_times_512_wraps", kBoth, "blk", range_times_512_wraps<kDiscard>},
+    {21, "write_zeroes_times_512_wraps", kBoth, "blk", range_times_512_wraps<kWriteZeroes>},
+    {21, "discard_of_ffffffff_sectors", kBoth, "blk", range_of_ffffffff<kDiscard>},
+    {21, "write_zeroes_of_ffffffff_sectors", kBoth, "blk", range_of_ffffffff<kWriteZeroes>},
+    {21, "discard_of_nothing", kBoth, "blk", range_of_nothing<kDiscard>},
+    {21, "write_zeroes_of_nothing", kBoth, "blk", range_of_nothing<kWriteZeroes>},
     {21, "discard_with_unmap", kBoth, "blk", discard_with_unmap},
     {20, "discard_not_accepted", kBoth, "blk", discard_not_accepted},
     {20, "write_zeroes_not_accepted", kBoth, "blk", zeroes_not_accepted},

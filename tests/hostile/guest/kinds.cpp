@@ -25,6 +25,36 @@ bool block_answered(const Used& used) {
            buffers.data[511] == 1;
 }
 
+// virtio-rng: 64 bytes.
+void entropy_request(Chain& chain) {
+    chain.add(buffers.data, 64, kWrite).link();
+}
+
+bool entropy_answered(const Used& used) {
+    return used.length == 64;
+}
+
+// virtio-net: a frame of a protocol that is for experiments, to everybody. The host sends it back.
+constexpr u64 kNetFeatures = feature(0) | feature(1) | feature(2) | feature(3) | feature(5) |
+                             feature(7) | feature(8) | feature(11) | feature(12) | feature(15) |
+                             feature(16) | feature(17) | feature(18) | feature(20) | feature(21) |
+                             feature(23);
+
+void net_request(Chain& chain) {
+    for (unsigned i = 0; i < 12; ++i)
+        buffers.header[i] = 0;
+    for (unsigned i = 0; i < 60; ++i)
+        buffers.data[i] = i < 6 ? 0xff : 0;
+    buffers.data[6] = 2;  // a local address
+    buffers.data[12] = 0x88;
+    buffers.data[13] = 0xb5;
+    chain.add(buffers.header, 12).add(buffers.data, 60).link();
+}
+
+bool net_answered(const Used& used) {
+    return used.length == 0;
+}
+
 constexpr Kind kKinds[] = {
     {.name = "blk",
      .type = 2,
@@ -44,6 +74,22 @@ constexpr Kind kKinds[] = {
      .data = 1,
      .request = block_request,
      .answered = block_answered},
+    {.name = "rng",
+     .type = 4,
+     .features = 0,
+     .queues = 1,
+     .queue = 0,
+     .data = 0,
+     .request = entropy_request,
+     .answered = entropy_answered},
+    {.name = "net",
+     .type = 1,
+     .features = kNetFeatures,
+     .queues = 3,
+     .queue = 1,
+     .data = 1,
+     .request = net_request,
+     .answered = net_answered},
 };
 
 }  // namespace

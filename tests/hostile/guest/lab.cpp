@@ -11,6 +11,7 @@ bool Lab::open(const Kind& of, const Ram& memory) {
         RingMemory::give(rings_[i], i);
     if (!device.find(of.type, of.number))
         return false;
+    queue_ = of.queue;
     offered_ = device.offered();
     bar_ = device.function.get32(kBar0);
     return true;
@@ -31,6 +32,8 @@ u64 Lab::features() const {
 }
 
 bool Lab::negotiate(u64 with) {
+    use(kind->queue);
+    alive_ = false;
     return device.begin(with) || fail("FEATURES_OK was refused");
 }
 
@@ -58,13 +61,16 @@ Chain Lab::request() {
 }
 
 void Lab::submit(const Chain& chain) {
+    alive_ = false;
     ring().offer(chain);
     kick();
 }
 
 bool Lab::works() {
+    use(kind->queue);
     submit(request());
-    return expect_used() && (kind->answered(last) || fail("a good request got a bad answer"));
+    alive_ = expect_used() && (kind->answered(last) || fail("a good request got a bad answer"));
+    return alive_;
 }
 
 bool Lab::fail(const char* reason) {
@@ -83,11 +89,13 @@ bool Lab::fail(const char* reason, u64 with) {
 }
 
 bool Lab::expect(u64 is, u64 should_be, const char* what) {
+    alive_ = false;
     return is == should_be || fail(what, is);
 }
 
 // The status register costs an exit; the ring does not.
 Lab::Answer Lab::await() {
+    alive_ = false;
     const Deadline late;
     for (u64 pace = 1 << 16; !late.over(); pace *= 2) {
         for (const Deadline soon{pace}; !soon.over(); pause())

@@ -44,10 +44,10 @@ public:
     void tidy();
 
     bool packed() const { return ring_kind == RingKind::Packed; }
-    /// The ring that is broken.
-    Ring& ring() { return rings_[kind->queue]; }
-    Ring& ring(u16 of) { return rings_[of]; }
-    u16 queue() const { return kind->queue; }
+    /// The queue that is broken: the kind's, after up() and works(), or another one.
+    u16 queue() const { return queue_; }
+    void use(u16 queue) { queue_ = queue; }
+    Ring& ring() { return rings_[queue_]; }
 
     // How far a driver goes. Each fails the case if the device does not follow.
 
@@ -65,13 +65,18 @@ public:
     void kick() { device.kick(queue()); }
     /// A good request is answered; of the ring as it stands.
     bool works();
+    /// That was so, and nothing was asked of the lab since.
+    bool alive() const { return alive_; }
 
     // Verdicts. Those that return false have failed the case.
 
     bool fail(const char* reason);
     bool fail(const char* reason, u64 with);
     /// Fails with `reason` if `good` does not hold.
-    bool expect(bool good, const char* reason) { return good || fail(reason); }
+    bool expect(bool good, const char* reason) {
+        alive_ = false;
+        return good || fail(reason);
+    }
     bool expect(u64 is, u64 should_be, const char* what);
     /// The next buffer comes back used; in `last`.
     bool expect_used();
@@ -91,6 +96,8 @@ private:
 
     u64 offered_ = 0;
     u32 bar_ = 0;
+    u16 queue_ = 0;
+    bool alive_ = false;
     Ring rings_[RingMemory::kMostRings];
 };
 
@@ -150,6 +157,7 @@ Cases register_cases();
 Cases message_cases();
 Cases function_cases();
 Cases block_cases();
+Cases net_cases();
 PlatformCases platform_cases();
 
 }  // namespace guest

@@ -99,9 +99,10 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
     lab.why = nullptr;
     lab.has_number = false;
     of.run(lab);
+    const bool alive = lab.alive();
     lab.tidy();
-    // Whatever it was: after a reset the device is as good as new.
-    if (lab.why == nullptr && lab.up())
+    // Alive it is, or as good as new after a reset.
+    if (lab.why == nullptr && !alive && lab.up())
         lab.works();
     report(name, lab.why, lab.has_number ? &lab.number : nullptr, score);
 }
@@ -109,7 +110,7 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
 void run_kind(Lab& lab, const Options& options, Score& score) {
     const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),     place_cases(),
                          queue_cases(),    status_cases(),   register_cases(), message_cases(),
-                         function_cases(), block_cases()};
+                         function_cases(), block_cases(),    net_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
@@ -144,7 +145,19 @@ const char* all_work(const Ram& ram) {
     return nullptr;
 }
 
-void run_platform(const Ram&, const Options&, Score&) {}
+void run_platform(const Ram& ram, const Options& options, Score& score) {
+    const PlatformCases all = platform_cases();
+    for (unsigned i = 0; i < all.count; ++i) {
+        Name name;
+        name.row(all.first[i].row).add("pc.").add(all.first[i].name);
+        if (!contains(name.text(), options.only))
+            continue;
+        const char* why = all.first[i].run();
+        if (why == nullptr)
+            why = all_work(ram);
+        report(name, why, nullptr, score);
+    }
+}
 
 bool open(Lab& lab, const Options& options, const Ram& ram) {
     const Kinds kinds = all_kinds();
