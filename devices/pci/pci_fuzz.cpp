@@ -53,13 +53,13 @@ void run(test::FuzzInput input) {
     test::FakeIoBus io;
     test::FakeMsiSink sink;
     std::array<test::RecordingIrqLine, 4> lines;
+    std::array<std::unique_ptr<Function>, 3> functions;
+    std::array<TableRegion, 3> regions;
+    std::array<Inside, 3> inside;
     Bus bus{{.windows = kWindows,
              .mmio = mmio,
              .io = io,
              .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    std::array<std::unique_ptr<Function>, 3> functions;
-    std::array<TableRegion, 3> regions;
-    std::array<Inside, 3> inside;
     constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
     for (unsigned i = 0; i < 3; ++i) {
         functions[i] = std::make_unique<Function>(Identity{.vendor = 1});

@@ -45,12 +45,12 @@ void run(test::FuzzInput input) {
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
+    test::ScriptedDevice device;
+    auto transport = std::move(*Transport::create(device, {memory, msi, &doorbells}, {}));
     pci::Bus bus{{.windows = {.memory32 = {kBar, 0x10'0000}},
                   .mmio = mmio,
                   .io = io,
                   .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    test::ScriptedDevice device;
-    auto transport = std::move(*Transport::create(device, {memory, msi, &doorbells}, {}));
     if (!bus.add(transport->function()) || !bus.assign_addresses() ||
         !mmio.map(kEcam, pci::kEcamSize, bus.ecam()))
         std::abort();
