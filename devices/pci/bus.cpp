@@ -10,6 +10,7 @@
 namespace vmm::pci {
 namespace {
 
+constexpr unsigned kUsable = kSlots - 1;  // slot 0 is the bridge's alone
 constexpr unsigned kHeaderType = 0x0e;
 constexpr std::uint8_t kMultiFunction = 0x80;
 
@@ -166,15 +167,25 @@ IoDevice& Bus::cam() noexcept {
     return *cam_;
 }
 
+std::optional<Address> Bus::free_place() const noexcept {
+    const std::size_t number = present_.size() - 1;  // the bridge is one of them
+    const std::size_t share = (parts_.expected + kUsable - 1) / kUsable;
+    // Slot by slot, or all slots before the first is shared.
+    const std::size_t slot = share > 1 ? number / share : number % kUsable;
+    const std::size_t function = share > 1 ? number % share : number / kUsable;
+    if (slot >= kUsable || function >= kFunctions)
+        return std::nullopt;
+    return Address{.slot = static_cast<std::uint8_t>(1 + slot),
+                   .function = static_cast<std::uint8_t>(function)};
+}
+
 Result<Address> Bus::add(Function& function) {
-    constexpr unsigned kUsable = kSlots - 1;  // slot 0 is the bridge's alone
-    const auto number = static_cast<unsigned>(present_.size() - 1);
-    if (number >= kUsable * kFunctions)
+    const auto found = free_place();
+    if (!found)
         return std::unexpected(
             Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
                 "Attach fewer devices."));
-    const Address place{.slot = static_cast<std::uint8_t>(1 + number % kUsable),
-                        .function = static_cast<std::uint8_t>(number / kUsable)};
+    const Address place = *found;
     functions_[place.slot * kFunctions + place.function] = &function;
     present_.push_back(&function);
     if (place.function > 0)

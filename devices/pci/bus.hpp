@@ -3,7 +3,9 @@
 // Spec: PCI Local Bus 3.0, 3.2.2.3.2 (0xcf8/0xcfc); PCI Express 6.0, 7.2.2 (ECAM); PCI Firmware
 // 3.3, 4.1 (MCFG). There is one bus, number 0, without bridges below it: 31 slots with up to eight
 // functions each are room for 248 devices, and a guest has 1 MiB of ECAM and one bus to scan. The
-// first 31 devices become function 0 of a slot each, later ones share slots.
+// first 31 devices become function 0 of a slot each, later ones share slots. Where it is known
+// beforehand that there will be more, neighbours share a slot: guests number devices in the order
+// of slots and functions, and a person expects that of the command line.
 //
 // Threads: add() and assign_addresses() before the first vCPU runs. ecam() and cam() are called by
 // the buses they are mapped on.
@@ -11,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -64,6 +67,7 @@ struct BusParts {
     std::array<IrqLine*, kPins> lines;  ///< level triggered; may be null: no INTx
     /// What the guest finds in Interrupt Line for each line (PC: 8259 input or GSI); 0xff unknown.
     std::array<std::uint8_t, kPins> line_numbers{0xff, 0xff, 0xff, 0xff};
+    std::size_t expected = 0;  ///< how many functions add() will be called for; 0 unknown
 };
 
 class Bus final : public Resettable {
@@ -95,6 +99,7 @@ private:
     class SharedLine;
     class Pin;
 
+    std::optional<Address> free_place() const noexcept;
     Function* at(unsigned slot, unsigned function) const noexcept {
         return functions_[slot * kFunctions + function];
     }

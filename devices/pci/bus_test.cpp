@@ -69,14 +69,15 @@ struct PciBusTest : testing::Test {
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
+    Function function{kCard};
+    Region region{0x11};
+    RecordingPlacement placement;
+    std::vector<std::unique_ptr<Function>> many;  // functions outlive the bus
     Bus bus{{.windows = kWindows,
              .mmio = mmio,
              .io = io,
              .lines = {&lines[0], &lines[1], &lines[2], &lines[3]},
              .line_numbers = {16, 17, 18, 19}}};
-    Function function{kCard};
-    Region region{0x11};
-    RecordingPlacement placement;
 };
 
 TEST_F(PciBusTest, SlotZeroIsTheHostBridge) {
@@ -272,7 +273,7 @@ TEST_F(PciBusTest, Row25BarOverTheEcamIsNotDecoded) {
 
 TEST_F(PciBusTest, Row25OverlappingBarAppearsWhenTheOtherLeaves) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
-    Function other{kCard};
+    Function& other = *many.emplace_back(std::make_unique<Function>(kCard));
     Region other_region{0x22};
     other.add_bar(0, {.kind = BarKind::Memory32, .size = 0x1000}, other_region);
     ASSERT_TRUE(bus.add(other));
@@ -349,7 +350,6 @@ TEST_F(PciBusTest, Row27CamDataAcrossADoubleWordReadsAllOnes) {
 }
 
 TEST_F(PciBusTest, DevicesBeyond31BecomeFurtherFunctions) {
-    std::vector<std::unique_ptr<Function>> many;
     std::vector<Address> places;
     for (int i = 0; i < 33; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
@@ -364,8 +364,48 @@ TEST_F(PciBusTest, DevicesBeyond31BecomeFurtherFunctions) {
     EXPECT_EQ(mmio.read32(config(1, 1, 0)), 0x5678'1234u);
 }
 
+TEST_F(PciBusTest, MoreThan31ExpectedDevicesShareSlotsInTheirOrder) {
+    test::FakeIoBus memory;
+    test::FakeIoBus ports;
+    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 40}};
+    std::vector<Address> places;
+    for (int i = 0; i < 40; ++i) {
+        many.push_back(std::make_unique<Function>(kCard));
+        places.push_back(*wide.add(*many.back()));
+    }
+
+    EXPECT_EQ(places[0], (Address{1, 0}));
+    EXPECT_EQ(places[1], (Address{1, 1}));
+    EXPECT_EQ(places[2], (Address{2, 0}));
+    EXPECT_EQ(places[39], (Address{20, 1}));
+}
+
+TEST_F(PciBusTest, ThirtyOneExpectedDevicesHaveASlotEach) {
+    test::FakeIoBus memory;
+    test::FakeIoBus ports;
+    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 31}};
+    Function& second = *many.emplace_back(std::make_unique<Function>(kCard));
+
+    EXPECT_EQ(*wide.add(function), (Address{1, 0}));
+    EXPECT_EQ(*wide.add(second), (Address{2, 0}));
+}
+
+TEST_F(PciBusTest, The249thDeviceIsRefusedWhenItWasExpected) {
+    test::FakeIoBus memory;
+    test::FakeIoBus ports;
+    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 248}};
+    for (int i = 0; i < 248; ++i) {
+        many.push_back(std::make_unique<Function>(kCard));
+        ASSERT_TRUE(wide.add(*many.back()));
+    }
+
+    const auto full = wide.add(function);
+
+    ASSERT_FALSE(full);
+    EXPECT_EQ(full.error().kind(), ErrorKind::Config);
+}
+
 TEST_F(PciBusTest, The249thDeviceIsRefused) {
-    std::vector<std::unique_ptr<Function>> many;
     for (int i = 0; i < 248; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         ASSERT_TRUE(bus.add(*many.back()));
@@ -390,7 +430,7 @@ TEST_F(PciBusTest, BarThatFitsNowhereIsAnErrorWithItsSize) {
 }
 
 TEST_F(PciBusTest, LargestBarsComeFirstAndNoneOverlap) {
-    Function other{kCard};
+    Function& other = *many.emplace_back(std::make_unique<Function>(kCard));
     Region small{1};
     Region large{2};
     function.add_bar(0, {.kind = BarKind::Memory32, .size = 0x10}, small);
@@ -405,7 +445,6 @@ TEST_F(PciBusTest, LargestBarsComeFirstAndNoneOverlap) {
 }
 
 TEST_F(PciBusTest, PinsAreSwizzledAndNamedInTheHeader) {
-    std::vector<std::unique_ptr<Function>> many;
     for (int i = 0; i < 32; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         many.back()->use_intx();
@@ -423,7 +462,6 @@ TEST_F(PciBusTest, PinsAreSwizzledAndNamedInTheHeader) {
 }
 
 TEST_F(PciBusTest, SharedLineStaysHighUntilTheLastFunctionLetsGo) {
-    std::vector<std::unique_ptr<Function>> many;
     for (int i = 0; i < 5; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         many.back()->use_intx();

@@ -70,26 +70,30 @@ bool PciDevices::wanted(const VmConfig& config) {
 
 Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
     std::unique_ptr<PciDevices> made{new PciDevices{parts}};
-    VMM_TRY(made->make_bus());
     VMM_TRY(made->add_console());
     VMM_TRY(made->add_disks());
     VMM_TRY(made->add_nets());
     VMM_TRY(made->add_rng());
     VMM_TRY(made->add_pvpanic());
-    VMM_TRY(made->bus_->assign_addresses());
+    VMM_TRY(made->make_bus());
     return made;
 }
 
 Result<> PciDevices::make_bus() {
-    pci::BusParts parts{
-        .windows = parts_.windows, .mmio = parts_.mmio, .io = parts_.io, .lines = {}};
+    pci::BusParts parts{.windows = parts_.windows,
+                        .mmio = parts_.mmio,
+                        .io = parts_.io,
+                        .lines = {},
+                        .expected = functions_.size()};
     for (unsigned i = 0; i < pci::kPins; ++i) {
         lines_[i] = VMM_TRY(parts_.vm.irq_line(parts_.lines[i]));
         parts.lines[i] = lines_[i].get();
         parts.line_numbers[i] = static_cast<std::uint8_t>(parts_.lines[i]);
     }
     bus_ = std::make_unique<pci::Bus>(parts);
-    return {};
+    for (pci::Function* const function : functions_)
+        VMM_TRY(bus_->add(*function));
+    return bus_->assign_addresses();
 }
 
 Result<> PciDevices::add_pvpanic() {
@@ -99,7 +103,7 @@ Result<> PciDevices::add_pvpanic() {
     pvpanic_function_.emplace(kPvPanic);
     pvpanic_function_->add_bar(0, {.kind = pci::BarKind::Memory32, .size = kSmallestBar},
                                *pvpanic_);
-    VMM_TRY_OR(bus_->add(*pvpanic_function_), "pvpanic");
+    functions_.push_back(&*pvpanic_function_);
     return {};
 }
 
@@ -169,7 +173,7 @@ Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
     made.transport = VMM_TRY(virtio_pci::Transport::create(
         *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
         {.common = {.packed = packed}, .ports = ports_used_ <= parts_.windows.io.size / 2}));
-    VMM_TRY(bus_->add(made.transport->function()));
+    functions_.push_back(&made.transport->function());
     return {};
 }
 

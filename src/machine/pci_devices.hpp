@@ -68,13 +68,14 @@ private:
 
     explicit PciDevices(const PciParts& parts) : parts_{parts} {}
 
-    Result<> make_bus();
     Result<> add_pvpanic();
     Result<> add_disks();
     Result<> add_nets();
     Result<> add_rng();
     Result<> add_console();
     Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
+    /// Of all functions there are by then.
+    Result<> make_bus();
 
     PciParts parts_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
@@ -85,6 +86,7 @@ private:
     std::optional<pci::Function> pvpanic_function_;
     std::vector<Virtio> virtio_;
     virtio_console::Console* console_ = nullptr;  // one of them
+    std::vector<pci::Function*> functions_;       // in the order of their places on the bus
     std::unique_ptr<pci::Bus> bus_;               // last: it points to all functions
 };
 
