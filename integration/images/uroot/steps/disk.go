@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,10 +66,14 @@ func disk(name string) (string, error) {
 		text(folder+"/queue/discard_max_bytes"), negotiated(folder+"/device")), nil
 }
 
-// disks compares each disk's first line with its serial number.
+// disks compares each disk's first line with its serial number, and lists those in the order of the disks' names.
 func disks(string) (string, error) {
 	folders, _ := filepath.Glob("/sys/block/vd*")
+	sort.Slice(folders, func(i, j int) bool { // vdz comes before vdaa
+		return len(folders[i]) < len(folders[j]) || len(folders[i]) == len(folders[j]) && folders[i] < folders[j]
+	})
 	different := 0
+	var serials []string
 	for _, folder := range folders {
 		file, err := os.Open("/dev/" + filepath.Base(folder))
 		if err != nil {
@@ -80,11 +85,13 @@ func disks(string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if line, _, _ := strings.Cut(string(first), "\n"); line != text(folder+"/serial") {
+		serial := text(folder + "/serial")
+		if line, _, _ := strings.Cut(string(first), "\n"); line != serial {
 			different++
 		}
+		serials = append(serials, serial)
 	}
-	return fmt.Sprintf("count=%d different=%d", len(folders), different), nil
+	return fmt.Sprintf("count=%d different=%d order=%s", len(folders), different, strings.Join(serials, ".")), nil
 }
 
 func control(file *os.File, request uintptr, argument unsafe.Pointer) error {

@@ -24,7 +24,7 @@ import (
 
 const (
 	chunk   = 64 << 10
-	patient = 60 * time.Second // a whole conversation
+	patient = 10 * time.Minute // a whole conversation
 )
 
 // A Stream is an endless source of bytes that differ from one seed to the next (xorshift64*).
