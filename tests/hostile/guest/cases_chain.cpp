@@ -154,7 +154,16 @@ void length_zero_at_no_address(Lab& lab) {
 }
 
 void length_ffffffff(Lab& lab) {
-    with_data_at(lab, address_of(buffers.data), 0xffff'ffff);
+    if (!lab.kind->streams) {
+        with_data_at(lab, address_of(buffers.data), 0xffff'ffff);
+        return;
+    }
+    // It may be at that for long; the reset that follows ends it.
+    if (!lab.up())
+        return;
+    Chain chain = lab.request();
+    chain.d[lab.kind->data].length = 0xffff'ffff;
+    lab.submit(chain);
 }
 
 void total_over_4_gib(Lab& lab) {

@@ -180,6 +180,8 @@ void bars_that_are_not_there(Lab& lab) {
     if (!lab.up())
         return;
     for (const u32 offset : {0x14U, 0x18U, 0x1cU, 0x20U, 0x24U, 0x30U}) {
+        if (offset == kBar0 + 4 * lab.device.parts.port_bar)
+            continue;
         function_of(lab).set32(offset, kNothing);
         lab.expect(function_of(lab).get32(offset), 0, "a BAR that is not there reads");
     }
@@ -196,6 +198,109 @@ void bar_written_in_pieces(Lab& lab) {
     function_of(lab).set16(kBar0 + 2, static_cast<u16>(bar >> 16));
     function_of(lab).set16(kBar0, static_cast<u16>(bar));
     lab.expect(function_of(lab).get32(kBar0), bar, "the BAR is");
+    lab.works();
+}
+
+// ---- doorbells among the ports
+
+void port_bar_at(Lab& lab, u32 where) {
+    if (!lab.up())
+        return;
+    const u32 offset = kBar0 + 4 * lab.device.parts.port_bar;
+    const u32 before = function_of(lab).get32(offset);
+    function_of(lab).set32(offset, where);
+    // What lies there already goes on; this device is kicked in memory meanwhile.
+    lab.ring().offer(lab.request());
+    write16(lab.device.doorbell(lab.queue()), lab.queue());
+    const bool answered = lab.expect_used();
+    function_of(lab).set32(offset, before);
+    if (answered)
+        lab.works();
+}
+void ports_over_the_serial_port(Lab& lab) {
+    port_bar_at(lab, 0x3f8);
+}
+void ports_over_configuration_space(Lab& lab) {
+    port_bar_at(lab, 0xcf8);
+}
+void ports_over_interrupt_controllers(Lab& lab) {
+    port_bar_at(lab, 0x20);
+}
+void ports_at_zero(Lab& lab) {
+    port_bar_at(lab, 0);
+}
+void ports_at_the_top(Lab& lab) {
+    port_bar_at(lab, kNothing);
+}
+
+void ports_moved_while_running(Lab& lab) {
+    if (!lab.expect(lab.device.parts.ports != 0, "there are no ports") || !lab.up())
+        return;
+    const u32 offset = kBar0 + 4 * lab.device.parts.port_bar;
+    const u32 before = function_of(lab).get32(offset);
+    const u16 from = lab.device.parts.ports;
+    for (const u16 to : {u16{0xf000}, u16{0x2000}, u16{0xff00}}) {
+        function_of(lab).set32(offset, to);
+        lab.device.parts.ports = to;
+        if (!lab.works())
+            break;
+    }
+    out16(from, 0);
+    function_of(lab).set32(offset, before);
+    lab.device.parts.ports = from;
+    lab.works();
+}
+
+void ports_of_odd_widths(Lab& lab) {
+    if (!lab.up())
+        return;
+    const u16 at = lab.device.port_doorbell(lab.queue());
+    for (u16 port = at - 2; port < at + 6; ++port) {
+        out8(port, 0xff);
+        out16(port, 0xffff);
+        out32(port, kNothing);
+        static_cast<void>(in8(port));
+        static_cast<void>(in32(port));
+    }
+    lab.expect(in16(at), 0xffff, "a doorbell reads");
+    u64 from = address_of(buffers.table);
+    u64 count = 64;
+    asm volatile("rep outsw" : "+S"(from), "+c"(count) : "d"(at) : "memory");
+    lab.works();
+}
+
+void ports_off_while_running(Lab& lab) {
+    if (!lab.up())
+        return;
+    lab.ring().offer(lab.request());
+    function_of(lab).set16(kCommand, kCommandMemory | kCommandMaster);
+    lab.kick();
+    write16(lab.device.doorbell(lab.queue()), lab.queue());
+    const bool answered = lab.expect_used();
+    function_of(lab).enable();
+    if (answered)
+        lab.works();
+}
+
+void both_doorbells(Lab& lab) {
+    if (!lab.up())
+        return;
+    for (unsigned i = 0; i < 20; ++i) {
+        lab.submit(lab.request());
+        write16(lab.device.doorbell(lab.queue()), lab.queue());
+        lab.kick();
+        if (!lab.expect_used())
+            return;
+    }
+    lab.works();
+}
+
+void port_of_no_queue(Lab& lab) {
+    if (!lab.up())
+        return;
+    const u16 queues = lab.device.get16(reg::kNumQueues);
+    for (u16 queue = queues; queue < queues + 40; ++queue)
+        out16(lab.device.port_doorbell(queue), queue);
     lab.works();
 }
 
@@ -385,6 +490,16 @@ constexpr Case kCases[] = {
     {25, "bar_sized_while_running", kNoRing, nullptr, sized_while_running},
     {25, "bars_that_are_not_there", kNoRing, nullptr, bars_that_are_not_there},
     {25, "bar_written_in_pieces", kNoRing, nullptr, bar_written_in_pieces},
+    {25, "ports_over_the_serial_port", kNoRing, nullptr, ports_over_the_serial_port},
+    {25, "ports_over_configuration_space", kNoRing, nullptr, ports_over_configuration_space},
+    {25, "ports_over_interrupt_controllers", kNoRing, nullptr, ports_over_interrupt_controllers},
+    {25, "ports_at_zero", kNoRing, nullptr, ports_at_zero},
+    {25, "ports_at_the_top", kNoRing, nullptr, ports_at_the_top},
+    {25, "ports_moved_while_running", kBoth, nullptr, ports_moved_while_running},
+    {25, "ports_off_while_running", kNoRing, nullptr, ports_off_while_running},
+    {27, "ports_of_odd_widths", kNoRing, nullptr, ports_of_odd_widths},
+    {3, "port_of_no_queue", kNoRing, nullptr, port_of_no_queue},
+    {16, "both_doorbells", kBoth, nullptr, both_doorbells},
     {25, "decoding_off_while_running", kNoRing, nullptr, decoding_off},
     {25, "command_storm", kNoRing, nullptr, command_storm},
     {25, "read_only_bytes", kNoRing, nullptr, read_only_bytes},

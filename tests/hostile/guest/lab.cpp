@@ -14,12 +14,15 @@ bool Lab::open(const Kind& of, const Ram& memory) {
     queue_ = of.queue;
     offered_ = device.offered();
     bar_ = device.function.get32(kBar0);
+    port_bar_ = device.function.get32(kBar0 + 4 * device.parts.port_bar);
     return true;
 }
 
 void Lab::tidy() {
     const Function& function = device.function;
     function.set32(kBar0, bar_);
+    if (device.parts.ports != 0)
+        function.set32(kBar0 + 4 * device.parts.port_bar, port_bar_);
     function.enable();
     if (device.parts.msix != 0)
         function.set16(device.parts.msix + 2, 0);

@@ -20,14 +20,15 @@ extern Buffers buffers;
 /// A kind of device: all that the common cases have to know of it. kinds.cpp has the table.
 struct Kind {
     const char* name;
-    u16 type;                       ///< virtio 1.3, chapter 5
-    u16 number = 0;                 ///< which one of this type
-    bool own_only = false;          ///< runs only the cases that are its own
-    u64 features;                   ///< of its own feature bits, those that are accepted if offered
-    u16 queues;                     ///< how many are set up, from number 0 on
-    u16 queue;                      ///< the one that cases break
-    u16 data;                       ///< which descriptor of a good request holds the bulk
-    void (*request)(Chain& chain);  ///< makes a good one, linked
+    u16 type;               ///< virtio 1.3, chapter 5
+    u16 number = 0;         ///< which one of this type
+    bool own_only = false;  ///< runs only the cases that are its own
+    bool streams = false;   ///< takes gigabytes if it is given them, for as long as that takes
+    u64 features;           ///< of its own feature bits, those that are accepted if offered
+    u16 queues;             ///< how many are set up, from number 0 on
+    u16 queue;              ///< the one that cases break
+    u16 data;               ///< which descriptor of a good request holds the bulk
+    void (*request)(Chain& chain);       ///< makes a good one, linked
     bool (*answered)(const Used& used);  ///< it was answered as it must be
 };
 
@@ -96,6 +97,7 @@ private:
 
     u64 offered_ = 0;
     u32 bar_ = 0;
+    u32 port_bar_ = 0;
     u16 queue_ = 0;
     bool alive_ = false;
     Ring rings_[RingMemory::kMostRings];
@@ -158,6 +160,7 @@ Cases message_cases();
 Cases function_cases();
 Cases block_cases();
 Cases net_cases();
+Cases stream_cases();
 PlatformCases platform_cases();
 
 }  // namespace guest

@@ -10,16 +10,22 @@ constexpr unsigned kMostCapabilities = 48;
 
 // struct virtio_pci_cap. Spec: virtio 1.3, 4.1.4.
 void take_structure(Function function, u32 at, Parts& parts) {
-    const u64 where = function.bar() + u64{function.get32(at + 8)};
+    const unsigned bar = function.get8(at + 4);
+    const u64 where = bar < 6 ? function.bar(bar) + u64{function.get32(at + 8)} : 0;
     const u32 length = function.get32(at + 12);
     switch (function.get8(at + 3)) {
         case 1:
             parts.common = where;
             break;
         case 2:
+            parts.multiplier = function.get32(at + 16);
+            if (function.bar_is_port(bar)) {
+                parts.ports = static_cast<u16>(where);
+                parts.port_bar = bar;
+                break;
+            }
             parts.notify = where;
             parts.notify_length = length;
-            parts.multiplier = function.get32(at + 16);
             break;
         case 3:
             parts.isr = where;

@@ -23,8 +23,13 @@ struct Function {
     u32 get32(u32 offset) const { return read32(at(offset)); }
     void set16(u32 offset, u16 value) const { write16(at(offset), value); }
     void set32(u32 offset, u32 value) const { write32(at(offset), value); }
-    void enable() const { set16(kCommand, kCommandMemory | kCommandMaster); }
-    u32 bar() const { return get32(kBar0) & ~0xfU; }
+    void enable() const { set16(kCommand, kCommandIo | kCommandMemory | kCommandMaster); }
+    /// Where a BAR is, in memory or among the ports.
+    u32 bar(unsigned index = 0) const {
+        const u32 value = get32(kBar0 + 4 * index);
+        return (value & 1) != 0 ? value & ~0x3U : value & ~0xfU;
+    }
+    bool bar_is_port(unsigned index) const { return (get32(kBar0 + 4 * index) & 1) != 0; }
 };
 
 Function find_function(u16 vendor, u16 device, Function after = {});
@@ -36,6 +41,8 @@ struct Parts {
     u64 notify = 0;
     u64 notify_length = 0;
     u32 multiplier = 0;
+    u16 ports = 0;  ///< doorbells among the ports; 0: there are none
+    unsigned port_bar = 0;
     u64 device = 0;  ///< 0: it has no configuration space
     u64 device_length = 0;
     u32 window = 0;  ///< offset of the PCI_CFG capability

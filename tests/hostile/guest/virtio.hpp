@@ -85,7 +85,16 @@ public:
     void drive() const { add_status(status::kDriverOk); }
 
     u64 doorbell(u16 queue) const { return parts.notify + u64{queue} * parts.multiplier; }
-    void kick(u16 queue) const { write16(doorbell(queue), queue); }
+    u16 port_doorbell(u16 queue) const {
+        return static_cast<u16>(parts.ports + queue * parts.multiplier);
+    }
+    /// At the port if there is one, else in memory.
+    void kick(u16 queue) const {
+        if (parts.ports != 0)
+            out16(port_doorbell(queue), queue);
+        else
+            write16(doorbell(queue), queue);
+    }
 };
 
 }  // namespace guest
