@@ -10,7 +10,7 @@ import vmm_under_test
 
 
 class JudgeTest(unittest.TestCase):
-    def complaints(self, first="", second="", after="", code=judge.ALL_GOOD, at_least=1):
+    def complaints(self, first="", second="", after="", code=judge.ALL_GOOD, at_least=1, timeout=30):
         """Of a program that says what a good guest says, with something else in between."""
         lines = ["import sys, time, threading, os", "sys.stdin.reconfigure(line_buffering=False)",
                  "def say(text): print(text, flush=True)", "def wait(): sys.stdin.read(1)",
@@ -19,7 +19,7 @@ class JudgeTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             program = pathlib.Path(folder, "program.py")
             program.write_text("\n".join(lines))
-            run = vmm_under_test.run([sys.executable, program], rounds=2, idle=0.1, timeout=5)
+            run = vmm_under_test.run([sys.executable, program], rounds=2, idle=0.1, timeout=timeout)
         return list(judge.complaints(run, rounds=2, at_least=at_least))
 
     def test_good_run_has_no_complaints(self):
@@ -37,7 +37,7 @@ class JudgeTest(unittest.TestCase):
         self.assertIn("row02.y: the size is 0x3", found)
 
     def test_hang(self):
-        self.assertIn("the run did not end", self.complaints(second="time.sleep(60)"))
+        self.assertIn("the run did not end", self.complaints(second="time.sleep(60)", timeout=1.5))
 
     def test_memory_that_grows(self):
         found = self.complaints(second="kept = bytearray(b'x' * (4 << 20))")

@@ -146,6 +146,35 @@ void kick_with_nothing(Lab& lab) {
     lab.works();
 }
 
+// Good, malformed, good; where the device promised to answer in order, it does.
+void malformed_between_good(Lab& lab) {
+    constexpr u64 kInOrder = feature(35);
+    if (!lab.up_with(lab.features() | (lab.device.offered() & kInOrder)))
+        return;
+    const Chain good = lab.request();
+    Chain bad;
+    bad.add(buffers.data, 16, kWrite).add(buffers.header, 16).link();
+    const auto place = [&](Chain chain, u16 id) {
+        for (u16 i = 0; i < chain.count; ++i)
+            chain.d[i].next = static_cast<u16>(chain.d[i].next + id);
+        lab.ring().offer(chain, id);
+    };
+    place(good, 0);
+    place(bad, 4);
+    place(good, 8);
+    lab.kick();
+    unsigned seen = 0;
+    for (unsigned i = 0; i < 3; ++i) {
+        if (!lab.expect_used())
+            return;
+        seen |= 1U << lab.last.id;
+        if (lab.last.id == 4 && !lab.expect(lab.last.length, 0, "the malformed chain's length is"))
+            return;
+    }
+    if (lab.expect(seen, 0x111, "the ids that came back are"))
+        lab.works();
+}
+
 // ---- packed
 
 void id_ffff(Lab& lab) {
@@ -196,6 +225,7 @@ constexpr Case kCases[] = {
     {5, "head_is_ffff", kSplit, nullptr, head_is_ffff},
     {5, "good_head_then_bad_head", kSplit, nullptr, good_then_bad_head},
     {10, "same_head_twice", kBoth, nullptr, same_head_twice},
+    {11, "malformed_chain_between_good_ones", kBoth, nullptr, malformed_between_good},
     {8, "interrupts_suppressed", kBoth, nullptr, suppressed_interrupts},
     {8, "suppression_flags_reserved", kBoth, nullptr, reserved_suppression},
     {8, "event_index_far", kBoth, nullptr, event_index_far},
