@@ -10,7 +10,8 @@ target_compile_options(vmm_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
   -Woverloaded-virtual -Wimplicit-fallthrough -Werror
   -Wno-missing-field-initializers  # designated initialisers leave the rest at its default
-  -fstack-protector-strong -fcf-protection -ftrivial-auto-var-init=zero
+  -fstack-protector-strong -ftrivial-auto-var-init=zero
+  -fcf-protection=return  # shadow stacks; Linux has no branch tracking for programs, whose landing pads would be dead weight
   -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=
   $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-gnu-statement-expression-from-macro-expansion
                              -Wthread-safety>)

@@ -93,10 +93,9 @@ stage_tsan() {
             --output-on-failure --output-junit junit.xml
 }
 
-# The second compiler's warnings (thread-safety analysis among them), then clang-tidy over the same compile commands.
-stage_clang() { build_preset clang && tidy; }
-
-stage_fuzz() { fuzz "${VMM_FUZZ_SECONDS:-5}"; }
+# The second compiler too: its warnings over all of the product, thread-safety analysis among them.
+stage_fuzz() { build_preset fuzz && fuzz "${VMM_FUZZ_SECONDS:-5}"; }
+stage_tidy() { tidy; }
 stage_release() { release; }
 
 # The rest of the machine is busy meanwhile: limits are stretched.
@@ -124,7 +123,7 @@ test_everything() {
     beside nest_asan
     stage tsan
     stage fuzz
-    stage clang
+    stage tidy
     join nest
     join nest_asan
     stage try

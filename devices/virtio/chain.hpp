@@ -38,6 +38,9 @@ struct Head {
 class Cursor {
 public:
     explicit Cursor(std::span<const Segment> segments) noexcept;
+    /// `bytes` is the sum of their lengths.
+    Cursor(std::span<const Segment> segments, std::uint64_t bytes) noexcept
+        : segments_{segments}, remaining_{bytes} {}
 
     std::uint64_t remaining() const noexcept { return remaining_; }
 
@@ -93,8 +96,8 @@ public:
     std::uint64_t readable_bytes() const noexcept { return readable_bytes_; }
     std::uint64_t writable_bytes() const noexcept { return bytes_ - readable_bytes_; }
 
-    Cursor reader() const noexcept { return Cursor{readable()}; }
-    Cursor writer() const noexcept { return Cursor{writable()}; }
+    Cursor reader() const noexcept { return {readable(), readable_bytes()}; }
+    Cursor writer() const noexcept { return {writable(), writable_bytes()}; }
 
     // The rings' side.
 

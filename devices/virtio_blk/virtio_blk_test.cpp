@@ -319,6 +319,62 @@ TEST_P(BlkTest, QueueResetWaitsForItsOwnRequestsOnly) {
     EXPECT_TRUE(alive());
 }
 
+// After a while with nothing but kicks to wait for, the I/O thread waits in another way.
+struct QuietBlkTest : BlkTest {
+    void start_quiet_disk() {
+        start_disk();
+        for (unsigned i = 0; i < 40; ++i)
+            ASSERT_TRUE(alive());
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Rings, QuietBlkTest, testing::Values(RingKind::Split, RingKind::Packed));
+
+TEST_P(QuietBlkTest, ResetIsAnsweredAndTheDiskStartsAgain) {
+    start_quiet_disk();
+
+    ASSERT_TRUE(rig->reset());
+    ASSERT_TRUE(rig->start());
+
+    EXPECT_TRUE(alive());
+}
+
+TEST_P(QuietBlkTest, QueueResetIsAnswered) {
+    start_quiet_disk();
+
+    EXPECT_TRUE(rig->reset_queue(0));
+    rig->set_up_queue(0);
+
+    EXPECT_TRUE(alive());
+}
+
+TEST_P(QuietBlkTest, CompletionsAreSeenWhenRequestsBecomeMany) {
+    start_quiet_disk();
+    backend.hold();
+    const Sent first = send(kFlush, 0);
+    const Sent second = send(kFlush, 0);
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return backend.held() == 2; }));
+
+    backend.release_all();
+
+    EXPECT_EQ(length(first), 1);
+    EXPECT_EQ(length(second), 1);
+    EXPECT_TRUE(alive());
+}
+
+TEST_P(QuietBlkTest, SecondQueueIsServedWhenItComesLater) {
+    options.queues = 2;
+    start_disk();
+    ASSERT_TRUE(rig->reset_queue(1));
+    for (unsigned i = 0; i < 40; ++i)
+        ASSERT_TRUE(alive());
+
+    rig->set_up_queue(1);
+
+    EXPECT_EQ(result(send(kFlush, 0, {}, 1)), kOk);
+    EXPECT_TRUE(alive());
+}
+
 std::string error_of(virtio_blk::BlkOptions options) {
     const auto made =
         virtio_blk::Blk::create(std::move(options), std::make_unique<FakeBlockBackend>(512));

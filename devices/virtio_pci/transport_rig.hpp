@@ -30,6 +30,7 @@ using testing::Pair;
 
 inline constexpr std::uint64_t kEcam = 0xb000'0000;
 inline constexpr std::uint64_t kWindow = 0xc000'0000;
+inline constexpr std::uint64_t kPorts = 0x1000;
 inline constexpr auto kByte = AccessSize::Byte;
 inline constexpr auto kWord = AccessSize::Word;
 inline constexpr auto kDword = AccessSize::Dword;
@@ -165,7 +166,7 @@ struct Machine {
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
     test::RecordingIrqLine& line = lines[1];  // slot 1, INTA
-    pci::Bus bus{{.windows = {.memory32 = {kWindow, 0x1000'0000}},
+    pci::Bus bus{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kWindow, 0x1000'0000}},
                   .mmio = mmio,
                   .io = io,
                   .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
