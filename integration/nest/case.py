@@ -30,13 +30,13 @@ class Result:
     def __init__(self, name, exit_code, seconds, folder, note=""):
         self.name, self.exit_code, self.seconds, self.note = name, exit_code, seconds, note
         self.folder = pathlib.Path(folder)
-        self.out = self.text("out").replace("\r", "")
+        self.out = self.text("out")
         self.err = self.text("err")
 
     def text(self, name):
-        """A file that the case wrote to $O; empty if it is not there."""
+        """A file that the case wrote to $O, without carriage returns; empty if it is not there."""
         path = self.folder / name
-        return path.read_text(errors="replace") if path.is_file() else ""
+        return path.read_bytes().decode(errors="replace").replace("\r", "") if path.is_file() else ""
 
     def require(self, holds, text):
         if not holds:

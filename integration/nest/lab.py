@@ -136,9 +136,9 @@ class Lab:
         return "\n".join([*lines, end])
 
     def vmm(self, *extra, kernel="bz612", steps="off", cpus=1, memory="256M", append="quiet panic=-1", modules=(),
-            disks=()):
+            disks=(), console="ttyS0"):
         """The command line of one guest that runs `steps` (see images/uroot/steps)."""
-        line = " ".join(filter(None, ["console=ttyS0", append, f"vmm.test={steps}" if steps else ""]))
+        line = " ".join(filter(None, [f"console={console}", append, f"vmm.test={steps}" if steps else ""]))
         if modules:
             extra = ("--initramfs", self.modules(*modules), *extra)
         extra = (*extra, *(word for disk in disks for word in ("--disk", disk)))

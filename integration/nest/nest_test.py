@@ -14,7 +14,7 @@ from nest.runner import Direct
 
 def result(out, code=0):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nest-test-"))
-    (folder / "out").write_text(out)
+    (folder / "out").write_bytes(out.encode())
     made = Result("a.b", code, 1.0, folder)
     shutil.rmtree(folder)
     return made
@@ -24,6 +24,9 @@ class ResultTest(unittest.TestCase):
     def test_last_line_of_a_step_counts(self):
         r = result("@test cpus count=1\r\nnoise\r\n@test cpus count=2\r\n")
         self.assertEqual(r.step("cpus"), {"count": "2"})
+
+    def test_carriage_returns_are_no_lines(self):
+        self.assertEqual(result("@test a x=1\r\r\n@test b\r\n").out, "@test a x=1\n@test b\n")
 
     def test_missing_step_fails(self):
         with self.assertRaisesRegex(Failed, "did not print a line for step cpus"):

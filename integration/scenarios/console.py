@@ -1,4 +1,6 @@
-"""The guest's console: a shell through a pipe, and the places that --serial can name."""
+"""The guest's console: a shell through a pipe, the places that --serial can name, and the virtio console."""
+import hashlib
+import re
 
 
 def shell_works(r):
@@ -28,7 +30,40 @@ def reader_gone(r):
     r.require(r.text("code").strip() == "0", f"exit code {r.text('code')!r} after the reader of its output left")
 
 
+def flooded(r, lines):
+    """What the guest printed is what came, byte by byte."""
+    came = "".join(line + "\n" for line in re.findall(r"^flood .*$", r.out, re.M))
+    r.says("flood", lines=lines, sha256=hashlib.sha256(came.encode()).hexdigest())
+
+
+def on_a_terminal(r):
+    r.fine()
+    r.says("size", "30", columns=100)
+    r.says("size", "50", columns=120)
+    flooded(r, 200)
+    r.says("hwrng", bytes=4096, values=256, **{"from": "virtio_rng.0"})
+    r.says("pcicheck", functions=3)
+
+
+def on_a_socket(r):
+    r.require(r.text("code").strip() == "0", f"exit code {r.text('code')!r}")
+    r.says("echo", text="hello " * 300 + "end")
+    flooded(r, 200)
+
+
+def virtio_console(lab):
+    peer = lab.peer()
+    guest = lab.vmm("--console", "tty", "--serial", "null", "--rng", modules=("virtio-rng",), console="hvc0",
+                    steps="size:30,flood:200,ask")
+    typed = "size:50,hwrng:4096,pcicheck,kmsg:3,off"
+    lab.case("hvc0-terminal", f'"{peer}" terminal 30x100 50x120 {typed} {guest}', on_a_terminal)
+    guest = lab.vmm("--console", "socket=console", "--serial", "null", console="hvc0", steps="ask")
+    lab.case("hvc0-socket", f"{{ {guest}; echo $? >$O/code; }} &\n"
+             f"\"{peer}\" unix console flood:200,echo '{'hello ' * 300}end' off\nwait", on_a_socket)
+
+
 def cases(lab):
+    virtio_console(lab)
     # As a person does it, down to the shell's own prompt.
     lab.case("shell", lab.talk(lab.vmm(steps=""), (r"^\$ ", "echo uname -a"), (r"^\$ ", "echo 'echo $((6*7))'"),
                                (r"^\$ ", "echo poweroff")), shell_works)

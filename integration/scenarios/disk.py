@@ -140,7 +140,7 @@ def survives(rounds):
 
 
 def kill_script(lab, rounds):
-    """The guest writes records; it is killed at some moment after the fifth one."""
+    """The guest writes records; it is killed at some moment after the fifth one, maybe in the midst of a line."""
     guest = lab.vmm(modules=MODULES, disks=("image",), steps="record:vda")
     return f"""for round in $(seq {rounds}); do
 rm -f image; truncate -s 4M image; : >said
@@ -149,7 +149,7 @@ p=$!
 while [ "$(grep -c '@test synced n=' said)" -lt 5 ] && kill -0 $p 2>/dev/null; do sleep 0.5; done
 usleep $((round * 7919 % 200000))
 kill -9 $p; wait $p
-synced=$(tr -d '\\r' <said | sed -n 's/^@test synced n=\\([0-9]*\\)$/\\1/p' | tail -n 1)
+synced=$(tr '\\r' '!' <said | sed -n 's/^@test synced n=\\([0-9]*\\)!$/\\1/p' | tail -n 1)
 dd if=image bs=512 skip=1 count=${{synced:-0}} 2>/dev/null | tr -d '\\0' >have
 seq ${{synced:-0}} | sed 's/^/record /' | cmp - have && found=all || found=less
 echo "@test killed synced=${{synced:-0}} found=$found"

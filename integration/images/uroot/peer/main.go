@@ -6,6 +6,11 @@
 //	peer get ADDRESS BYTES
 //	peer put ADDRESS BYTES
 //	peer as UID COMMAND...     runs a command as that user, without groups and privileges
+//	peer unix PATH TYPED...    is on the other end of a console's socket
+//	peer terminal ROWSxCOLUMNS ROWSxCOLUMNS TYPED COMMAND...
+//	                           runs a command on a terminal of the first size, which then becomes the second
+//
+// The last two pass on what the guest prints, and type a line each time it says that it is ready.
 package main
 
 import (
@@ -35,6 +40,10 @@ func run(arguments []string) error {
 	switch arguments[0] {
 	case "as":
 		return as(arguments[1], arguments[2:])
+	case "unix":
+		return unix(arguments[1], arguments[2:])
+	case "terminal":
+		return terminal(arguments[1:])
 	case "echo":
 		if err = wire.Echo(arguments[1], arguments[2]); err == nil {
 			say("verb=echo")

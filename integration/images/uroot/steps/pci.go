@@ -151,8 +151,9 @@ func (f *function) capabilities() int {
 		}
 		next = f.u8(next + 1)
 	}
+	const deviceConfig, entropy = 4, 0x1044 // the entropy device has no configuration of its own
 	for kind := 1; kind <= 5 && f.virtio(); kind++ {
-		if !types[kind] {
+		if !types[kind] && (kind != deviceConfig || f.u16(2) != entropy) {
 			f.odd("no virtio capability of type %d", kind)
 		}
 	}
@@ -171,16 +172,13 @@ func (f *function) msix(at int) []piece {
 	}
 }
 
-// virtioCapability looks at one of virtio 1.3, 4.1.4.
+// virtioCapability looks at one of virtio 1.3, 4.1.4. There may be several of a type, the best one first.
 func (f *function) virtioCapability(at int, types map[int]bool) []piece {
-	const accessToConfig, sharedMemory = 5, 8
+	const accessToConfig = 5
 	kind, length := f.u8(at+3), f.u8(at+2)
 	if length < 16 || at+length > 256 {
 		f.odd("virtio capability of type %d has %d bytes", kind, length)
 		return nil
-	}
-	if types[kind] && kind != sharedMemory {
-		f.odd("two virtio capabilities of type %d", kind)
 	}
 	types[kind] = true
 	if kind == accessToConfig {
