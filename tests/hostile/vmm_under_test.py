@@ -57,9 +57,12 @@ def busy_while_idle(pid, seconds):
 
 
 def environment():
-    # A sanitizer that keeps freed memory for long would look like a leak.
+    """Sanitizers' options in addition to those that are set."""
     mine = dict(os.environ)
-    mine["ASAN_OPTIONS"] = ":".join(filter(None, [mine.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]))
+    here = pathlib.Path(__file__).resolve().parent
+    # Freed memory that is kept for long would look like a leak.
+    for variable, option in (("ASAN_OPTIONS", "quarantine_size_mb=1"), ("TSAN_OPTIONS", f"suppressions={here}/tsan.supp")):
+        mine[variable] = ":".join(filter(None, [mine.get(variable), option]))
     return mine
 
 
