@@ -127,9 +127,11 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
                 judge(of, lab, "packed.", options, score);
         }
     }
+    lab.device.reset();
 }
 
-// Every device there is answers.
+// Every device there is answers. They take turns with the same memory, so each is reset when it is
+// done: one that still ran would serve the rings of the next.
 const char* all_work(const Ram& ram) {
     static Lab lab;
     const Kinds kinds = all_kinds();
@@ -138,9 +140,11 @@ const char* all_work(const Ram& ram) {
             continue;
         lab.why = nullptr;
         lab.ring_kind = RingKind::Split;
-        if (lab.up() && lab.works())
-            continue;
-        return lab.why;
+        const bool good = lab.up() && lab.works();
+        if (!lab.device.reset())
+            lab.fail("the reset does not end");
+        if (!good || lab.why != nullptr)
+            return lab.why;
     }
     return nullptr;
 }
