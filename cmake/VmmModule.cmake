@@ -59,7 +59,7 @@ function(vmm_test name)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
 endfunction()
 
-# vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `fuzz` preset only.
+# vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `asan` preset only.
 function(vmm_fuzz name)
   cmake_parse_arguments(PARSE_ARGV 1 F "" "" "SOURCES;DEPS")
   if(NOT VMM_BUILD_FUZZERS)

@@ -7,7 +7,7 @@ vmm=build/release/cli/vmm
 build_preset() {
     local preset=$1 launcher=()
     setup build
-    case $preset in clang | fuzz) setup fuzz ;; esac
+    case $preset in clang | asan) setup fuzz ;; esac
     # Only what was compiled with the same flags is taken from ccache, so it is safe here and saves most of a rebuild.
     command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     cmake --preset "$preset" "${launcher[@]}" >&2 && cmake --build "build/$preset" -j "$jobs" "${@:2}" >&2
@@ -42,8 +42,8 @@ tidy() {
 
 fuzz() {
     local seconds=$1
-    build_preset fuzz fuzzers || return
-    python3 tools/fuzz.py build/fuzz/fuzzers "$seconds"
+    build_preset asan fuzzers || return
+    python3 tools/fuzz.py build/asan/fuzzers "$seconds"
 }
 
 release() { build_preset release && ls -l "$vmm"; }
@@ -81,6 +81,7 @@ stage_dev() {
         run_tests dev
 }
 
+# The second compiler too, with its warnings over everything, thread-safety analysis among them.
 stage_asan() {
     build_preset asan &&
         ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 run_tests asan
@@ -93,8 +94,8 @@ stage_tsan() {
             --output-on-failure --output-junit junit.xml
 }
 
-# The second compiler too: its warnings over all of the product, thread-safety analysis among them.
-stage_fuzz() { build_preset fuzz && fuzz "${VMM_FUZZ_SECONDS:-5}"; }
+# With the programs that the stage before has built.
+stage_fuzz() { fuzz "${VMM_FUZZ_SECONDS:-5}"; }
 stage_tidy() { tidy; }
 stage_release() { release; }
 
@@ -103,7 +104,7 @@ stage_nest() { VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-3} nest all --out build/ne
 
 stage_nest_asan() {
     VMM=build/asan/cli/vmm VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-5} \
-        nest boot --only 'boot\.bz612$' --out build/nest-asan --summary build/nest_asan.json
+        nest boot busy --only '^(boot\.bz612|busy\.devices)$' --out build/nest-asan --summary build/nest_asan.json
 }
 
 stage_try() { try_guest </dev/null; }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"vmm.invalid/guest/wire"
@@ -76,6 +77,10 @@ func run(text string) {
 		fromConsole(name)
 		return
 	}
+	if name == "together" {
+		together(strings.Split(argument, "+"))
+		return
+	}
 	do, known := steps[name]
 	if !known {
 		say("unknown", "step="+name)
@@ -87,6 +92,19 @@ func run(text string) {
 		return
 	}
 	say(name, result)
+}
+
+// together:STEP+STEP+... runs the steps at the same time and waits for all of them.
+func together(steps []string) {
+	var all sync.WaitGroup
+	for _, text := range steps {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			run(text)
+		}()
+	}
+	all.Wait()
 }
 
 func parameter(name string) string {
