@@ -14,7 +14,9 @@ target_compile_options(vmm_options INTERFACE
   -fcf-protection=return  # shadow stacks; Linux has no branch tracking for programs, whose landing pads would be dead weight
   -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=
   $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-gnu-statement-expression-from-macro-expansion
-                             -Wthread-safety>)
+                             -Wthread-safety
+                             # takes a VMM_TRY whose value nobody wants for a call that drops one; GCC looks for these
+                             -Wno-unused-result>)
 target_compile_definitions(vmm_options INTERFACE _GLIBCXX_ASSERTIONS _GNU_SOURCE)
 if(NOT VMM_SANITIZE)
   target_compile_definitions(vmm_options INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3>)

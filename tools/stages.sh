@@ -36,13 +36,13 @@ lint() {
 # by two compilers, and left out here: GoogleTest's macros take more time than all the rest.
 tidy() {
     setup lint
-    build_preset clang vmm_base || return
+    build_preset clang --target vmm_base || return
     python3 tools/tidy.py build/clang '^(?!.*(_test|_fuzz)\.cpp$)(?!.*/(tests|bench)/)'
 }
 
 fuzz() {
     local seconds=$1
-    build_preset asan fuzzers || return
+    build_preset asan --target fuzzers || return
     python3 tools/fuzz.py build/asan/fuzzers "$seconds"
 }
 
@@ -89,7 +89,7 @@ stage_asan() {
 
 # ThreadSanitizer wants the address space of a fixed layout.
 stage_tsan() {
-    build_preset tsan threads_tests &&
+    build_preset tsan --target threads_tests &&
         TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L threads --no-tests=error \
             --output-on-failure --output-junit junit.xml
 }

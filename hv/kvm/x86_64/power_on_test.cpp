@@ -67,7 +67,7 @@ TEST_F(KvmPowerOnStateTest, LocalApics) {
 }
 
 TEST_F(KvmPowerOnStateTest, Pics) {
-    for (const std::uint32_t chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE}) {
+    for (const std::uint32_t chip : {0u + KVM_IRQCHIP_PIC_MASTER, 0u + KVM_IRQCHIP_PIC_SLAVE}) {
         const auto ours = power_on::pic(chip);
         const auto theirs = get<kvm_irqchip>(*vm, KVM_GET_IRQCHIP, {.chip_id = chip});
         EXPECT_EQ(std::memcmp(&ours.chip.pic, &theirs.chip.pic, sizeof ours.chip.pic), 0) << chip;

@@ -160,7 +160,7 @@ bool Vm::has_tsc_deadline() const noexcept {
 }
 
 Result<> Vm::reset() {
-    for (const std::uint32_t chip : {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE}) {
+    for (const std::uint32_t chip : {0u + KVM_IRQCHIP_PIC_MASTER, 0u + KVM_IRQCHIP_PIC_SLAVE}) {
         auto pic = power_on::pic(chip);
         VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_IRQCHIP), &pic), "cannot reset the PICs");
     }
