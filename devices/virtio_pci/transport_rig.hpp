@@ -166,12 +166,12 @@ struct Machine {
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
     test::RecordingIrqLine& line = lines[1];  // slot 1, INTA
+    Body device;
+    std::unique_ptr<Transport> transport;
     pci::Bus bus{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kWindow, 0x1000'0000}},
                   .mmio = mmio,
                   .io = io,
                   .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    Body device;
-    std::unique_ptr<Transport> transport;
     std::map<int, Structure> structures;
     std::vector<int> others;
     std::uint64_t bar = kWindow;
