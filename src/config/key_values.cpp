@@ -50,7 +50,8 @@ private:
         if (!done() && text_[at_] == '"')
             return quoted_value();
         const auto end = std::min(text_.find_first_of(ends, at_), text_.size());
-        return std::string{text_.substr(std::exchange(at_, end), end - at_)};
+        const auto first = std::exchange(at_, end);
+        return std::string{text_.substr(first, end - first)};
     }
 
     Result<std::string> quoted_value() {
