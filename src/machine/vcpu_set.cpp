@@ -160,7 +160,8 @@ bool VcpuSet::park() {
         all_parked_.notify_all();
     changed_.wait(lock, [this] { return wanted_.load(std::memory_order_relaxed) != Wanted::Park; });
     --parked_;
-    return wanted_.load(std::memory_order_relaxed) == Wanted::Run;
+    // hold() takes no lock: it may be Park again already, and then this one comes back soon.
+    return wanted_.load(std::memory_order_relaxed) != Wanted::End;
 }
 
 void VcpuSet::hold() noexcept {
