@@ -37,7 +37,7 @@ lint() {
 tidy() {
     setup lint
     build_preset clang --target vmm_base || return
-    python3 tools/tidy.py build/clang '^(?!.*(_test|_fuzz)\.cpp$)(?!.*/(tests|bench)/)'
+    python3 tools/tidy.py build/clang '^(?!.*(_test|_fuzz|/synthetic_kernel)\.cpp$)(?!.*/(tests|bench)/)'
 }
 
 fuzz() {

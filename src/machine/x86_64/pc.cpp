@@ -153,7 +153,7 @@ Result<> Pc::open_host_side(HostSide& side, const ConsoleOrSerial& config, std::
         .path = config.mode == ConsoleMode::Socket ? config.socket : config.file,
         .name = std::string{name}};
     side.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
-    side.watch.emplace(*side.backend);
+    side.watch = std::make_unique<ConsoleWatch>(*side.backend);
     if (config.mode == ConsoleMode::Pty)
         tell_(cat("the ", name, " is ", side.backend->place()));
     return {};
@@ -205,6 +205,7 @@ Result<> Pc::create_vcpus() {
     const auto supported = VMM_TRY(vm_->supported_cpuid());
     const auto& cpuid =
         cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
+    address_bits_ = cpuid.address_bits();
     vcpus_.reserve(vcpus);
     for (std::uint32_t index = 0; index < vcpus; ++index) {
         apic_ids_.push_back(layout.apic_id(index));
@@ -223,10 +224,10 @@ Result<> Pc::add_pci_devices() {
                                        .vm = *vm_,
                                        .mmio = mmio_,
                                        .io = ports_,
-                                       .windows = pci_windows(*ram_, cpuid_->address_bits()),
+                                       .windows = pci_windows(*ram_, address_bits_),
                                        .lines = pci_lines(),
                                        .events = events_,
-                                       .console = hvc0_.watch ? &*hvc0_.watch : nullptr}));
+                                       .console = hvc0_.watch.get()}));
     if (hvc0_.backend)
         if (const auto size = hvc0_.backend->terminal_size())
             pci_->console()->set_size(0, size->columns, size->rows);
@@ -249,7 +250,7 @@ Tables Pc::tables() const {
     if (!pci_)
         return build_tables(config, kAcpiTables.first);
     using enum PciHost::Window::Kind;
-    const auto windows = pci_windows(*ram_, cpuid_->address_bits());
+    const auto windows = pci_windows(*ram_, address_bits_);
     const std::array told{
         PciHost::Window{Io, windows.io.base, windows.io.size},
         PciHost::Window{Memory, windows.memory32.base, windows.memory32.size},

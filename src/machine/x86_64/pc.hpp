@@ -48,7 +48,7 @@ private:
     /// The host's side of a console, and what the guest's kernel said over it.
     struct HostSide {
         std::unique_ptr<CharBackend> backend;  // null: the console is off
-        std::optional<ConsoleWatch> watch;
+        std::unique_ptr<ConsoleWatch> watch;   // in front of it
     };
     /// One serial port with what is behind it.
     struct SerialPort : HostSide {
@@ -100,6 +100,7 @@ private:
     std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
     std::vector<Resettable*> resettables_;
     std::optional<x86_64::CpuidTemplate> cpuid_;
+    unsigned address_bits_ = 0;  // of guest physical addresses
     std::vector<std::uint32_t> apic_ids_;
     std::vector<std::unique_ptr<hv::x86::Vcpu>> vcpus_;
     VcpuSet vcpu_set_;
