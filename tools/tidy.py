@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """clang-tidy 19 over every source file of a compile database, as many at a time as there are CPUs.
 
-tidy.py BUILD [REGEX]   only files whose path matches REGEX
+tidy.py BUILD [REGEX [CHECKS]]   only files whose path matches REGEX; CHECKS are added to those of .clang-tidy
 """
 import concurrent.futures
 import json
@@ -13,13 +13,14 @@ import sys
 import time
 
 
-def look(build, path):
+def look(build, path, checks):
     began = time.monotonic()
-    done = subprocess.run(["clang-tidy-19", "--quiet", "-p", build, path], capture_output=True, text=True)
+    done = subprocess.run(["clang-tidy-19", "--quiet", f"--checks={checks}", "-p", build, path], capture_output=True,
+                          text=True)
     return path, done.returncode, done.stdout + ("" if done.returncode == 0 else done.stderr), time.monotonic() - began
 
 
-def main(build, pattern=""):
+def main(build, pattern="", checks=""):
     root = pathlib.Path.cwd()
     commands = json.loads(pathlib.Path(build, "compile_commands.json").read_text())
     # Files that the build made (precompiled headers, header checks) are not ours to mend.
@@ -31,7 +32,7 @@ def main(build, pattern=""):
     paths.sort(key=lambda path: -pathlib.Path(path).stat().st_size)
     bad, slow = 0, []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, code, text, seconds in pool.map(lambda path: look(build, path), paths):
+        for path, code, text, seconds in pool.map(lambda path: look(build, path, checks), paths):
             slow.append((seconds, path))
             if code != 0:
                 bad += 1
