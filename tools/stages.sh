@@ -90,7 +90,7 @@ stage_asan() {
 
 # ThreadSanitizer wants the address space of a fixed layout.
 stage_tsan() {
-    build_preset tsan --target threads_tests &&
+    build_preset tsan --target threads_tests vmm &&
         TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L threads --no-tests=error \
             --output-on-failure --output-junit junit.xml
 }
@@ -109,6 +109,11 @@ stage_nest_asan() {
         nest boot busy --only '^(boot\.bz612|busy\.devices)$' --out build/nest-asan --summary build/nest_asan.json
 }
 
+stage_nest_tsan() {
+    VMM=build/tsan/cli/vmm VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-5} TSAN_OPTIONS=halt_on_error=1 \
+        nest busy --out build/nest-tsan --summary build/nest_tsan.json
+}
+
 stage_try() { try_guest </dev/null; }
 
 test_everything() {
@@ -125,10 +130,12 @@ test_everything() {
     stage asan
     beside nest_asan
     stage tsan
+    beside nest_tsan
     stage fuzz
     stage tidy
     join nest
     join nest_asan
+    join nest_tsan
     stage try
     table
 }
