@@ -47,7 +47,7 @@ class NoCount(Exception):
 
 def count(side, kernel, arguments, folder):
     """(millions of counts to init, to the end) of one boot of an emulated machine that holds this side alone."""
-    lab = Lab(side.program)
+    lab = Lab(side.program, folder / "made")
     program = lab.program(side.program, side.name)
     with tempfile.TemporaryDirectory() as work:
         guest = pathlib.Path(work) / "guest.cpio"
