@@ -11,7 +11,7 @@ help() {
 ./do setup [PART]...  install what is missing and no more: build lint nest fuzz bench (default: all)
 ./do build [PRESET]   configure and build a preset of CMakePresets.json (default: dev)
 ./do lint             format, size budget, layering: seconds
-./do tidy             clang-tidy over everything
+./do tidy             clang-tidy over the product, static analyzer included
 ./do fuzz [SECONDS]   build the fuzzers and run each for so long (default: 60)
 ./do nest SCENARIO... run scenarios with whole guests: all, long, or files of integration/scenarios
 ./do bench [NAME]...  the benchmarks

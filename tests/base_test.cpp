@@ -2,13 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cerrno>
+#include <span>
 
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/gpa.hpp"
 #include "vmm/register.hpp"
 #include "vmm/ring_index.hpp"
+#include "vmm/scatter.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
@@ -22,6 +25,26 @@ TEST(GpaRangeTest, ContainsRejectsLengthThatWouldWrap) {
     EXPECT_FALSE(ram.contains(Gpa{0x1fff}, 2));
     EXPECT_FALSE(ram.contains(Gpa{0x1800}, ~0ull));
     EXPECT_FALSE(ram.contains(Gpa{0xfff}, 1));
+}
+
+TEST(ScatterTest, BytesGoAcrossPiecesFromTheOffsetOn) {
+    std::array<char, 3> first{'a', 'b', 'c'};
+    std::array<char, 2> second{'d', 'e'};
+    const std::array<iovec, 3> pieces{iovec{first.data(), first.size()}, iovec{nullptr, 0},
+                                      iovec{second.data(), second.size()}};
+
+    EXPECT_EQ(scatter(pieces, 2, std::as_bytes(std::span{"XY", 2})), 2u);
+    EXPECT_THAT(first, testing::ElementsAre('a', 'b', 'X'));
+    EXPECT_THAT(second, testing::ElementsAre('Y', 'e'));
+}
+
+TEST(ScatterTest, WhatDoesNotFitIsLeftOutAndCounted) {
+    std::array<char, 2> place{};
+    const std::array<iovec, 1> pieces{iovec{place.data(), place.size()}};
+
+    EXPECT_EQ(scatter(pieces, 1, std::as_bytes(std::span{"XYZ", 3})), 1u);
+    EXPECT_EQ(place[1], 'X');
+    EXPECT_EQ(scatter(pieces, 2, std::as_bytes(std::span{"XYZ", 3})), 0u);
 }
 
 struct Wide : Register<Wide, std::uint64_t> {

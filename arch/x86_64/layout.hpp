@@ -136,7 +136,6 @@ inline constexpr PortRange kPortAcpi{0x600, 0x10};
 inline constexpr std::uint16_t kPortSleepControl = 0x600;  // 8 bits
 inline constexpr std::uint16_t kPortSleepStatus = 0x601;   // 8 bits
 inline constexpr std::uint16_t kPortReset = 0x602;         // 8 bits
-inline constexpr std::uint16_t kPortPmTimer = 0x608;       // 32 bits
 inline constexpr std::uint16_t kPortGed = 0x60c;           // 8 bits: vmm/acpi_registers.hpp
 /// Port BARs of PCI devices.
 inline constexpr PortRange kPortsPci{0x1000, 0xf000};

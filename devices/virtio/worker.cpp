@@ -22,7 +22,7 @@ enum class About : std::uint32_t { Wake, Kick, Source };
 
 // After so many times in a row the thread waits for kicks alone: going there and back costs two
 // calls each.
-constexpr unsigned kQuietEnough = 16;
+constexpr unsigned kKicksOnlyTurns = 16;
 
 constexpr std::uint64_t tag(About about, std::uint32_t number) {
     return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
@@ -83,8 +83,8 @@ void Worker::post(const Command& command) noexcept {
         const std::scoped_lock held{mutex_};
         commands_.push_back(command);
         commanded_.store(true, std::memory_order_release);
-        if (doorstep_ != nullptr)
-            doorstep_->signal();
+        if (awaited_kick_ != nullptr)
+            awaited_kick_->signal();
     }
     wake_.signal();
 }
@@ -139,13 +139,13 @@ void Worker::run() noexcept {
     leave_restartable_sequences();
     bool go_on = true;
     while (go_on) {
-        const bool kicks_only = lone_ != nullptr && handler_.waits_for_kicks_only();
-        quiet_ = kicks_only ? quiet_ + 1 : 0;
-        if (quiet_ > kQuietEnough && !at_the_door_)
-            go_to_the_door();
-        else if (!kicks_only && at_the_door_)
-            leave_the_door();
-        go_on = at_the_door_ ? wait_for_kick() : wait_for_anything();
+        const bool kicks_only = only_queue_ != nullptr && handler_.waits_for_kicks_only();
+        kicks_only_turns_ = kicks_only ? kicks_only_turns_ + 1 : 0;
+        if (kicks_only_turns_ > kKicksOnlyTurns && awaited_kick_ == nullptr)
+            watch_only_queue();
+        else if (!kicks_only && awaited_kick_ != nullptr)
+            watch_all();
+        go_on = awaited_kick_ != nullptr ? wait_for_kick() : wait_for_anything();
     }
 }
 
@@ -164,39 +164,37 @@ bool Worker::wait_for_anything() noexcept {
 // post() signals the eventfd, too.
 bool Worker::wait_for_kick() noexcept {
     if (!commanded_.load(std::memory_order_acquire))
-        lone_->kick_event().wait();
+        only_queue_->kick_event().wait();
     if (commanded_.load(std::memory_order_acquire) && !obey())
         return false;
-    if (lone_ != nullptr)
-        handler_.kicked(*lone_);
+    if (only_queue_ != nullptr)
+        handler_.kicked(*only_queue_);
     return true;
 }
 
 // A descriptor that epoll watches costs each of its signals a second look by the kernel.
-void Worker::go_to_the_door() noexcept {
-    at_the_door_ = true;
-    unwatch(lone_->kick_event().fd());
+void Worker::watch_only_queue() noexcept {
+    unwatch(only_queue_->kick_event().fd());
     const std::scoped_lock held{mutex_};
-    doorstep_ = &lone_->kick_event();
+    awaited_kick_ = &only_queue_->kick_event();
 }
 
-void Worker::leave_the_door() noexcept {
-    at_the_door_ = false;
-    quiet_ = 0;
+void Worker::watch_all() noexcept {
+    kicks_only_turns_ = 0;
     {
         const std::scoped_lock held{mutex_};
-        doorstep_ = nullptr;
+        awaited_kick_ = nullptr;
     }
-    if (!watch_kicks(*lone_))
-        lone_->fail();
+    if (!watch_kicks(*only_queue_))
+        only_queue_->fail();
 }
 
-void Worker::find_lone_queue() noexcept {
-    if (at_the_door_)
-        leave_the_door();
+void Worker::find_only_queue() noexcept {
+    if (awaited_kick_ != nullptr)
+        watch_all();
     const bool one = std::ranges::count(open_, true) == 1;
     const auto first = std::ranges::find(open_, true) - open_.begin();
-    lone_ = one ? &queues_[static_cast<std::size_t>(first)] : nullptr;
+    only_queue_ = one ? &queues_[static_cast<std::size_t>(first)] : nullptr;
 }
 
 // False: quit.
@@ -277,7 +275,7 @@ void Worker::open(Queue& queue) noexcept {
         return;
     }
     open_[queue.index()] = true;
-    find_lone_queue();
+    find_only_queue();
     handler_.kicked(queue);
 }
 
@@ -285,7 +283,7 @@ void Worker::close(Queue& queue) noexcept {
     if (!open_[queue.index()])
         return;
     open_[queue.index()] = false;
-    find_lone_queue();
+    find_only_queue();
     unwatch(queue.kick_event().fd());
     handler_.stop(queue);
 }

@@ -91,9 +91,9 @@ private:
     void run() noexcept;
     bool wait_for_kick() noexcept;      // false: quit
     bool wait_for_anything() noexcept;  // false: quit
-    void find_lone_queue() noexcept;
-    void go_to_the_door() noexcept;
-    void leave_the_door() noexcept;
+    void find_only_queue() noexcept;
+    void watch_only_queue() noexcept;
+    void watch_all() noexcept;
     bool dispatch(std::uint64_t what, std::uint32_t events) noexcept;
     bool obey() noexcept;  // false: quit
     void activated(const Command& command) noexcept;
@@ -108,18 +108,18 @@ private:
     EventFd wake_;
     Link* link_ = nullptr;
 
-    std::mutex mutex_;  // over commands_ and doorstep_, for an instant
+    std::mutex mutex_;  // over commands_ and awaited_kick_, for an instant
     std::vector<Command> commands_;
-    const EventFd* doorstep_ = nullptr;   // where the thread may be waiting: the lone queue's kicks
+    /// What the thread waits for in epoll's place: the only queue's kicks. The thread writes it.
+    const EventFd* awaited_kick_ = nullptr;
     std::atomic<bool> commanded_{false};  // there are commands
 
     // The I/O thread's.
     std::vector<Command> taken_;
     std::span<Queue> queues_;
-    std::vector<bool> open_;    // by queue
-    Queue* lone_ = nullptr;     // the only one that is open
-    bool at_the_door_ = false;  // its kicks are not epoll's now
-    unsigned quiet_ = 0;        // times in a row that nothing but a kick could come
+    std::vector<bool> open_;         // by queue
+    Queue* only_queue_ = nullptr;    // the only one that is open
+    unsigned kicks_only_turns_ = 0;  // times in a row that nothing but a kick could come
 
     std::thread thread_;
 };

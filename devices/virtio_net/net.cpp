@@ -33,7 +33,7 @@ Net::Net(std::unique_ptr<NetBackend> backend, Options options)
     : backend_{std::move(backend)},
       options_{std::move(options)},
       mac_{options_.mac},
-      chain_{std::make_unique<virtio::Chain>()} {
+      chain_{std::make_unique_for_overwrite<virtio::Chain>()} {
     const std::size_t pairs = backend_->channels();
     VMM_ASSERT(pairs > 0);
     for (std::uint32_t i = 0; i < pairs; ++i)

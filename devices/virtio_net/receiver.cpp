@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "virtio_net/vectors.hpp"
+#include "vmm/scatter.hpp"
 
 namespace vmm::virtio_net {
 namespace {
@@ -14,13 +14,13 @@ constexpr std::size_t kLargest = FrameHeader::kSize + kMaxFrame;
 }  // namespace
 
 Receiver::Receiver(FrameChannel& channel)
-    : channel_{&channel},
-      waiting_(2 * std::size_t{virtio::Queue::kMaxSize}),
-      vectors_(2 * kMaxVectors + 1),
-      overflow_{std::make_unique_for_overwrite<std::byte[]>(kLargest)} {}
+    : channel_{&channel}, overflow_{std::make_unique_for_overwrite<std::byte[]>(kLargest)} {}
 
 void Receiver::start(virtio::Queue& queue, Rules rules) {
     stop();
+    // Here and not at construction: a guest that never uses the device costs no memory for it.
+    waiting_.resize(2 * std::size_t{virtio::Queue::kMaxSize});
+    vectors_.resize(2 * kMaxVectors + 1);
     queue_ = &queue;
     rules_ = rules;
 }

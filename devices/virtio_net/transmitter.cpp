@@ -7,11 +7,10 @@
 namespace vmm::virtio_net {
 
 Transmitter::Transmitter(FrameChannel& channel)
-    : channel_{&channel},
-      vectors_(kMaxVectors),
-      in_one_piece_{std::make_unique_for_overwrite<std::byte[]>(kMaxFrame)} {}
+    : channel_{&channel}, in_one_piece_{std::make_unique_for_overwrite<std::byte[]>(kMaxFrame)} {}
 
-void Transmitter::start(virtio::Queue& queue, FrameOffloads allowed) noexcept {
+void Transmitter::start(virtio::Queue& queue, FrameOffloads allowed) {
+    vectors_.resize(kMaxVectors);
     queue_ = &queue;
     allowed_ = allowed;
 }

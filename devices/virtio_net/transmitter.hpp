@@ -3,7 +3,7 @@
 // Spec: virtio 1.3, 5.1.6.2. The header is copied, checked and used; the frame goes from the
 // guest's memory to the host without a copy. A frame whose header or memory is wrong is dropped and
 // counted, and its buffer goes back: nothing that a driver sends stops the queue. Threads: the I/O
-// thread's. Costs: no allocation.
+// thread's. Costs: no allocation after construction but in start().
 #pragma once
 
 #include <sys/uio.h>
@@ -22,7 +22,7 @@ class Transmitter {
 public:
     explicit Transmitter(FrameChannel& channel);
 
-    void start(virtio::Queue& queue, FrameOffloads allowed) noexcept;
+    void start(virtio::Queue& queue, FrameOffloads allowed);
     void stop() noexcept { queue_ = nullptr; }
     bool running() const noexcept { return queue_ != nullptr; }
     virtio::Queue* queue() const noexcept { return queue_; }

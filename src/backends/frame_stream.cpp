@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "vmm/scatter.hpp"
+
 namespace vmm {
 namespace {
 
@@ -31,25 +33,6 @@ Moved attempt(Call&& call) noexcept {
     if (done < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
         return {.status = Status::Again};
     return {.status = Status::Gone};
-}
-
-// Copies `from` into `to`; gives how much found room.
-std::size_t scatter(std::span<const std::byte> from, std::span<const iovec> to,
-                    std::size_t offset) noexcept {
-    std::size_t copied = 0;
-    for (const iovec& piece : to) {
-        if (offset >= piece.iov_len) {
-            offset -= piece.iov_len;
-            continue;
-        }
-        const std::size_t bytes = std::min(piece.iov_len - offset, from.size() - copied);
-        std::memcpy(static_cast<std::byte*>(piece.iov_base) + offset, from.data() + copied, bytes);
-        copied += bytes;
-        offset = 0;
-        if (copied == from.size())
-            break;
-    }
-    return copied;
 }
 
 }  // namespace
@@ -81,8 +64,8 @@ FrameIo FrameStream::receive(std::span<const iovec> to) noexcept {
         }
         static constexpr std::array<std::byte, FrameHeader::kSize> kNoHeader{};
         const std::span frame{in_.get() + in_first_, frame_};
-        std::size_t bytes = scatter(kNoHeader, to, 0);
-        bytes += scatter(frame, to, FrameHeader::kSize);
+        std::size_t bytes = scatter(to, 0, kNoHeader);
+        bytes += scatter(to, FrameHeader::kSize, frame);
         in_first_ += std::exchange(frame_, 0);
         return {Status::Done, bytes};
     }

@@ -109,7 +109,7 @@ struct NetConfig {
     std::vector<std::uint32_t> fds;    ///< tap queues that whoever started us has opened
     std::vector<std::string> publish;  ///< with User: HOST:GUEST ports
     std::string mac;                   ///< empty: made from the machine's name
-    std::optional<std::uint32_t> mtu;
+    std::optional<std::uint16_t> mtu;
     std::uint32_t num_queues = 2;  ///< receive and transmit queues counted alone
     std::uint32_t queue_size = 256;
     bool packed = true;

@@ -36,16 +36,12 @@ std::string name_of(const std::string& id, std::string_view kind, std::size_t nu
 Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
     if (net.backend == NetBackendKind::User) {
         PasstOptions options{.publish = net.publish};
-        if (net.mtu)
-            options.mtu = static_cast<std::uint16_t>(*net.mtu);
+        options.mtu = net.mtu.value_or(options.mtu);
         return start_passt(options);
     }
     if (!net.fds.empty())
         return adopt_tap(net.fds);
-    TapOptions options{.name = net.tap, .queues = net.num_queues / 2};
-    if (net.mtu)
-        options.mtu = static_cast<std::uint16_t>(*net.mtu);
-    return open_tap(options);
+    return open_tap({.name = net.tap, .queues = net.num_queues / 2, .mtu = net.mtu});
 }
 
 /// The one that was given; or one that is the same at each start of a machine with a name; or one
@@ -131,10 +127,8 @@ Result<> PciDevices::add_nets() {
         auto backend = VMM_TRY_OR(open_net(net), cat("--net: ", name));
         virtio_net::Options options{.name = name,
                                     .mac = mac_of(parts_.config, net, name),
-                                    .mtu = {},
+                                    .mtu = net.mtu,
                                     .queue_size = static_cast<std::uint16_t>(net.queue_size)};
-        if (net.mtu)
-            options.mtu = static_cast<std::uint16_t>(*net.mtu);
         log::info(name, ": MAC address ", virtio_net::mac_text(options.mac));
         auto body = VMM_TRY(virtio_net::Net::create(std::move(backend), std::move(options)));
         VMM_TRY(add(std::move(body), net.packed));

@@ -1,5 +1,6 @@
 #include "machine/x86_64/pc.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -106,7 +107,7 @@ Pc::Pc(const BoardParts& parts, KernelFile kernel)
 
 Pc::~Pc() {
     stop();
-    for (const HostSide* const side : {static_cast<HostSide*>(&com1_), &hvc0_})
+    for (const HostSide* const side : host_sides())
         if (side->backend)
             side->backend->detach();
 }
@@ -316,10 +317,9 @@ Result<> Pc::start() {
 Result<> Pc::reset() {
     vcpu_set_.pause();
     events_.clear();
-    if (com1_.watch)
-        com1_.watch->forget();
-    if (hvc0_.watch)
-        hvc0_.watch->forget();
+    for (const HostSide* const side : host_sides())
+        if (side->watch)
+            side->watch->forget();
     for (auto* const part : resettables_)
         part->reset();
     VMM_TRY(ram_->clear());
@@ -347,16 +347,20 @@ void Pc::press_power_button() {
 }
 
 std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + at_most;
     std::uint64_t lost = 0;
-    for (const HostSide* const side : {static_cast<HostSide*>(&com1_), &hvc0_})
+    for (const HostSide* const side : host_sides()) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
         if (side->backend)
-            lost += side->backend->drain(at_most);
+            lost += side->backend->drain(std::max(left, std::chrono::milliseconds{0}));
+    }
     return lost;
 }
 
 std::string Pc::last_panic() const {
     std::string said;
-    for (const HostSide* const side : {static_cast<const HostSide*>(&com1_), &hvc0_})
+    for (const HostSide* const side : host_sides())
         if (said.empty() && side->watch)
             said = side->watch->last_panic();
     return said;

@@ -4,6 +4,7 @@
 // Members stand in the order in which they come up. Threads: as board.hpp.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -69,6 +70,7 @@ private:
     Result<> create_vcpus();
     Result<> add_pci_devices();
 
+    std::array<const HostSide*, 2> host_sides() const { return {&com1_, &hvc0_}; }
     Result<> load();  // payload and tables into RAM, vCPU 0 at its entry
     Result<> write_firmware();
     x86_64::Tables tables() const;

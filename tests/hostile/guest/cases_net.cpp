@@ -178,15 +178,7 @@ void transmit_flood(Lab& lab) {
         return;
     const Chain chain = lab.request();
     for (unsigned turn = 0; turn < 40; ++turn) {
-        unsigned out = 0;
-        for (u16 id = 0; id + 2 <= lab.ring().size(); id = u16(id + 2), ++out) {
-            Chain each = chain;
-            for (u16 k = 0; k < each.count; ++k)
-                each.d[k].next = static_cast<u16>(each.d[k].next + id);
-            lab.ring().offer(each, id);
-        }
-        lab.kick();
-        for (; out > 0; --out)
+        for (unsigned out = lab.fill(chain, Lab::Kicks::One); out > 0; --out)
             if (!lab.expect_used())
                 return;
     }

@@ -191,14 +191,7 @@ void reset_with_a_full_ring(Lab& lab) {
     for (unsigned i = 0; i < 5; ++i) {
         if (!lab.up())
             return;
-        const Chain chain = lab.request();
-        for (u16 id = 0; id + chain.count <= lab.ring().size(); id = u16(id + chain.count)) {
-            Chain each = chain;
-            for (u16 k = 0; k < each.count; ++k)
-                each.d[k].next = static_cast<u16>(each.d[k].next + id);
-            lab.ring().offer(each, id);
-        }
-        lab.kick();
+        lab.fill(lab.request(), Lab::Kicks::One);
         if (!lab.expect(lab.device.reset(), "the reset does not end"))
             return;
     }

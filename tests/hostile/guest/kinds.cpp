@@ -25,6 +25,11 @@ bool block_answered(const Used& used) {
            buffers.data[511] == 1;
 }
 
+// What goes out comes back with nothing written.
+bool taken(const Used& used) {
+    return used.length == 0;
+}
+
 // virtio-rng: 64 bytes.
 void entropy_request(Chain& chain) {
     chain.add(buffers.data, 64, kWrite).link();
@@ -51,10 +56,6 @@ void net_request(Chain& chain) {
     chain.add(buffers.header, 12).add(buffers.data, 60).link();
 }
 
-bool net_answered(const Used& used) {
-    return used.length == 0;
-}
-
 // virtio-console: a line of output on the first port.
 constexpr u64 kConsoleFeatures = feature(0) | feature(2);
 
@@ -62,10 +63,6 @@ void console_request(Chain& chain) {
     for (unsigned i = 0; i < 32; ++i)
         buffers.data[i] = i == 31 ? '\n' : '.';
     chain.add(buffers.data, 32).link();
-}
-
-bool console_answered(const Used& used) {
-    return used.length == 0;
 }
 
 constexpr Kind kKinds[] = {
@@ -103,7 +100,7 @@ constexpr Kind kKinds[] = {
      .queue = 1,
      .data = 0,
      .request = console_request,
-     .answered = console_answered},
+     .answered = taken},
     {.name = "net",
      .type = 1,
      .features = kNetFeatures,
@@ -111,7 +108,7 @@ constexpr Kind kKinds[] = {
      .queue = 1,
      .data = 1,
      .request = net_request,
-     .answered = net_answered},
+     .answered = taken},
 };
 
 }  // namespace

@@ -69,6 +69,22 @@ void Lab::submit(const Chain& chain) {
     kick();
 }
 
+unsigned Lab::fill(const Chain& chain, Kicks kicks) {
+    alive_ = false;
+    unsigned copies = 0;
+    for (u16 id = 0; id + chain.count <= ring().size(); id = u16(id + chain.count), ++copies) {
+        Chain each = chain;
+        for (u16 k = 0; k < each.count; ++k)
+            each.d[k].next = static_cast<u16>(each.d[k].next + id);
+        ring().offer(each, id);
+        if (kicks == Kicks::Each)
+            kick();
+    }
+    if (kicks == Kicks::One)
+        kick();
+    return copies;
+}
+
 bool Lab::works() {
     use(kind->queue);
     submit(request());

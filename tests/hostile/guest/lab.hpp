@@ -64,6 +64,9 @@ public:
     Chain request();
     void submit(const Chain& chain);
     void kick() { device.kick(queue()); }
+    enum class Kicks : u8 { One, Each };
+    /// Copies of a chain, in places of their own, until the ring is full; gives how many.
+    unsigned fill(const Chain& chain, Kicks kicks);
     /// A good request is answered; of the ring as it stands.
     bool works();
     /// That was so, and nothing was asked of the lab since.

@@ -1,4 +1,4 @@
-// Small steps through iovecs.
+// Bytes of ours into memory that lies in pieces.
 #pragma once
 
 #include <sys/uio.h>
@@ -8,14 +8,16 @@
 #include <cstring>
 #include <span>
 
-namespace vmm::virtio_net {
+namespace vmm {
 
-/// Copies `from` to where byte `offset` of `to` lies; what does not fit is left out.
-inline void scatter(std::span<const iovec> to, std::size_t offset,
-                    std::span<const std::byte> from) noexcept {
+/// Copies `from` to where byte `offset` of `to` lies; what does not fit is left out. Gives how much
+/// did fit.
+inline std::size_t scatter(std::span<const iovec> to, std::size_t offset,
+                           std::span<const std::byte> from) noexcept {
+    const std::size_t whole = from.size();
     for (const iovec& piece : to) {
         if (from.empty())
-            return;
+            break;
         if (offset >= piece.iov_len) {
             offset -= piece.iov_len;
             continue;
@@ -25,6 +27,7 @@ inline void scatter(std::span<const iovec> to, std::size_t offset,
         from = from.subspan(bytes);
         offset = 0;
     }
+    return whole - from.size();
 }
 
-}  // namespace vmm::virtio_net
+}  // namespace vmm
