@@ -302,10 +302,7 @@ TEST_F(PackedRingTest, AnySizeUpToTheMaximumWorks) {
 }
 
 TEST_F(PackedRingTest, Row05ChainWithoutEndNeedsReset) {
-    for (std::uint16_t i = 0; i < 8; ++i)
-        pair.driver.poke_descriptor(
-            i, {kData.value(), 1,
-                static_cast<std::uint16_t>(VirtQueueDriver::kNext | VirtQueueDriver::kAvail), i});
+    pair.driver.offer_endless_chain();
 
     EXPECT_FALSE(pair.queue.pop(pair.chain));
     EXPECT_EQ(pair.events.resets, 1);

@@ -293,15 +293,8 @@ TEST_P(ConsoleBrokenTest, RingWithoutSenseAsksForAResetAndThatHelps) {
         VirtQueueDriver& ring = other.rig->queue(queue);
         if (GetParam() == RingKind::Split)
             ring.poke_avail_index(0x8000);
-        else  // a chain that never ends
-            for (std::uint16_t i = 0; i < ring.size(); ++i)
-                ring.poke_descriptor(
-                    static_cast<std::uint16_t>((ring.next_place() + i) % ring.size()),
-                    {.at = 0x10000,
-                     .length = 1,
-                     .flags = static_cast<std::uint16_t>(VirtQueueDriver::kNext |
-                                                         VirtQueueDriver::kAvail),
-                     .next_or_id = 0});
+        else
+            ring.offer_endless_chain();
         other.rig->kick(queue);
 
         EXPECT_TRUE(DeviceRig::wait_until([&] {

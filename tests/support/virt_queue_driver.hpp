@@ -187,6 +187,15 @@ public:
     /// Packed: the flags that make a descriptor at the driver's place available now.
     std::uint16_t available_flags() const { return avail_wrap_ ? kAvail : kUsed; }
     std::uint16_t next_place() const { return avail_at_; }
+    /// Packed: a chain that goes on through every place. Written from its end, as a driver has to:
+    /// the device may be looking.
+    void offer_endless_chain(std::uint16_t write = 0) {
+        const auto flags = static_cast<std::uint16_t>(available_flags() | kNext | write);
+        for (unsigned i = options_.size; i-- > 0;)
+            poke_descriptor(
+                static_cast<std::uint16_t>((avail_at_ + i) % options_.size),
+                {.at = base_.value(), .length = 1, .flags = flags, .next_or_id = 0});
+    }
     /// Packed: tells this driver that the test made `count` places available by hand.
     void skip_places(std::uint16_t count) { advance(avail_at_, avail_wrap_, count); }
 
