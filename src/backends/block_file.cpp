@@ -81,12 +81,19 @@ Result<UniqueFd> open_file(const BlockFileOptions& options) {
     return fd;
 }
 
-Result<> lock(const UniqueFd& fd, const BlockFileOptions& options) {
+/// The lock, held by what comes back: an opening of its own, because io_uring keeps the files it
+/// knows open for a while after the process is gone, and who starts again right then must get the
+/// lock.
+Result<UniqueFd> lock(const UniqueFd& fd, const BlockFileOptions& options) {
+    UniqueFd holder{::open(cat("/proc/self/fd/", fd.get()).c_str(),
+                           O_CLOEXEC | (options.readonly ? O_RDONLY : O_RDWR))};
+    if (!holder)  // no /proc
+        holder = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)};
     struct flock wish {};
     wish.l_type = static_cast<short>(options.readonly ? F_RDLCK : F_WRLCK);
     wish.l_whence = SEEK_SET;
-    if (::fcntl(fd.get(), F_OFD_SETLK, &wish) == 0)
-        return {};
+    if (::fcntl(holder.get(), F_OFD_SETLK, &wish) == 0)
+        return holder;
     const int error = errno;
     if (error == EAGAIN || error == EACCES)
         return std::unexpected(
@@ -95,7 +102,7 @@ Result<> lock(const UniqueFd& fd, const BlockFileOptions& options) {
     // A network file system may have no locks; that is no reason to have no disk.
     log::warn("disk ", options.path, " cannot be locked (errno ", error,
               "): nothing keeps other programs from writing to it");
-    return {};
+    return holder;
 }
 
 Result<std::uint64_t> size_of(int fd, bool block_device) {
@@ -158,7 +165,8 @@ bool file_has_holes(int fd, std::uint64_t size) {
 
 class BlockFile final : public BlockBackend {
 public:
-    BlockFile(UniqueFd fd, const BlockFileOptions& options) : fd_{std::move(fd)} {
+    BlockFile(UniqueFd fd, UniqueFd lock, const BlockFileOptions& options)
+        : lock_{std::move(lock)}, fd_{std::move(fd)} {
         info_.name = options.path;
         info_.readonly = options.readonly;
         traits_.direct = options.direct;
@@ -224,6 +232,7 @@ private:
         info_.logical_block = static_cast<std::uint32_t>(traits_.file_unit);
     }
 
+    UniqueFd lock_;  // let go last
     UniqueFd fd_;
     BlockInfo info_;
     BlockTraits traits_;
@@ -234,8 +243,8 @@ private:
 
 Result<std::unique_ptr<BlockBackend>> open_block_file(const BlockFileOptions& options) {
     auto fd = VMM_TRY(open_file(options));
-    VMM_TRY(lock(fd, options));
-    auto made = std::make_unique<BlockFile>(std::move(fd), options);
+    auto locked = VMM_TRY(lock(fd, options));
+    auto made = std::make_unique<BlockFile>(std::move(fd), std::move(locked), options);
     VMM_TRY(made->examine());
     return made;
 }

@@ -1,7 +1,9 @@
 #include "backends/block_file.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -109,6 +111,44 @@ TEST(BlockFileOpenTest, TwoWritersAreRefusedAndReadersShare) {
     ASSERT_TRUE(reader.has_value());
     EXPECT_EQ(error_of({.path = path, .readonly = true}), "no error");
     EXPECT_THAT(error_of({.path = path}), HasSubstr("is in use"));
+}
+
+/// Holds a disk as a guest that reads does, tells the pipe so, and waits to be killed.
+[[noreturn]] void hold_and_read(const std::string& path, int told) {
+    const auto held = open_block_file({.path = path});
+    const auto queue = held ? (*held)->make_queue(64) : Result<std::unique_ptr<BlockQueue>>{};
+    std::array<std::byte, kBlock> block{};
+    iovec piece{block.data(), block.size()};
+    std::array<BlockRequest, 32> requests;
+    for (BlockRequest& request : requests) {
+        request = {.kind = Kind::Read, .offset = 0, .length = kBlock, .iovecs = {&piece, 1}};
+        (*queue)->submit(request);
+    }
+    (*queue)->commit();
+    for (std::size_t done = 0; done < requests.size();)
+        (*queue)->reap() != nullptr ? void(++done) : (*queue)->wait();
+    (void)!::write(told, "+", 1);
+    for (;;)
+        ::pause();
+}
+
+TEST(BlockFileOpenTest, KilledHolderLetsGoAtOnce) {
+    const Folder folder;
+    const std::string path = folder.file("disk", std::string(kBlock, 'a'));
+    for (int i = 0; i < 20; ++i) {
+        std::array<int, 2> pipe{};
+        ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+        const pid_t child = ::fork();
+        if (child == 0)
+            hold_and_read(path, pipe[1]);
+        ::close(pipe[1]);
+        char ready = 0;
+        EXPECT_EQ(::read(pipe[0], &ready, 1), 1);
+        EXPECT_EQ(::kill(child, SIGKILL), 0);
+        EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+        EXPECT_EQ(error_of({.path = path}), "no error") << i;
+        ::close(pipe[0]);
+    }
 }
 
 TEST(BlockFileOpenTest, FileIsDescribed) {
