@@ -192,9 +192,8 @@ public:
     void offer_endless_chain(std::uint16_t write = 0) {
         const auto flags = static_cast<std::uint16_t>(available_flags() | kNext | write);
         for (unsigned i = options_.size; i-- > 0;)
-            poke_descriptor(
-                static_cast<std::uint16_t>((avail_at_ + i) % options_.size),
-                {.at = base_.value(), .length = 1, .flags = flags, .next_or_id = 0});
+            poke_descriptor(static_cast<std::uint16_t>((avail_at_ + i) % options_.size),
+                            {.at = base_.value(), .length = 1, .flags = flags, .next_or_id = 0});
     }
     /// Packed: tells this driver that the test made `count` places available by hand.
     void skip_places(std::uint16_t count) { advance(avail_at_, avail_wrap_, count); }
