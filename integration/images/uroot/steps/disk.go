@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"vmm.invalid/guest/wire"
@@ -64,6 +65,25 @@ func disk(name string) (string, error) {
 	return fmt.Sprintf("at=%s bytes=%d ro=%s serial=%q queues=%d logical=%s discard=%s bits=%s", name, sectors*sector,
 		text(folder+"/ro"), text(folder+"/serial"), len(queues), text(folder+"/queue/logical_block_size"),
 		text(folder+"/queue/discard_max_bytes"), negotiated(folder+"/device")), nil
+}
+
+// capacity:DISK:BYTES waits until the disk has so many bytes, and says how many it has.
+func capacity(argument string) (string, error) {
+	name, number, err := arguments(argument)
+	if err != nil {
+		return "", err
+	}
+	var bytes int64
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		sectors, err := strconv.ParseInt(text("/sys/block/"+name+"/size"), 10, 64)
+		if err != nil {
+			return "", err
+		}
+		if bytes = sectors * sector; bytes == number[0] {
+			break
+		}
+	}
+	return fmt.Sprintf("at=%s bytes=%d", name, bytes), nil
 }
 
 // disks compares each disk's first line with its serial number, and lists those in the order of the disks' names.

@@ -22,6 +22,7 @@ type step func(argument string) (string, error)
 var steps = map[string]step{
 	"addr":     addr,
 	"button":   button,
+	"capacity": capacity,
 	"carrier":  carrier,
 	"churn":    churn,
 	"clock":    clock,
@@ -48,6 +49,8 @@ var steps = map[string]step{
 	"pcicheck": pciCheck,
 	"pin":      pin,
 	"ping":     ping,
+	"port":     port,
+	"pvpanic":  pvpanic,
 	"reboot":   reboot,
 	"record":   record,
 	"serve":    serve,

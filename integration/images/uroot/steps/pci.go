@@ -3,11 +3,13 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 func pciDevices(string) (string, error) {
@@ -247,4 +249,41 @@ func pciCheck(string) (string, error) {
 		say("pciodd", fmt.Sprintf("at=%q what=%q", a.owner, "shares addresses with "+b.owner))
 	}
 	return fmt.Sprintf("functions=%d bars=%d capabilities=%d odd=%d", len(folders), len(bars), count, odd), nil
+}
+
+// pvpanic:VALUE:TIMES writes to the events register of pvpanic's PCI function, which no driver has, and reads it.
+func pvpanic(argument string) (string, error) {
+	_, number, err := arguments("pvpanic:" + argument)
+	if err != nil {
+		return "", err
+	}
+	folders, _ := filepath.Glob("/sys/bus/pci/devices/*")
+	for _, folder := range folders {
+		if text(folder+"/vendor") != "0x1b36" || text(folder+"/device") != "0x0011" {
+			continue
+		}
+		if err := os.WriteFile(folder+"/enable", []byte("1"), 0); err != nil {
+			return "", err
+		}
+		var start int64
+		if _, err := fmt.Sscanf(text(folder+"/resource"), "0x%x", &start); err != nil {
+			return "", err
+		}
+		file, err := os.OpenFile(folder+"/resource0", os.O_RDWR, 0)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		page, err := syscall.Mmap(int(file.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = syscall.Munmap(page) }()
+		registers := page[start&0xfff:]
+		for i := int64(0); i < number[1]; i++ {
+			registers[0] = byte(number[0])
+		}
+		return fmt.Sprintf("at=%d times=%d known=%d", number[0], number[1], registers[0]), nil
+	}
+	return "", errors.New("there is none")
 }
