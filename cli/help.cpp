@@ -23,8 +23,9 @@ constexpr std::string_view kRunNotes =
     R"(
 Sizes are bytes, or take K, M, G, T. Structured flags take value,key=value,switch; the first value
 may stand without its key. Flags go over the file of --config. On a terminal, Ctrl-A X quits and
-Ctrl-A H lists the other keys. docs/configuration.md has every key, docs/exit-codes.md what the exit
-code means.
+Ctrl-A H lists the other keys. SIGTERM presses the power button, SIGUSR1 looks at the sizes of the
+disks again. docs/configuration.md has every key, docs/running.md what a running machine can be told,
+docs/exit-codes.md what the exit code means.
 )";
 
 std::string usage(const Command& command) {

@@ -61,6 +61,7 @@ Result<int> execute(std::span<const char* const> args) {
 int main_of(std::span<const char* const> args) {
     open_standard_fds();
     std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(2), not our end
+    std::signal(SIGUSR1, SIG_IGN);  // of no meaning before a machine is there to take it
     const auto code = execute(args);
     if (code)
         return *code;

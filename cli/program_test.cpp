@@ -1,6 +1,7 @@
 // The built program, from outside: what a person types, sees, and gets as exit code.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -50,6 +52,10 @@ protected:
 
     /// Standard input is empty. `closed` and `out` replace a descriptor.
     Outcome vmm(std::vector<std::string> args, const char* out = nullptr, int closed = -1) const {
+        return end_of(start(std::move(args), out, closed));
+    }
+
+    pid_t start(std::vector<std::string> args, const char* out = nullptr, int closed = -1) const {
         const auto out_file = (folder_ / "out").string();
         const auto err_file = (folder_ / "err").string();
         posix_spawn_file_actions_t actions;
@@ -69,10 +75,14 @@ protected:
         pid_t pid = 0;
         EXPECT_EQ(posix_spawn(&pid, VMM_PROGRAM, &actions, nullptr, argv.data(), environ), 0);
         posix_spawn_file_actions_destroy(&actions);
+        return pid;
+    }
+
+    Outcome end_of(pid_t pid) const {
         int status = 0;
         EXPECT_EQ(waitpid(pid, &status, 0), pid);
-        return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), content(out_file),
-                content(err_file)};
+        return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+                content(folder_ / "out"), content(folder_ / "err")};
     }
 
     std::filesystem::path folder_;
@@ -199,6 +209,22 @@ TEST_F(ProgramTest, ClosedStandardErrorDoesNotBecomeAnotherFile) {
 
     EXPECT_EQ(outcome.code, 2);
     EXPECT_EQ(content(saved), "{\"memroy\": 1}");
+}
+
+// The program has come as far as its configuration when somebody can open the other end.
+TEST_F(ProgramTest, SignalAboutDisksBeforeThereIsAMachineIsIgnored) {
+    const auto pipe = (folder_ / "pipe").string();
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    const pid_t pid = start({"run", "--config", pipe});
+    std::ofstream config{pipe};
+
+    EXPECT_EQ(::kill(pid, SIGUSR1), 0);
+    config << "{}";
+    config.close();
+
+    const auto outcome = end_of(pid);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("nothing to boot"));
 }
 
 TEST_F(ProgramTest, LogFileThatCannotBeOpenedIsABadRequest) {

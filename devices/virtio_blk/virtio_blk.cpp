@@ -160,6 +160,7 @@ Blk::Blk(BlkOptions options, std::unique_ptr<BlockBackend> backend)
     : options_{std::move(options)},
       backend_{std::move(backend)},
       sizes_(options_.queues, static_cast<std::uint16_t>(options_.queue_size)),
+      bytes_{backend_->info().size},
       sectors_{whole_sectors(backend_->info().size, backend_->info().logical_block)},
       chain_{std::make_unique_for_overwrite<virtio::Chain>()} {
     lanes_.reserve(sizes_.size());
@@ -170,13 +171,26 @@ Blk::Blk(BlkOptions options, std::unique_ptr<BlockBackend> backend)
 Blk::~Blk() = default;
 
 Result<> Blk::resized() {
-    const auto bytes = VMM_TRY(backend_->current_size());
-    const std::uint64_t sectors = whole_sectors(bytes, backend_->info().logical_block);
-    if (sectors_.exchange(sectors) == sectors)
+    const auto bytes = VMM_TRY_OR(backend_->current_size(), options_.name);
+    if (std::exchange(bytes_, bytes) == bytes)
         return {};
-    log::info(options_.name, ": ", sectors, " sectors now");
+    const BlockInfo& info = backend_->info();
+    const std::uint64_t before = sectors_;
+    const std::uint64_t sectors = whole_sectors(bytes, info.logical_block);
+    if (sectors != before)
+        log::info(options_.name, " (", info.name, "): ", sectors * kSector, " bytes, was ",
+                  before * kSector);
+    if (bytes % info.logical_block != 0)
+        log::warn(options_.name, " (", info.name, "): the last ", bytes % info.logical_block,
+                  " bytes are less than a block; the guest does not see them");
+    if (sectors == before)
+        return {};
+    // Under the register side's lock, so that a driver never reads half of it.
+    const auto change = [&] { sectors_ = sectors; };
     if (link_ != nullptr)
-        link_->update_config([] {});
+        link_->update_config(change);
+    else
+        change();
     return {};
 }
 

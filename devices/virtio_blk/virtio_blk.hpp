@@ -42,7 +42,8 @@ public:
     Blk(const Blk&) = delete;
     Blk& operator=(const Blk&) = delete;
 
-    /// The medium may have another size now: looks, and tells the driver if so.
+    /// The medium may have another size now: looks, and tells the log and the driver if so. One
+    /// call at a time.
     Result<> resized();
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Block; }
@@ -85,6 +86,7 @@ private:
     std::unique_ptr<BlockBackend> backend_;
     std::vector<std::uint16_t> sizes_;
     virtio::Link* link_ = nullptr;
+    std::uint64_t bytes_ = 0;  // of the medium when it was last looked at; resized()'s
     std::atomic<std::uint64_t> sectors_{0};
     std::atomic<bool> write_back_{true};  // config field `writeback`
 

@@ -1,5 +1,5 @@
 """Disks: what a guest reads and writes is compared with what lies on the host."""
-from nest.lab import around
+from nest.lab import HOST, around
 
 MODULES = ("virtio_blk",)
 INDIRECT, EVENT_IDX, VERSION_1, PACKED = 28, 29, 32, 34
@@ -113,6 +113,44 @@ def ext4_case(lab):
     lab.case("ext4-reboot", "truncate -s 64M image\n" + lab.talk(guest, *turns, end=end), ext4, limit=120)
 
 
+def resized(r):
+    """Each new size reaches the guest, in a running machine and over a reset; what lies beyond it does not exist."""
+    r.exits(0)
+    seen = [f"{line['at']} {line['bytes']}" for line in r.steps("capacity")]
+    expected = ["vda 25165824", "vdb 8388608", "vda 4194304", "vdb 12582912", "vda 9999872", "vda 9999872", "vda 16777216"]
+    r.require(seen == expected, f"sizes {seen}, expected {expected}")
+    same(r, "fill", "vda", "grown")
+    results = [f"{line['what']} {line['kib']} {line['result']}" for line in r.steps("try")]
+    r.require(results == ["read 4092 ok", "write 4092 ok"], f"accesses {results}")
+    info, warning = r"\[info\] ", r"\[warning\] "
+    for line in (info + r"disk0 \(file\): 25165824 bytes, was 8388608", info + r"disk0 \(file\): 4194304 bytes, was 25165824",
+                 info + r"disk1 \(loop\): 12582912 bytes, was 8388608", info + r"disk0 \(file\): 9999872 bytes, was 4194304",
+                 info + r"disk0 \(file\): 16777216 bytes, was 9999872",
+                 warning + r"disk0 \(file\): the last 128 bytes are less than a block; the guest does not see them"):
+        r.prints_once(line, "err")
+    r.require(len(r.steps("up")) == 2, f"{len(r.steps('up'))} starts, expected 2")
+
+
+def resize_case(lab):
+    """Signals come when nothing has changed, during a reset and at the end, too."""
+    before = "truncate -s 8M file base; attach loop base"
+    look = "kill -USR1 $p"
+    guest = lab.vmm(modules=MODULES, disks=("file", "loop"), steps="ask")
+    guest = guest.replace(" run ", " -l info run ", 1)
+    turns = [(f"truncate -s 24M file; {look}", "capacity:vda:25165824,capacity:vdb:8388608,fill:vda:20:2:7"),
+             (f"host grown file 20 2 >said; truncate -s 4M file; truncate -s 12M base; losetup -c $(readlink loop); {look}",
+              "capacity:vda:4194304,capacity:vdb:12582912,try:vda:0:4092,try:vda:1:4092"),
+             (f"truncate -s 10000000 file; {look}; {look}", "capacity:vda:9999872"),
+             (f"for i in $(seq 100); do {look}; usleep 20000; done &", "reboot"),
+             (f"{look}", "capacity:vda:9999872"),
+             (f"truncate -s 16M file; {look}", "capacity:vda:16777216,off")]
+    end = f"""while {look} 2>/dev/null; do usleep 5000; done
+wait $p; code=$?; cat said; losetup -d $(readlink loop); exit $code"""
+    lab.case("resize", "\n".join((HOST, before, lab.talk(guest, *(("^@test ready", f"{{ {act}\n}} >&2; echo {steps}")
+                                                                for act, steps in turns), end=end))),
+             resized, limit=120, root=True)
+
+
 MANY = 40
 
 
@@ -161,4 +199,5 @@ def cases(lab):
     intx_case(lab)
     ext4_case(lab)
     many_case(lab)
+    resize_case(lab)
     lab.case("killed", kill_script(lab, 1), survives(1))

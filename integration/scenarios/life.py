@@ -44,5 +44,8 @@ def cases(lab):
     # Nobody in the guest listens to the button: the second signal ends it.
     lab.case("sigterm-twice", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -TERM $p; sleep 1; kill -TERM $p")),
              ends(128 + 15))
+    # It is about disks, and there are none, nor a PCI bus.
+    lab.case("sigusr1", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -USR1 $p; kill -USR1 $p; sleep 1; echo off")),
+             lambda r: (r.exits(0), r.require(not r.err, f"stderr has {r.err[:300]!r}")))
     lab.case("sighup", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -HUP $p; sleep 1; kill -HUP $p")),
              ends(128 + 1))

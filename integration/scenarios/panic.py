@@ -45,6 +45,6 @@ def cases(lab):
     lab.case("continue", guest(lab, "--on-panic", "continue", "--on-reset", "exit", steps="panic"), ends(3))
     pause = guest(lab, "--on-panic", "pause", steps="ask")
     end = """sleep 1; ticks before; sleep 2; ticks after
-kill -0 $p && echo "@test alive state=yes"
+kill -USR1 $p; sleep 1; kill -0 $p && echo "@test alive state=yes"
 kill -TERM $p; sleep 1; kill -TERM $p; wait $p"""
     lab.case("pause", TICKS + "\n" + lab.talk(pause, ("^@test ready", "echo panic"), (PANIC, "true"), end=end), paused)

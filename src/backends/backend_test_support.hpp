@@ -45,9 +45,11 @@ struct RecordingUser final : ByteChannelUser {
 
 struct RecordingBackendEvents final : CharBackendEvents {
     unsigned quits = 0;
+    unsigned disk_sizes = 0;
     std::vector<TerminalSize> sizes;
 
     void quit_requested() noexcept override { ++quits; }
+    void disk_sizes_requested() noexcept override { ++disk_sizes; }
     void terminal_resized(TerminalSize size) noexcept override { sizes.push_back(size); }
 };
 

@@ -51,7 +51,8 @@ class CharBackendEvents {
 public:
     virtual ~CharBackendEvents() = default;
 
-    virtual void quit_requested() noexcept = 0;  ///< Ctrl-A x
+    virtual void quit_requested() noexcept = 0;        ///< Ctrl-A x
+    virtual void disk_sizes_requested() noexcept = 0;  ///< Ctrl-A d: look at them again
     virtual void terminal_resized(TerminalSize size) noexcept = 0;
 };
 

@@ -25,6 +25,10 @@ EscapeKeys::Filtered EscapeKeys::filter(std::span<std::byte> typed) {
             case 'X':
                 result.quit = true;
                 return result;
+            case 'd':
+            case 'D':
+                result.disks = true;
+                break;
             case 'h':
             case 'H':
             case '?':

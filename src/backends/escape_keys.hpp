@@ -14,12 +14,14 @@ public:
         std::size_t kept = 0;  ///< bytes for the guest, moved to the front
         bool quit = false;
         bool help = false;
+        bool disks = false;  ///< look at their sizes again
     };
 
     /// Shown on Ctrl-A h.
     static constexpr std::string_view kHelp =
         "\r\n"
         "Ctrl-A x       end the guest at once\r\n"
+        "Ctrl-A d       look at the sizes of the disks again\r\n"
         "Ctrl-A h       this help\r\n"
         "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 

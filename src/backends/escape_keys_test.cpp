@@ -40,6 +40,17 @@ TEST_F(EscapeKeysTest, CtrlAHAsksForHelp) {
     EXPECT_TRUE(last.help);
 }
 
+TEST_F(EscapeKeysTest, CtrlADAsksForTheDisks) {
+    EXPECT_EQ(type("a\x01"
+                   "db\x01"
+                   "Dc"),
+              "abc");
+    EXPECT_TRUE(last.disks);
+    EXPECT_FALSE(last.quit);
+    EXPECT_EQ(type("d"), "d");
+    EXPECT_FALSE(last.disks);
+}
+
 TEST_F(EscapeKeysTest, KeysMayComeInTwoReads) {
     EXPECT_EQ(type("a\x01"), "a");
     EXPECT_EQ(type("x"), "");

@@ -61,6 +61,8 @@ std::size_t TtyChannel::filter_input(std::span<std::byte> bytes) noexcept {
     if (filtered.help)  // past the buffer: it may be full, and the person is looking now
         [[maybe_unused]]
         const auto shown = output().write(std::as_bytes(std::span{EscapeKeys::kHelp}));
+    if (filtered.disks)
+        events_.disk_sizes_requested();
     if (filtered.quit)
         events_.quit_requested();
     return filtered.kept;

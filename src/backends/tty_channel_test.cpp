@@ -322,6 +322,17 @@ TEST_F(TerminalBackendTest, CtrlAHShowsHelp) {
     EXPECT_EQ(user.seen, "");
 }
 
+TEST_F(TerminalBackendTest, CtrlADAsksForTheSizesOfTheDisks) {
+    start();
+    test::write_text(terminal.person.get(),
+                     "a\x01"
+                     "db");
+
+    EXPECT_TRUE(turn_until([&] { return user.seen == "ab"; }));
+    EXPECT_EQ(events.disk_sizes, 1u);
+    EXPECT_EQ(events.quits, 0u);
+}
+
 TEST_F(TerminalBackendTest, CtrlATwiceSendsOne) {
     start();
     test::write_text(terminal.person.get(), "\x01\x01");

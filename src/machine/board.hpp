@@ -37,6 +37,7 @@ public:
     virtual void pause() = 0;      ///< parks the vCPUs
     virtual void stop() = 0;       ///< ends and joins the vCPU threads
     virtual void press_power_button() = 0;
+    virtual void look_at_disks() = 0;  ///< they may have other sizes now; in any state
 
     /// Brings output that is still buffered to the host's side; gives how many bytes were lost.
     virtual std::uint64_t drain(std::chrono::milliseconds at_most) = 0;

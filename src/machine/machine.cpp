@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "machine/held_signal.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 
@@ -42,14 +43,17 @@ std::string_view name_of(int signal) {
 /// One run: the loop's handlers and what they decided.
 class Session {
 public:
-    Session(const VmConfig& config, const Tell& tell, std::unique_ptr<Events> events)
+    Session(const VmConfig& config, const Tell& tell, std::unique_ptr<Events> events,
+            HeldSignal look)
         : config_{config},
           tell_{tell},
           policies_{config.on_reset, config.on_crash, config.on_panic},
-          events_{std::move(events)} {}
+          events_{std::move(events)},
+          look_{std::move(look)} {}
 
     ~Session() {
-        woken_.release();  // the descriptor is events_'s
+        woken_.release();  // the descriptors are events_' and look_'s
+        look_came_.release();
     }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -59,11 +63,13 @@ public:
         signals_.add(SIGINT);
         signals_.add(SIGHUP);
         woken_.assign(events_->fd());
+        look_came_.assign(look_.fd());
         board_ = VMM_TRY(make_board({config_, loop_, *events_, tell_}));
         VMM_TRY(board_->start());
         log::info("started");
         await_events();
         await_signal();
+        await_look();
         loop_.run();
         return finish();
     }
@@ -126,6 +132,17 @@ private:
         });
     }
 
+    /// SIGUSR1: disks may have other sizes now.
+    void await_look() {
+        look_came_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code failed) {
+            if (failed || over())
+                return;
+            if (look_.take())
+                board_->look_at_disks();
+            await_look();
+        });
+    }
+
     void end_by_signal() {
         end({.ending = Ending::Signalled,
              .value = told_by_,
@@ -156,9 +173,11 @@ private:
     const Tell& tell_;
     Policies policies_;
     std::unique_ptr<Events> events_;
+    HeldSignal look_;
     asio::io_context loop_{1};
     asio::signal_set signals_{loop_};
     asio::posix::stream_descriptor woken_{loop_};
+    asio::posix::stream_descriptor look_came_{loop_};
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Board> board_;
     int told_by_ = 0;  // signal
@@ -172,9 +191,10 @@ Result<Outcome> run(const VmConfig& config, const Tell& tell) {
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
     ::mallopt(M_ARENA_MAX, 1);
+    auto look = VMM_TRY_OR(HeldSignal::create(SIGUSR1), "wait for SIGUSR1");
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
-        return Session{config, tell, std::move(events)}.run();
+        return Session{config, tell, std::move(events), std::move(look)}.run();
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
         return std::unexpected(Error::os("event loop", failure.code().value()));
     }

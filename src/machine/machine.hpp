@@ -10,8 +10,8 @@ namespace vmm::machine {
 
 /// `config` has been validated. Returns when the guest has ended or the person has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
-/// Takes SIGTERM, SIGINT and SIGHUP of the process. Call from the main thread, before any other
-/// thread exists.
+/// Takes SIGTERM, SIGINT, SIGHUP and SIGUSR1 of the process, the last one for good. Call from the
+/// main thread, before any other thread exists.
 Result<Outcome> run(const VmConfig& config, const Tell& tell);
 
 }  // namespace vmm::machine

@@ -8,7 +8,7 @@
 #include "backends/entropy_file.hpp"
 #include "backends/passt.hpp"
 #include "backends/tap.hpp"
-#include "virtio_blk/virtio_blk.hpp"
+#include "machine/disk_sizes.hpp"
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
 #include "virtio_rng/rng.hpp"
@@ -114,9 +114,14 @@ Result<> PciDevices::add_disks() {
                                                      .queues = disk.num_queues,
                                                      .queue_size = disk.queue_size},
                                                     std::move(backend)));
+        disks_.push_back(body.get());
         VMM_TRY(add(std::move(body), disk.packed));
     }
     return {};
+}
+
+void PciDevices::look_at_disks() {
+    look_at_sizes(disks_);
 }
 
 Result<> PciDevices::add_nets() {

@@ -17,6 +17,7 @@
 #include "pci/bus.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "virtio/device.hpp"
+#include "virtio_blk/virtio_blk.hpp"
 #include "virtio_console/console.hpp"
 #include "virtio_pci/transport.hpp"
 #include "vmm/byte_channel.hpp"
@@ -54,6 +55,8 @@ public:
     static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
 
     pci::Bus& bus() noexcept { return *bus_; }
+    /// They may have other sizes now. In any state of the machine.
+    void look_at_disks();
     virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
 
     /// Waits until no device works any more. No vCPU runs.
@@ -85,6 +88,7 @@ private:
     std::uint64_t ports_used_ = 0;
     std::optional<pci::Function> pvpanic_function_;
     std::vector<Virtio> virtio_;
+    std::vector<virtio_blk::Blk*> disks_;         // some of them
     virtio_console::Console* console_ = nullptr;  // one of them
     std::vector<pci::Function*> functions_;       // in the order of their places on the bus
     std::unique_ptr<pci::Bus> bus_;               // last: it points to all functions

@@ -92,6 +92,12 @@ public:
         failures_[static_cast<std::size_t>(kind)] = error;
     }
 
+    /// From now on nobody can tell how large it is.
+    void hide_size(int error) {
+        const std::scoped_lock held{mutex_};
+        size_error_ = error;
+    }
+
     // What happened.
     std::vector<Seen> seen() {
         const std::scoped_lock held{mutex_};
@@ -105,6 +111,8 @@ public:
     const BlockInfo& info() const noexcept override { return info_; }
     Result<std::uint64_t> current_size() const override {
         const std::scoped_lock held{mutex_};
+        if (size_error_ != 0)
+            return std::unexpected(Error::os("fstat", size_error_));
         return bytes_.size();
     }
     Result<std::unique_ptr<BlockQueue>> make_queue(unsigned depth) override {
@@ -192,6 +200,7 @@ private:
     mutable std::mutex mutex_;  // over what follows
     std::vector<std::byte> bytes_;
     bool holding_ = false;
+    int size_error_ = 0;
     std::vector<BlockRequest*> held_;
     std::array<int, 5> failures_{};
     std::vector<Seen> seen_;

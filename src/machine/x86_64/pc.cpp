@@ -346,6 +346,11 @@ void Pc::press_power_button() {
     power_->press_power_button();
 }
 
+void Pc::look_at_disks() {
+    if (pci_)
+        pci_->look_at_disks();
+}
+
 std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
     using Clock = std::chrono::steady_clock;
     const auto end = Clock::now() + at_most;

@@ -42,6 +42,7 @@ public:
     void pause() override;
     void stop() override;
     void press_power_button() override;
+    void look_at_disks() override;
     std::uint64_t drain(std::chrono::milliseconds at_most) override;
     std::string last_panic() const override;
 
@@ -78,6 +79,7 @@ private:
     x86_64::Topology topology() const;
 
     void quit_requested() noexcept override;
+    void disk_sizes_requested() noexcept override { look_at_disks(); }
     void terminal_resized(TerminalSize size) noexcept override;
     void exit_requested(std::uint32_t value) noexcept override;
 

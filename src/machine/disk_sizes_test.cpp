@@ -1,0 +1,126 @@
+#include "machine/disk_sizes.hpp"
+
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "support/fake_block_backend.hpp"
+#include "vmm/log.hpp"
+
+namespace vmm::machine {
+namespace {
+
+using test::FakeBlockBackend;
+
+/// Three disks of 1 MiB without a guest, and what is said about them.
+struct DiskSizesTest : testing::Test {
+    std::filesystem::path file = testing::TempDir() + "disk_sizes_" + std::to_string(::getpid());
+    std::array<FakeBlockBackend*, 3> media{};
+    std::array<std::unique_ptr<virtio_blk::Blk>, 3> owned;
+    std::array<virtio_blk::Blk*, 3> disks{};
+
+    void SetUp() override {
+        for (std::size_t i = 0; i < disks.size(); ++i) {
+            auto medium = std::make_unique<FakeBlockBackend>(1 << 20);
+            media[i] = medium.get();
+            owned[i] =
+                virtio_blk::Blk::create({.name = "disk" + std::to_string(i)}, std::move(medium))
+                    .value();
+            disks[i] = owned[i].get();
+        }
+        ASSERT_TRUE(log::configure({.level = log::Level::Info, .file = file}));
+    }
+    void TearDown() override {
+        ASSERT_TRUE(log::configure({.level = log::Level::Off, .file = "/dev/null"}));
+        std::filesystem::remove(file);
+    }
+
+    /// Without time stamps.
+    std::string said() const {
+        std::ifstream stream{file};
+        std::string text;
+        for (std::string line; std::getline(stream, line);)
+            text += line.substr(line.rfind("] [", line.find(": ")) + 2) + "\n";
+        return text;
+    }
+    std::uint64_t sectors(std::size_t disk) const {
+        std::uint64_t capacity = 0;
+        disks.at(disk)->read_config(0, std::as_writable_bytes(std::span{&capacity, 1}));
+        return capacity;
+    }
+};
+
+TEST_F(DiskSizesTest, NoDiskNothingHappens) {
+    look_at_sizes({});
+
+    EXPECT_EQ(said(), "");
+}
+
+TEST_F(DiskSizesTest, SameSizeIsNoNews) {
+    look_at_sizes(disks);
+
+    EXPECT_EQ(said(), "");
+}
+
+TEST_F(DiskSizesTest, EachChangeIsOneLine) {
+    media[0]->resize(2 << 20);
+    media[2]->resize(512);
+
+    look_at_sizes(disks);
+    look_at_sizes(disks);
+
+    EXPECT_EQ(said(),
+              "[info] disk0 (/fake/disk): 2097152 bytes, was 1048576\n"
+              "[info] disk2 (/fake/disk): 512 bytes, was 1048576\n");
+    EXPECT_EQ(sectors(0), 4096u);
+    EXPECT_EQ(sectors(1), 2048u);
+    EXPECT_EQ(sectors(2), 1u);
+}
+
+TEST_F(DiskSizesTest, OneThatCannotBeLookedAtDoesNotStopTheOthers) {
+    media[0]->hide_size(ESTALE);
+    media[1]->resize(2 << 20);
+
+    look_at_sizes(disks);
+
+    EXPECT_EQ(said(),
+              "[warning] the size of a disk stays as it was: disk0: fstat: Stale file handle "
+              "(errno 116)\n"
+              "[info] disk1 (/fake/disk): 2097152 bytes, was 1048576\n");
+    EXPECT_EQ(sectors(0), 2048u);
+}
+
+TEST_F(DiskSizesTest, SizeThatIsNotWholeBlocksIsRoundedDown) {
+    media[1]->resize((1 << 20) + 1000);
+
+    look_at_sizes(disks);
+    look_at_sizes(disks);
+
+    EXPECT_EQ(said(),
+              "[info] disk1 (/fake/disk): 1049088 bytes, was 1048576\n"
+              "[warning] disk1 (/fake/disk): the last 488 bytes are less than a block; the guest "
+              "does not see them\n");
+    EXPECT_EQ(sectors(1), 2049u);
+}
+
+TEST_F(DiskSizesTest, ShrunkToNothingAndBackAgain) {
+    media[1]->resize(0);
+    look_at_sizes(disks);
+    EXPECT_EQ(sectors(1), 0u);
+
+    media[1]->resize(1 << 20);
+    look_at_sizes(disks);
+    EXPECT_EQ(sectors(1), 2048u);
+}
+
+}  // namespace
+}  // namespace vmm::machine
