@@ -115,9 +115,28 @@ TEST_F(ProgramTest, HelpOfRunListsTheFlags) {
 }
 
 TEST_F(ProgramTest, ShownConfigurationReadsBackToTheSameBytes) {
-    const auto first = vmm({"config", "show", "--kernel", "K", "-i", "a", "-i", "b", "--memory",
-                            "size=512M,shared=on", "--cpus", "4,topology=2:2:1:1", "--serial",
-                            "file=/x", "--disk", "path=\"a,b\",ro", "--net", "user,publish=1:2"});
+    const auto first = vmm({"config",
+                            "show",
+                            "--kernel",
+                            "K",
+                            "-i",
+                            "a",
+                            "-i",
+                            "b",
+                            "--memory",
+                            "size=512M,shared=on",
+                            "--cpus",
+                            "4,topology=2:2:1:1",
+                            "--serial",
+                            "file=/x",
+                            "--disk",
+                            "path=\"a,b\",ro",
+                            "--net",
+                            "user,publish=1:2",
+                            "--console-port",
+                            "name=agent,socket=/run/agent",
+                            "--console-port",
+                            "name=log,file=/log"});
     const auto saved = file("shown.json", first.out);
     const auto second = vmm({"config", "show", "--config", saved});
 
@@ -125,6 +144,7 @@ TEST_F(ProgramTest, ShownConfigurationReadsBackToTheSameBytes) {
     EXPECT_EQ(second.code, 0) << second.err;
     EXPECT_EQ(second.out, first.out);
     EXPECT_THAT(first.out, HasSubstr("\"size\": 536870912"));
+    EXPECT_THAT(first.out, HasSubstr("\"socket\": \"/run/agent\""));
 }
 
 TEST_F(ProgramTest, FlagGoesOverTheFileKeyByKey) {

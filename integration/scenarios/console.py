@@ -51,6 +51,45 @@ def on_a_socket(r):
     flooded(r, 200)
 
 
+def over_ports(r):
+    """A console and ports beside it, and each says its own."""
+    r.fine()
+    r.says("size", "30", columns=100)
+    r.says("size", "50", columns=120)
+    r.says("pcicheck", functions=3)
+    heard = [line["text"] for line in r.steps("heard") if line["at"] == "org.example.agent"]
+    r.require(heard == ["first", LONG], f"the guest heard {[text[:40] for text in heard]}")
+    agent = r.text("agent")
+    r.require(agent == f"@test ready\nheard first\n@test ready\nheard {LONG}\n", f"the host heard {agent[:200]!r}")
+    r.require(r.text("log") == "one\ntwo\n", f"port log has {r.text('log')!r}")
+    r.says("port", "org.example.agent")
+    r.says("port", "log")
+
+
+def ports_alone(r):
+    r.fine()
+    r.says("pcicheck", functions=2)
+    r.says("port", "org.example.agent")
+    r.require(r.text("agent") == "@test ready\nheard first\n", f"the host heard {r.text('agent')!r}")
+
+
+LONG = "long " * 3000 + "end"
+
+
+def ports(lab):
+    """Ports have names of their own and are no terminals; the console stays the one that it is without them."""
+    peer = lab.peer()
+    agent = ("--console-port", "name=org.example.agent,socket=agent")
+    talk = f"""{{ "{peer}" unix agent first "$(for i in $(seq 3000); do echo -n 'long '; done; echo end)"; }} >$O/agent &
+"""
+    guest = lab.vmm("--console", "tty", "--serial", "null", *agent, "--console-port", "name=log,file=$O/log",
+                    console="hvc0", steps="size:30,ask")
+    typed = "size:50,port:org.example.agent:hear+hear,port:log:one+two,pcicheck,kmsg:3,off"
+    lab.case("ports", f'{talk}"{peer}" terminal 30x100 50x120 {typed} {guest}; code=$?; wait; exit $code', over_ports)
+    guest = lab.vmm(*agent, steps="port:org.example.agent:hear,pcicheck,kmsg:3,off")
+    lab.case("ports-alone", f'"{peer}" unix agent first >$O/agent &\n{guest}; code=$?; wait; exit $code', ports_alone)
+
+
 def virtio_console(lab):
     peer = lab.peer()
     guest = lab.vmm("--console", "tty", "--serial", "null", "--rng", modules=("virtio-rng",), console="hvc0",
@@ -64,6 +103,7 @@ def virtio_console(lab):
 
 def cases(lab):
     virtio_console(lab)
+    ports(lab)
     # As a person does it, down to the shell's own prompt.
     lab.case("shell", lab.talk(lab.vmm(steps=""), (r"^\$ ", "echo uname -a"), (r"^\$ ", "echo 'echo $((6*7))'"),
                                (r"^\$ ", "echo poweroff")), shell_works)

@@ -98,7 +98,8 @@ TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
     EXPECT_EQ(error_of("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
               "error: vm.json:2:2: unknown key 'memroy'\n"
               "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
-              "console, disks, net, rng, pvpanic, on_reset, on_crash, on_panic, debug_exit.\n");
+              "console, console_ports, disks, net, rng, pvpanic, on_reset, on_crash, on_panic, "
+              "debug_exit.\n");
     EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
@@ -217,6 +218,9 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
                      .file = "ram"};
     config.serial = {.mode = ConsoleMode::File, .file = "s"};
     config.console = {.mode = ConsoleMode::Socket, .socket = "c"};
+    config.console_ports = {
+        ConsolePortConfig{.mode = ConsoleMode::Socket, .name = "p", .socket = "/q"},
+        ConsolePortConfig{.mode = ConsoleMode::File, .name = "o", .file = "/f"}};
     config.disks = {DiskConfig{.path = "d",
                                .readonly = true,
                                .direct = true,

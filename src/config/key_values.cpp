@@ -1,5 +1,6 @@
 #include "config/key_values.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -149,6 +150,16 @@ private:
         return all;
     }
 
+    /// And what may stand without its key.
+    std::vector<std::string_view> words() const {
+        auto all = names();
+        for (const Key& key : schema_.keys)
+            for (const auto choice : key.choices)
+                if (key.bare_choice && std::ranges::find(all, choice) == all.end())
+                    all.push_back(choice);
+        return all;
+    }
+
     Result<const Key*> key_named(std::string_view name) const {
         for (const Key& key : schema_.keys)
             if (key.name == name || (!key.alias.empty() && key.alias == name))
@@ -167,13 +178,13 @@ private:
                 item.values.front() = "on";
                 return &key;
             }
-            if (first && key.bare_choice && parse_choice(word, key.choices))
+            if (key.bare_choice && parse_choice(word, key.choices))
                 return &key;
         }
         if (first)
             return &schema_.keys.front();
         return std::unexpected(bad(cat(in_quotes(word), " is not a switch, and has no key"),
-                                   suggestion(word, names(), "Write key=value. Known keys")));
+                                   suggestion(word, words(), "Write key=value. Known keys")));
     }
 
     Result<> set_key(const Key& key, Item item) {

@@ -62,6 +62,50 @@ TEST(KeyValuesTest, FirstBareSwitchIsASwitchUnlessTheFirstKeyTakesAnyText) {
     EXPECT_FALSE(disk.readonly);
 }
 
+TEST(KeyValuesTest, BareChoiceMayStandAnywhere) {
+    ConsolePortConfig first;
+    ConsolePortConfig last;
+    ConsolePortConfig implied;
+    NetConfig net;
+
+    ASSERT_TRUE(set_from_text(table("console_ports"), &first, "pty,name=agent"));
+    ASSERT_TRUE(set_from_text(table("console_ports"), &last, "name=agent,pty"));
+    ASSERT_TRUE(set_from_text(table("console_ports"), &implied, "name=agent,socket=/s"));
+    ASSERT_TRUE(set_from_text(table("net"), &net, "publish=1:2,user"));
+
+    EXPECT_EQ(first, (ConsolePortConfig{.mode = ConsoleMode::Pty, .name = "agent"}));
+    EXPECT_EQ(last, first);
+    EXPECT_EQ(implied,
+              (ConsolePortConfig{.mode = ConsoleMode::Socket, .name = "agent", .socket = "/s"}));
+    EXPECT_EQ(net.backend, NetBackendKind::User);
+}
+
+TEST(KeyValuesTest, ErrorsAboutAPortSayWhatIsPossible) {
+    ConsolePortConfig port;
+    const auto error = [&](std::string_view text) {
+        return error_of("console_ports", &port, text);
+    };
+
+    EXPECT_EQ(error("agent,pty"),
+              "error: mode: 'agent' is none of off, null, tty, pty, file, socket\n"
+              "  help: Give one of these.\n");
+    EXPECT_EQ(error("name=a,mode=soket"),
+              "error: mode: 'soket' is none of off, null, tty, pty, file, socket\n"
+              "  help: Did you mean 'socket'?\n");
+    EXPECT_EQ(
+        error("name=a,soket"),
+        "error: 'soket' is not a switch, and has no key\n"
+        "  help: Did you mean 'socket'? Write key=value. Known keys: mode, name, file, socket, "
+        "off, null, tty, pty.\n");
+    EXPECT_EQ(error("nmae=a,tty"),
+              "error: unknown key 'nmae'\n"
+              "  help: Did you mean 'name'? Known keys: mode, name, file, socket.\n");
+    EXPECT_EQ(error("name=a,name=b"), "error: name: given twice\n  help: Give it once.\n");
+    EXPECT_EQ(error("pty,name=a,tty"), "error: mode: given twice\n  help: Give it once.\n");
+    EXPECT_EQ(error("tty,name=" + std::string(65, 'n')),
+              "error: name: 65 bytes are too long\n  help: At most 64 bytes are possible.\n");
+}
+
 TEST(KeyValuesTest, AliasesAreKeys) {
     CpusConfig cpus;
     DiskConfig disk;

@@ -156,13 +156,38 @@ constexpr std::array kConsoleKeys{
          .value = "PATH",
          .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
          .implies = "socket"}),
-    key<&ConsoleConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
+    key<&ConsoleConfig::packed>(
+        {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
 };
 constexpr Object kConsole{.name = "ConsoleConfig",
                           .help = "The virtio console, hvc0 in the guest",
                           .keys = kConsoleKeys,
                           .defaults = defaults_of<ConsoleConfig>,
                           .replaced_whole = true};
+
+constexpr std::array kConsolePortKeys{
+    key<&ConsolePortConfig::mode>({.name = "mode",
+                                   .help = "Where the port's other end is; must be given",
+                                   .choices = kModeNames,
+                                   .bare_choice = true}),
+    key<&ConsolePortConfig::name>(
+        {.name = "name",
+         .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
+         .most = kMaxPortName}),
+    key<&ConsolePortConfig::file>({.name = "file",
+                                   .value = "FILE",
+                                   .help = "File that takes the output; makes the mode file",
+                                   .implies = "file"}),
+    key<&ConsolePortConfig::socket>(
+        {.name = "socket",
+         .value = "PATH",
+         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
+         .implies = "socket"}),
+};
+constexpr Object kConsolePort{.name = "ConsolePortConfig",
+                              .help = "A port between guest and host that is no terminal",
+                              .keys = kConsolePortKeys,
+                              .defaults = defaults_of<ConsolePortConfig>};
 
 constexpr std::array kDiskKeys{
     key<&DiskConfig::path>(
@@ -264,6 +289,11 @@ constexpr std::array kVmKeys{
                              .value = "MODE",
                              .help = kConsole.help,
                              .object = &kConsole}),
+    key<&VmConfig::console_ports>({.name = "console_ports",
+                                   .flag = "--console-port",
+                                   .value = "name=NAME,...",
+                                   .help = kConsolePort.help,
+                                   .object = &kConsolePort}),
     key<&VmConfig::disks>({.name = "disks",
                            .flag = "--disk",
                            .value = "FILE,...",

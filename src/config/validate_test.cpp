@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "vmm/text.hpp"
+
 namespace vmm::config {
 namespace {
 
@@ -155,6 +157,123 @@ TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
     EXPECT_EQ(error_of(config),
               "error: --serial: the path of the socket has 108 bytes\n"
               "  help: Use one of at most 107 bytes.\n");
+}
+
+ConsolePortConfig port(std::string name) {
+    return {.mode = ConsoleMode::Socket, .name = name, .socket = "/run/" + name};
+}
+
+std::string error_of_ports(std::vector<ConsolePortConfig> ports) {
+    auto config = good();
+    config.console_ports = std::move(ports);
+    return error_of(config);
+}
+
+TEST(ValidatePortsTest, PortsNeedNoConsole) {
+    EXPECT_EQ(error_of_ports({port("org.example.agent.0"), port("log")}), "no error");
+    EXPECT_EQ(error_of_ports({{.mode = ConsoleMode::Null, .name = std::string(64, 'n')},
+                              {.mode = ConsoleMode::Pty, .name = "a"},
+                              {.mode = ConsoleMode::Pty, .name = "b"},
+                              {.mode = ConsoleMode::File, .name = "c", .file = "/dev/null"},
+                              {.mode = ConsoleMode::File, .name = "d", .file = "/dev/null"}}),
+              "no error");
+}
+
+TEST(ValidatePortsTest, NameMustBeGiven) {
+    EXPECT_EQ(error_of_ports({port("a"), {.mode = ConsoleMode::Pty}}),
+              "error: console_ports[1] (--console-port) has no name\n"
+              "  help: Add name=NAME, by which the guest finds it: /dev/virtio-ports/NAME.\n");
+}
+
+TEST(ValidatePortsTest, NameIsThatOfADevice) {
+    EXPECT_EQ(error_of_ports({port("a/b")}),
+              "error: console_ports[0].name: 'a/b' cannot be the name of a device\n"
+              "  help: Use letters, digits and signs other than '/', and no blanks.\n");
+    EXPECT_THAT(error_of_ports({port("a b")}), testing::HasSubstr("cannot be the name"));
+    EXPECT_THAT(error_of_ports({port("ä")}), testing::HasSubstr("cannot be the name"));
+    EXPECT_THAT(error_of_ports({port("..")}), testing::HasSubstr("cannot be the name"));
+    EXPECT_EQ(error_of_ports({port(std::string(65, 'n'))}),
+              "error: console_ports.name: 65 bytes are too long\n"
+              "  help: At most 64 bytes are possible.\n");
+}
+
+TEST(ValidatePortsTest, NamesAreUnique) {
+    auto again = port("a");
+    again.socket = "/run/other";
+
+    EXPECT_EQ(error_of_ports({port("a"), port("b"), again}),
+              "error: console_ports[2].name: 'a' is the name of console_ports[0] already\n"
+              "  help: Give each port a name of its own.\n");
+}
+
+TEST(ValidatePortsTest, PortLeadsSomewhere) {
+    EXPECT_EQ(error_of_ports({{.name = "a"}}),
+              "error: console_ports[0] (--console-port) leads nowhere\n"
+              "  help: Say where its other end is: socket=PATH, file=PATH, pty, tty or null.\n");
+    EXPECT_EQ(error_of_ports({{.mode = ConsoleMode::Socket, .name = "a"}}),
+              "error: console_ports[0] (--console-port): the mode is socket, but no socket is "
+              "named\n"
+              "  help: Write --console-port socket=PATH.\n");
+    EXPECT_EQ(
+        error_of_ports({{.mode = ConsoleMode::Socket, .name = "a", .file = "f", .socket = "s"}}),
+        "error: console_ports[0] (--console-port): a file is named, but the mode is not "
+        "file\n"
+        "  help: Write --console-port file=PATH alone, or leave the file out.\n");
+    EXPECT_EQ(error_of_ports(
+                  {{.mode = ConsoleMode::Socket, .name = "a", .socket = std::string(108, 'x')}}),
+              "error: console_ports[0] (--console-port): the path of the socket has 108 bytes\n"
+              "  help: Use one of at most 107 bytes.\n");
+}
+
+TEST(ValidatePortsTest, TheTerminalIsForOne) {
+    const ConsolePortConfig a{.mode = ConsoleMode::Tty, .name = "a"};
+    const ConsolePortConfig b{.mode = ConsoleMode::Tty, .name = "b"};
+    auto config = good();
+    config.console_ports = {a};
+    EXPECT_EQ(error_of(config),
+              "error: both the serial port and console_ports[0] want the terminal\n"
+              "  help: Add --serial off, or give one of them another place.\n");
+
+    config.serial.mode = ConsoleMode::Off;
+    EXPECT_EQ(error_of(config), "no error");
+
+    config.console_ports = {a, b};
+    EXPECT_EQ(error_of(config),
+              "error: both console_ports[0] and console_ports[1] want the terminal\n"
+              "  help: Give one of them another place.\n");
+
+    config.console_ports = {a};
+    config.console.mode = ConsoleMode::Tty;
+    EXPECT_EQ(error_of(config),
+              "error: both the console and console_ports[0] want the terminal\n"
+              "  help: Give one of them another place.\n");
+}
+
+TEST(ValidatePortsTest, SocketsAndFilesAreForOne) {
+    auto config = good();
+    config.serial = {.mode = ConsoleMode::Socket, .socket = "/run/a"};
+    config.console_ports = {port("a")};
+    EXPECT_EQ(error_of(config),
+              "error: both the serial port and console_ports[0] want the socket '/run/a'\n"
+              "  help: Give each a socket of its own.\n");
+
+    config.console_ports = {{.mode = ConsoleMode::File, .name = "a", .file = "log"}};
+    config.console = {.mode = ConsoleMode::File, .file = "log"};
+    EXPECT_EQ(error_of(config),
+              "error: both the console and console_ports[0] want the file 'log'\n"
+              "  help: Give each a file of its own.\n");
+}
+
+TEST(ValidatePortsTest, ThereAreAtMostThirtyOne) {
+    std::vector<ConsolePortConfig> ports;
+    for (int i = 0; i < 31; ++i)
+        ports.push_back(port(cat("port", i)));
+    EXPECT_EQ(error_of_ports(ports), "no error");
+
+    ports.push_back(port("port31"));
+    EXPECT_EQ(error_of_ports(ports),
+              "error: console_ports (--console-port): there are 32 ports\n"
+              "  help: Leave some out: a machine has at most 31.\n");
 }
 
 TEST(CmdlineTest, ConsoleIsPutInFront) {

@@ -85,6 +85,16 @@ struct ConsoleConfig {
     bool operator==(const ConsoleConfig&) const = default;
 };
 
+/// A port of virtio-console that is no terminal: /dev/virtio-ports/NAME in the guest.
+struct ConsolePortConfig {
+    ConsoleMode mode = ConsoleMode::Off;  ///< must be given
+    std::string name;
+    std::string file;
+    std::string socket;
+
+    bool operator==(const ConsolePortConfig&) const = default;
+};
+
 struct DiskConfig {
     std::string path;
     bool readonly = false;
@@ -132,6 +142,7 @@ struct VmConfig {
     MemoryConfig memory;
     SerialConfig serial;
     ConsoleConfig console;
+    std::vector<ConsolePortConfig> console_ports;
     std::vector<DiskConfig> disks;
     std::vector<NetConfig> net;
     std::optional<RngConfig> rng;

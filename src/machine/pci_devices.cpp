@@ -8,6 +8,7 @@
 #include "backends/entropy_file.hpp"
 #include "backends/passt.hpp"
 #include "backends/tap.hpp"
+#include "config/limits.hpp"
 #include "machine/disk_sizes.hpp"
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
@@ -61,12 +62,13 @@ MacAddress mac_of(const VmConfig& config, const NetConfig& net, std::string_view
 
 bool PciDevices::wanted(const VmConfig& config) {
     return !config.disks.empty() || !config.net.empty() || config.rng || config.pvpanic ||
-           config.console.mode != ConsoleMode::Off;
+           config.console.mode != ConsoleMode::Off || !config.console_ports.empty();
 }
 
 Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
     std::unique_ptr<PciDevices> made{new PciDevices{parts}};
     VMM_TRY(made->add_console());
+    VMM_TRY(made->add_console_ports());
     VMM_TRY(made->add_disks());
     VMM_TRY(made->add_nets());
     VMM_TRY(made->add_rng());
@@ -147,6 +149,23 @@ Result<> PciDevices::add_console() {
     auto body = VMM_TRY(virtio_console::Console::create(
         {.name = "console", .ports = {{.console = true, .sink = parts_.console}}}));
     console_ = body.get();
+    return add(std::move(body), parts_.config.console.packed);
+}
+
+// A device of their own: the console stays a plain one, which has its size in configuration space
+// (most Linux kernels before 6.15 misread the message about it) and output before any message is
+// exchanged.
+Result<> PciDevices::add_console_ports() {
+    static_assert(config::kMaxConsolePorts <= virtio_console::kMaxPorts);
+    static_assert(config::kMaxPortName <= virtio_console::kMaxName);
+    const auto& ports = parts_.config.console_ports;
+    if (ports.empty())
+        return {};
+    virtio_console::ConsoleOptions options{.name = "ports"};
+    for (std::size_t i = 0; i < ports.size(); ++i)
+        options.ports.push_back({.name = ports[i].name, .sink = parts_.console_ports[i]});
+    auto body = VMM_TRY(virtio_console::Console::create(std::move(options)));
+    console_ports_ = body.get();
     return add(std::move(body), parts_.config.console.packed);
 }
 

@@ -43,7 +43,8 @@ struct PciParts {
     pci::Windows windows;
     PciLines lines;
     GuestEvents& events;
-    ByteSink* console = nullptr;  ///< what is behind hvc0; null: there is none
+    ByteSink* console = nullptr;             ///< what is behind hvc0; null: there is none
+    std::vector<ByteSink*> console_ports{};  ///< what is behind each of the configuration's
 };
 
 class PciDevices final : public Resettable {
@@ -58,6 +59,8 @@ public:
     /// They may have other sizes now. In any state of the machine.
     void look_at_disks();
     virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
+    /// The device with the configured ports, in their order; null: there are none.
+    virtio_console::Console* console_ports() noexcept { return console_ports_; }
 
     /// Waits until no device works any more. No vCPU runs.
     void reset() noexcept override;
@@ -76,6 +79,7 @@ private:
     Result<> add_nets();
     Result<> add_rng();
     Result<> add_console();
+    Result<> add_console_ports();
     Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
     /// Of all functions there are by then.
     Result<> make_bus();
@@ -90,8 +94,9 @@ private:
     std::vector<Virtio> virtio_;
     std::vector<virtio_blk::Blk*> disks_;         // some of them
     virtio_console::Console* console_ = nullptr;  // one of them
-    std::vector<pci::Function*> functions_;       // in the order of their places on the bus
-    std::unique_ptr<pci::Bus> bus_;               // last: it points to all functions
+    virtio_console::Console* console_ports_ = nullptr;
+    std::vector<pci::Function*> functions_;  // in the order of their places on the bus
+    std::unique_ptr<pci::Bus> bus_;          // last: it points to all functions
 };
 
 }  // namespace vmm::machine

@@ -112,6 +112,13 @@ Pc::~Pc() {
             side->backend->detach();
 }
 
+std::vector<const Pc::HostSide*> Pc::host_sides() const {
+    std::vector<const HostSide*> sides{&com1_, &hvc0_};
+    for (const HostSide& port : console_ports_)
+        sides.push_back(&port);
+    return sides;
+}
+
 Result<> Pc::open_initramfs() {
     log::info("kernel ", config_.payload.kernel, ": ", kernel_.describe());
     for (const auto& path : config_.payload.initramfs)
@@ -145,16 +152,15 @@ Result<> Pc::create_vm() {
     return {};
 }
 
-template <class ConsoleOrSerial>
-Result<> Pc::open_host_side(HostSide& side, const ConsoleOrSerial& config, std::string_view name) {
+template <class Channel>
+Result<> Pc::open_host_side(HostSide& side, const Channel& config, const std::string& name) {
     if (config.mode == ConsoleMode::Off)
         return {};
     const CharBackendConfig backend{
         .mode = to_char_mode(config.mode),
         .path = config.mode == ConsoleMode::Socket ? config.socket : config.file,
-        .name = std::string{name}};
+        .name = name};
     side.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
-    side.watch = std::make_unique<ConsoleWatch>(*side.backend);
     if (config.mode == ConsoleMode::Pty)
         tell_(cat("the ", name, " is ", side.backend->place()));
     return {};
@@ -164,6 +170,7 @@ Result<> Pc::add_serial() {
     VMM_TRY(open_host_side(com1_, config_.serial, "serial port"));
     if (!com1_.backend)
         return {};
+    com1_.watch = std::make_unique<ConsoleWatch>(*com1_.backend);
     com1_.irq = VMM_TRY(vm_->irq_line(kGsiCom1));
     com1_.device.emplace(*com1_.irq, *com1_.watch);
     resettables_.push_back(&*com1_.device);
@@ -220,6 +227,12 @@ Result<> Pc::add_pci_devices() {
     if (!PciDevices::wanted(config_))
         return {};
     VMM_TRY(open_host_side(hvc0_, config_.console, "console"));
+    if (hvc0_.backend)
+        hvc0_.watch = std::make_unique<ConsoleWatch>(*hvc0_.backend);
+    VMM_TRY(open_console_ports());
+    std::vector<ByteSink*> ports;
+    for (const HostSide& port : console_ports_)
+        ports.push_back(port.backend.get());
     pci_ = VMM_TRY(PciDevices::create({.config = config_,
                                        .memory = *ram_,
                                        .vm = *vm_,
@@ -228,13 +241,20 @@ Result<> Pc::add_pci_devices() {
                                        .windows = pci_windows(*ram_, address_bits_),
                                        .lines = pci_lines(),
                                        .events = events_,
-                                       .console = hvc0_.watch.get()}));
+                                       .console = hvc0_.watch.get(),
+                                       .console_ports = std::move(ports)}));
     if (hvc0_.backend)
         if (const auto size = hvc0_.backend->terminal_size())
             pci_->console()->set_size(0, size->columns, size->rows);
     resettables_.push_back(&*pci_);
     VMM_TRY(ports_.map(pci::kCamPort, pci::kCamSize, pci_->bus().cam()));
     return mmio_.map(kEcam.first.value(), pci::kEcamSize, pci_->bus().ecam());
+}
+
+Result<> Pc::open_console_ports() {
+    for (const auto& port : config_.console_ports)
+        VMM_TRY(open_host_side(console_ports_.emplace_back(), port, cat("port ", port.name)));
+    return {};
 }
 
 // In the vCPU's own thread, so that the last one does not hold up the first.
@@ -311,6 +331,9 @@ Result<> Pc::start() {
         com1_.backend->attach(*com1_.device, com1_.device->lock());
     if (hvc0_.backend)
         hvc0_.backend->attach(pci_->console()->port(0), pci_->console()->lock());
+    for (std::size_t i = 0; i < console_ports_.size(); ++i)
+        console_ports_[i].backend->attach(pci_->console_ports()->port(i),
+                                          pci_->console_ports()->lock());
     return {};
 }
 
@@ -375,9 +398,9 @@ void Pc::quit_requested() noexcept {
     events_.raise(Event::Quit);
 }
 
-// Of the one terminal, which the serial port has no use for.
+// Of the one terminal, which the serial port and other ports have no use for.
 void Pc::terminal_resized(TerminalSize size) noexcept {
-    if (hvc0_.backend && config_.serial.mode != ConsoleMode::Tty)
+    if (hvc0_.backend && config_.console.mode == ConsoleMode::Tty)
         pci_->console()->set_size(0, size.columns, size.rows);
 }
 

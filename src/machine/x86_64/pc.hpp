@@ -50,7 +50,7 @@ private:
     /// The host's side of a console, and what the guest's kernel said over it.
     struct HostSide {
         std::unique_ptr<CharBackend> backend;  // null: the console is off
-        std::unique_ptr<ConsoleWatch> watch;   // in front of it
+        std::unique_ptr<ConsoleWatch> watch;   // in front of it; null: nobody prints there
     };
     /// One serial port with what is behind it.
     struct SerialPort : HostSide {
@@ -64,14 +64,15 @@ private:
     Result<> open_initramfs();
     Result<> map_ram();
     Result<> create_vm();
-    template <class ConsoleOrSerial>
-    Result<> open_host_side(HostSide& side, const ConsoleOrSerial& config, std::string_view name);
+    template <class Channel>
+    Result<> open_host_side(HostSide& side, const Channel& config, const std::string& name);
     Result<> add_serial();
     Result<> add_platform_devices();
     Result<> create_vcpus();
     Result<> add_pci_devices();
 
-    std::array<const HostSide*, 2> host_sides() const { return {&com1_, &hvc0_}; }
+    Result<> open_console_ports();
+    std::vector<const HostSide*> host_sides() const;
     Result<> load();  // payload and tables into RAM, vCPU 0 at its entry
     Result<> write_firmware();
     x86_64::Tables tables() const;
@@ -101,6 +102,7 @@ private:
     std::optional<Rtc> rtc_;
     std::optional<TestExit> test_exit_;
     HostSide hvc0_;
+    std::vector<HostSide> console_ports_;
     std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
     std::vector<Resettable*> resettables_;
     std::optional<x86_64::CpuidTemplate> cpuid_;
