@@ -29,8 +29,10 @@ public:
 
     Result<> unmask(MsiMessage message) override {
         const std::scoped_lock lock{routes_.mutex_};
+        forget_lost();
         if (!routes_.format_.msi(message)) {
             disconnect();
+            nowhere_ = true;
             return {};
         }
         VMM_TRY(routes_.route(entry_, message));
@@ -48,6 +50,7 @@ public:
     void mask() noexcept override {
         const std::scoped_lock lock{routes_.mutex_};
         disconnect();
+        forget_lost();
     }
 
     void signal() noexcept override { event_.signal(); }
@@ -61,10 +64,17 @@ private:
             log::error("KVM did not let go of the interrupt of GSI ", routes_.gsi_of(entry_));
     }
 
+    // What was signalled while the message went nowhere is gone: it must not turn up as pending.
+    void forget_lost() noexcept {
+        if (std::exchange(nowhere_, false))
+            event_.drain();
+    }
+
     IrqRoutes& routes_;
     const std::size_t entry_;
     EventFd event_;
     bool connected_ = false;
+    bool nowhere_ = false;
 };
 
 Result<std::unique_ptr<MsiVector>> IrqRoutes::allocate() {

@@ -1,5 +1,7 @@
 #include "kvm/irq_routes.hpp"
 
+#include <poll.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -110,6 +112,34 @@ TEST_F(IrqRoutesTest, GsiOfADeadVectorIsTakenAgain) {
     ASSERT_TRUE((*next)->unmask(kFirst));
 
     EXPECT_THAT(kernel.take(), ElementsAre("routes 24->0x0:0xfee01000:0x41", "irqfd 24 on"));
+}
+
+bool has_count(int eventfd) {
+    pollfd wait{.fd = eventfd, .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, 0) == 1;
+}
+
+TEST_F(IrqRoutesTest, SignalThatWentNowhereIsNotPendingWhenMasked) {
+    const auto vector = routes.allocate();
+    ASSERT_TRUE((*vector)->unmask({0x1000, 0x41}));
+    (*vector)->signal();
+
+    (*vector)->mask();
+    const bool pending = has_count((*vector)->fd());
+    (*vector)->signal();
+
+    EXPECT_FALSE(pending);
+    EXPECT_TRUE(has_count((*vector)->fd()));
+}
+
+TEST_F(IrqRoutesTest, SignalThatWentNowhereIsNotDeliveredByTheNextMessage) {
+    const auto vector = routes.allocate();
+    ASSERT_TRUE((*vector)->unmask({0x1000, 0x41}));
+    (*vector)->signal();
+
+    ASSERT_TRUE((*vector)->unmask(kFirst));
+
+    EXPECT_FALSE(has_count((*vector)->fd()));
 }
 
 TEST_F(IrqRoutesTest, MessageThatIsNoInterruptGoesNowhere) {
