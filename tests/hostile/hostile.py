@@ -21,6 +21,7 @@ KEPT_SECTORS = 64  # the guest writes behind these only
 SKIPPED = 77
 # All devices there are, beside disks and network; a kind of device of guest/kinds.cpp each.
 OTHER_DEVICES = ["--rng", "--console", "null", "--pvpanic"]
+CPUS = "3"  # for races: guest/race.hpp
 MEMORY = "3200M"  # RAM on both sides of the hole below 4 GiB
 
 
@@ -69,7 +70,8 @@ def open_tap():
 
 def command(options, disks, net):
     cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
-    return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on", *disks.flags(),
+    return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on",
+            "--num-cpu", CPUS, *disks.flags(),
             *(net.flags() if net else []), *OTHER_DEVICES, "--on-panic", "continue", "--on-reset", "exit",
             "--debug-exit", "0xf4", "--cmd-line", cmdline]
 

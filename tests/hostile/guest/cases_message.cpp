@@ -65,16 +65,6 @@ bool up_with_messages(Lab& lab) {
     return lab.expect(lab.device.get16(reg::kQueueVector), 1, "the queue's vector is");
 }
 
-// After all that, a proper message gets through.
-void messages_still_come(Lab& lab) {
-    const u8 vector = fresh_vector();
-    control(lab, kEnable);
-    set_mask(lab, 1, true);
-    put_entry(lab, 1, {.data = vector}, 0);
-    if (lab.works())
-        expect_arrival(lab, vector);
-}
-
 // ---- vectors that are none: row 3 and 24
 
 void vector_is_refused(Lab& lab, u16 vector) {
@@ -324,6 +314,15 @@ constexpr Case kCases[] = {
 };
 
 }  // namespace
+
+void messages_still_come(Lab& lab) {
+    const u8 vector = fresh_vector();
+    control(lab, kEnable);
+    set_mask(lab, 1, true);
+    put_entry(lab, 1, {.data = vector}, 0);
+    if (lab.works())
+        expect_arrival(lab, vector);
+}
 
 Cases message_cases() {
     return cases(kCases);
