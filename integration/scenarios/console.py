@@ -73,6 +73,42 @@ def ports_alone(r):
     r.require(r.text("agent") == "@test ready\nheard first\n", f"the host heard {r.text('agent')!r}")
 
 
+def on_ptys(r):
+    """Found by what the VMM says about them; the console's can be used before and after the port's."""
+    r.require(r.text("code").strip() == "0", f"exit code {r.text('code')!r}")
+    r.says("echo", text="hello " * 300 + "end")
+    flooded(r, 200)
+    r.says("heard", "word", text="through a pty")
+    r.require(r.text("port") == "@test ready\nheard through a pty\n", f"the port's pty had {r.text('port')!r}")
+    r.says("pcicheck", functions=3, odd=0)
+    r.prints_once(r"^vmm: the console is /dev/pts/\d+$", "err")
+    r.prints_once(r"^vmm: the port word is /dev/pts/\d+$", "err")
+
+
+def in_a_file(r):
+    """All of it, and the file is made anew."""
+    r.exits(0)
+    r.require(not r.out and not r.err, f"stdout has {r.out[:300]!r}, stderr {r.err[:300]!r}")
+    r.out = r.text("console")
+    r.says_nothing("from before")
+    flooded(r, 2000)
+    r.says("pcicheck", functions=2, odd=0)
+
+
+def places(lab):
+    peer = lab.peer()
+    guest = lab.vmm("--console", "pty", "--serial", "null", "--console-port", "name=word,pty", console="hvc0", steps="ask")
+    lab.case("hvc0-pty", f"""{{ {guest}; echo $? >$O/code; }} &
+place() {{
+    until sed -n "s/^vmm: the $1 is //p" $O/err | grep .; do sleep 0.1; done
+}}
+"{peer}" device $(place "port word") "through a pty" >$O/port &
+"{peer}" device $(place console) flood:200,port:word:hear,echo '{'hello ' * 300}end' pcicheck,off
+wait""", on_ptys)
+    guest = lab.vmm("--console", "file=$O/console", "--serial", "null", console="hvc0", steps="flood:2000,pcicheck,off")
+    lab.case("hvc0-file", f"echo from before >$O/console\n{guest}", in_a_file)
+
+
 LONG = "long " * 3000 + "end"
 
 
@@ -104,6 +140,7 @@ def virtio_console(lab):
 def cases(lab):
     virtio_console(lab)
     ports(lab)
+    places(lab)
     # As a person does it, down to the shell's own prompt.
     lab.case("shell", lab.talk(lab.vmm(steps=""), (r"^\$ ", "echo uname -a"), (r"^\$ ", "echo 'echo $((6*7))'"),
                                (r"^\$ ", "echo poweroff")), shell_works)

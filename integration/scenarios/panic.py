@@ -35,6 +35,16 @@ def paused(r):
 TICKS = "ticks() { echo \"@test ticks at=$1 count=$(cut -d' ' -f14 /proc/$p/stat)\"; }"
 
 
+def crash_kernel(r):
+    """However often it is said: one line, and the guest goes on."""
+    r.exits(0)
+    r.step("off")
+    r.says("pvpanic", "2", times=10000, known=7)
+    r.says("pcicheck", functions=2)
+    r.prints_once(r"\[warning\] the guest's kernel crashed and hands over to its crash kernel", "err")
+    r.require(len(r.err.splitlines()) == 1, f"stderr has {r.err[:600]!r}")
+
+
 def cases(lab):
     # The guest does not start again by itself: what follows is the VMM's doing.
     stays = "quiet panic=0"
@@ -47,4 +57,6 @@ def cases(lab):
     end = """sleep 1; ticks before; sleep 2; ticks after
 kill -USR1 $p; sleep 1; kill -0 $p && echo "@test alive state=yes"
 kill -TERM $p; sleep 1; kill -TERM $p; wait $p"""
+    # As a kernel does that has a crash kernel loaded (kexec -p); here without a crash, and without a driver.
+    lab.case("crash-loaded", lab.vmm("--pvpanic", steps="pvpanic:2:10000,pcicheck,off"), crash_kernel)
     lab.case("pause", TICKS + "\n" + lab.talk(pause, ("^@test ready", "echo panic"), (PANIC, "true"), end=end), paused)

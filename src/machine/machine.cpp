@@ -93,7 +93,7 @@ private:
         auto decision = decide(taken.event, policies_, std::move(taken.text));
         switch (decision.what) {
             case Decision::Do::Continue:
-                return;
+                return note(taken.event);
             case Decision::Do::Pause:
                 log::info("paused, because the guest's kernel panicked");
                 return board_->pause();
@@ -104,6 +104,18 @@ private:
                     decision.outcome.value = events_->exit_value();
                 return end(std::move(decision.outcome));
         }
+    }
+
+    /// What the guest survives, it can say as often as it likes.
+    void note(Event event) {
+        if (event == Event::CrashKernelLoaded && !std::exchange(crash_noted_, true))
+            log::warn(
+                "the guest's kernel crashed and hands over to its crash kernel; this line comes "
+                "once");
+        if (event == Event::Panicked && !std::exchange(panic_noted_, true))
+            log::warn(
+                "the guest's kernel panicked and goes on, as --on-panic says; this line comes "
+                "once");
     }
 
     void reset() {
@@ -181,6 +193,8 @@ private:
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Board> board_;
     int told_by_ = 0;  // signal
+    bool crash_noted_ = false;
+    bool panic_noted_ = false;
     std::optional<Outcome> outcome_;
     std::optional<Error> failure_;
 };

@@ -64,11 +64,25 @@ func unix(path string, lines []string) error {
 	if err != nil {
 		return err
 	}
+	return typeEach(connection, lines)
+}
+
+// typeEach types a line each time the guest is ready.
+func typeEach(other io.ReadWriter, lines []string) error {
 	var actions []func() error
 	for _, line := range lines {
-		actions = append(actions, typing(connection, line))
+		actions = append(actions, typing(other, line))
 	}
-	return converse(connection, actions...)
+	return converse(other, actions...)
+}
+
+func device(path string, lines []string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return typeEach(file, lines)
 }
 
 func ioctl(file *os.File, request uintptr, argument unsafe.Pointer) error {

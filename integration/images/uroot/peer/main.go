@@ -7,10 +7,11 @@
 //	peer put ADDRESS BYTES
 //	peer as UID COMMAND...     runs a command as that user, without groups and privileges
 //	peer unix PATH TYPED...    is on the other end of a console's socket
+//	peer device PATH TYPED...  is on the other end of a console's pseudo-terminal
 //	peer terminal ROWSxCOLUMNS ROWSxCOLUMNS TYPED COMMAND...
 //	                           runs a command on a terminal of the first size, which then becomes the second
 //
-// The last two pass on what the guest prints, and type a line each time it says that it is ready.
+// The last three pass on what the guest prints, and type a line each time it says that it is ready.
 package main
 
 import (
@@ -42,6 +43,8 @@ func run(arguments []string) error {
 		return as(arguments[1], arguments[2:])
 	case "unix":
 		return unix(arguments[1], arguments[2:])
+	case "device":
+		return device(arguments[1], arguments[2:])
 	case "terminal":
 		return terminal(arguments[1:])
 	case "echo":
