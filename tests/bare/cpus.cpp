@@ -12,6 +12,8 @@ constexpr u64 kCommandHigh = kLocalApic + 0x310;
 constexpr u32 kSending = 1U << 12;
 constexpr u64 kSpurious = kLocalApic + 0xf0;
 constexpr u32 kEnabled = 0x1ff;
+constexpr u32 kInit = 0x4500;
+constexpr u32 kStart = 0x4600 | static_cast<u32>(kTrampoline >> 12);
 
 struct Cpu {
     Work work = nullptr;
@@ -20,14 +22,15 @@ struct Cpu {
 };
 Cpu cpus[kMostCpus];
 
-}  // namespace
-
+// By the local APIC of this CPU.
 void tell_cpu(unsigned cpu, u32 what) {
     write32(kCommandHigh, cpu << 24);
     write32(kCommandLow, what);
     for (const Deadline late; (read32(kCommandLow) & kSending) != 0 && !late.over();)
         pause();
 }
+
+}  // namespace
 
 void start_cpu(unsigned cpu, Work work, void* with) {
     auto* const to = reinterpret_cast<volatile char*>(kTrampoline);
@@ -37,8 +40,12 @@ void start_cpu(unsigned cpu, Work work, void* with) {
     fence();
     // Some KVMs do not know the last CPU by its number before anybody has turned an APIC on.
     write32(kSpurious, kEnabled);
+    start_cpu_again(cpu);
+}
+
+void start_cpu_again(unsigned cpu) {
     tell_cpu(cpu, kInit);
-    tell_cpu(cpu, kStart | static_cast<u32>(kTrampoline >> 12));
+    tell_cpu(cpu, kStart);
 }
 
 bool stop_cpu(unsigned cpu) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the hostile guest against the program and judges both.
 
-hostile.py --vmm PROGRAM --guest ELF --device KIND [--at-least N] [--only TEXT] [--rounds N]
+hostile.py --vmm PROGRAM --guest ELF --device KIND [--at-least N] [--only TEXT] [--rounds N] [--sanitized]
 Exit code 0: all is well, 1: it is not, 77: this host has no KVM.
 """
 import argparse
@@ -22,6 +22,7 @@ SKIPPED = 77
 # All devices there are, beside disks and network; a kind of device of guest/kinds.cpp each.
 OTHER_DEVICES = ["--rng", "--console", "null", "--pvpanic"]
 CPUS = "3"  # for races: guest/race.hpp
+WARM_UP = 2  # resets before all there is has been used once
 MEMORY = "3200M"  # RAM on both sides of the hole below 4 GiB
 
 
@@ -68,20 +69,27 @@ def open_tap():
         return None
 
 
+def policies(options):
+    """Of a guest that is reset on purpose, and of one that is not."""
+    if options.device == "reset":
+        return ["--on-reset", "reset", "--on-crash", "reset"]
+    return ["--on-panic", "continue", "--on-reset", "exit"]
+
+
 def command(options, disks, net):
     cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
     return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on",
             "--num-cpu", CPUS, *disks.flags(),
-            *(net.flags() if net else []), *OTHER_DEVICES, "--on-panic", "continue", "--on-reset", "exit",
-            "--debug-exit", "0xf4", "--cmd-line", cmdline]
+            *(net.flags() if net else []), *OTHER_DEVICES, *policies(options), "--debug-exit", "0xf4", "--cmd-line", cmdline]
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vmm", required=True)
     parser.add_argument("--guest", required=True)
-    parser.add_argument("--device", required=True, help="kind of device, or pc")
+    parser.add_argument("--device", required=True, help="kind of device, pc, or reset")
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--sanitized", action="store_true", help="growth does not count")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--at-least", type=int, default=1, help="cases that there must be")
     parser.add_argument("--timeout", type=float, default=100)
@@ -101,7 +109,10 @@ def main():
         disks = Disks(pathlib.Path(folder))
         run = vmm_under_test.run(command(options, disks, net), rounds=options.rounds, timeout=options.timeout,
                                  pass_fds=[net.fd] if net else [])
-        wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least), *disks.complaints()]
+        # Of a sanitized program all rounds are: it keeps what was freed.
+        warm_up = options.rounds if options.sanitized else WARM_UP if options.device == "reset" else 0
+        wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least, warm_up=warm_up),
+                 *disks.complaints()]
     for name in run.names:
         print(name)
     for line in [*run.other_lines, *run.log]:

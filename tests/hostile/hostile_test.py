@@ -43,6 +43,18 @@ class JudgeTest(unittest.TestCase):
         found = self.complaints(second="kept = bytearray(b'x' * (4 << 20))")
         self.assertTrue(any("memory grew" in text for text in found), found)
 
+    def of_rounds(self, *anonymous_kib, warm_up=0):
+        rounds = [vmm_under_test.Round(1, 0, vmm_under_test.Vitals(kib, 10, 3)) for kib in anonymous_kib]
+        run = vmm_under_test.Run(names=["row01.x"], rounds=rounds, exit_code=judge.ALL_GOOD)
+        return list(judge.complaints(run, rounds=len(rounds), at_least=1, warm_up=warm_up))
+
+    def test_memory_that_grows_slowly(self):
+        self.assertEqual(self.of_rounds(1000, 1200, 1400), ["memory grew by 400 KiB from one round to another"])
+
+    def test_growth_of_the_first_rounds_is_forgiven_where_said(self):
+        self.assertEqual(self.of_rounds(1000, 2000, 2000, warm_up=1), [])
+        self.assertNotEqual(self.of_rounds(1000, 2000, 3000, warm_up=1), [])
+
     def test_descriptors_that_grow(self):
         found = self.complaints(second="kept = os.dup(0)")
         self.assertTrue(any("descriptors grew" in text for text in found), found)

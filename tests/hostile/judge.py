@@ -6,18 +6,20 @@ MOST_BUSY_NS = 20_000_000  # of a thread that has nothing to do, in the time tha
 
 
 def growth(rounds):
-    for before, after in zip(rounds, rounds[1:]):
+    """From one round to the next, and over all of them."""
+    pairs = [*zip(rounds, rounds[1:]), *([(rounds[0], rounds[-1])] if len(rounds) > 2 else [])]
+    for before, after in pairs:
         grown = after.vitals.anonymous_kib - before.vitals.anonymous_kib
         if grown > MOST_GROWTH_KIB:
-            yield f"memory grew by {grown} KiB from one round to the next"
+            yield f"memory grew by {grown} KiB from one round to another"
         if after.vitals.descriptors > before.vitals.descriptors:
             yield f"descriptors grew from {before.vitals.descriptors} to {after.vitals.descriptors}"
         if after.vitals.threads > before.vitals.threads:
             yield f"threads grew from {before.vitals.threads} to {after.vitals.threads}"
 
 
-def complaints(run, *, rounds, at_least):
-    """What is wrong with `run`, a text each; none if all is well."""
+def complaints(run, *, rounds, at_least, warm_up=0):
+    """What is wrong with `run`, a text each; none if all is well. What the first `warm_up` rounds take is not growth."""
     if run.timed_out:
         yield "the run did not end"
     yield from (f"{name}: {reason}" for name, reason in run.failures)
@@ -31,7 +33,7 @@ def complaints(run, *, rounds, at_least):
         yield "two cases have the same name"
     if len({each.cases for each in run.rounds}) > 1:
         yield "the rounds had different numbers of cases"
-    yield from growth(run.rounds)
+    yield from growth(run.rounds[warm_up:])
     for name, ns in run.busy.items():
         if ns > MOST_BUSY_NS:
             yield f"thread {name} ran for {ns / 1e6:.1f} ms while there was nothing to do"

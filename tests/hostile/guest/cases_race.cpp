@@ -176,6 +176,28 @@ void race_two_resets(Lab& lab) {
         together(lab, again, reset_at_times, reset_at_times);
 }
 
+// From here on the memory is the driver's: nothing of the device may show up in it.
+void reset_by_another_cpu(Lab& lab) {
+    const auto reset = [](void* with) { static_cast<Lab*>(with)->device.reset(); };
+    for (unsigned i = 0; i < 5; ++i) {
+        if (!lab.up())
+            return;
+        lab.fill(lab.request(), Lab::Kicks::Each);
+        start_cpu(1, reset, &lab);
+        for (unsigned k = 0; k < 40; ++k)
+            lab.kick();
+        if (!lab.expect(stop_cpu(1), "a CPU does not come back") ||
+            !lab.expect(lab.device.status(), 0, "the status after a reset is"))
+            return;
+        lab.ring().clear(lab.ring_kind, 16);
+        buffers.data[0] = 0x5a;
+        for (const Deadline soon{1 << 20}; !soon.over();)
+            pause();
+        lab.expect(read32(lab.ring().device()) == 0 && buffers.data[0] == 0x5a,
+                   "the device wrote after its reset");
+    }
+}
+
 void race_queue_resets(Lab& lab) {
     const auto reset_one = [](Lab& of, Random&) {
         of.device.select(of.queue());
@@ -502,6 +524,7 @@ constexpr Case kCases[] = {
     {35, "race_features", kBoth, nullptr, race_features},
     {35, "race_resets", kBoth, nullptr, race_resets},
     {35, "race_two_resets", kBoth, nullptr, race_two_resets},
+    {10, "reset_by_another_cpu", kBoth, nullptr, reset_by_another_cpu},
     {35, "race_queue_resets", kBoth, nullptr, race_queue_resets},
     {35, "race_kicks", kBoth, nullptr, race_kicks},
     {35, "race_reads", kBoth, nullptr, race_reads},

@@ -4,11 +4,11 @@ namespace guest {
 
 Buffers buffers;
 
-bool Lab::open(const Kind& of, const Ram& memory) {
+bool Lab::open(const Kind& of, const Ram& memory, unsigned first_ring) {
     kind = &of;
     ram = memory;
     for (unsigned i = 0; i < RingMemory::kMostRings; ++i)
-        RingMemory::give(rings_[i], i);
+        RingMemory::give(rings_[i], (first_ring + i) % RingMemory::kMostRings);
     if (!device.find(of.type, of.number))
         return false;
     queue_ = of.queue;

@@ -39,8 +39,8 @@ public:
     Ram ram;
     Virtio device;
 
-    /// The device is there.
-    bool open(const Kind& of, const Ram& memory);
+    /// The device is there. Its rings are those from number `first_ring` on.
+    bool open(const Kind& of, const Ram& memory, unsigned first_ring = 0);
     /// Puts back what belongs to the function and not to the device: BAR, command, MSI-X.
     void tidy();
 
@@ -156,6 +156,25 @@ struct Kinds {
 };
 Kinds all_kinds();
 
+/// Every device there is answers a good request. They take turns with the same memory.
+/// Gives what went wrong, or null.
+const char* all_work(const Ram& ram);
+
+// The machine is reset while devices are at work, again and again: number 1 to reset_count(). How
+// many there were so far is on the disk, as nothing else outlives them.
+unsigned reset_count();
+/// What the disk says; the name of that reset, and what is wrong after it, or null.
+struct ResetVerdict {
+    unsigned number = 0;
+    unsigned row = 0;
+    const char* ring = "";
+    const char* name = "";
+    const char* why = nullptr;
+};
+ResetVerdict after_reset(const Ram& ram);
+/// Does the next one.
+[[noreturn]] void reset_machine(const Ram& ram, unsigned number);
+
 // One for each file of cases.
 Cases chain_cases();
 Cases indirect_cases();
@@ -171,5 +190,6 @@ Cases net_cases();
 Cases stream_cases();
 Cases race_cases();
 PlatformCases platform_cases();
+PlatformCases platform_race_cases();
 
 }  // namespace guest

@@ -3,6 +3,7 @@
 //   device=NAME   the cases of one kind of device, or of `pc`
 //   only=TEXT     of these, those whose name contains TEXT
 //   rounds=N      all of it N times; the host looks at the VMM after each
+//   device=reset  resets of the machine, each a round of its own
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
 // after that it waits for a byte from the host. In the end the exit code is kAllGood or kSomeBad.
@@ -43,13 +44,20 @@ bool option(const char* line, const char* key, char* to, unsigned room) {
     return false;
 }
 
+unsigned number_of(const char* digits) {
+    unsigned number = 0;
+    for (; *digits >= '0' && *digits <= '9'; ++digits)
+        number = 10 * number + static_cast<unsigned>(*digits - '0');
+    return number;
+}
+
 Options read_options(const char* line) {
     Options options;
     option(line, "device=", options.device, sizeof options.device);
     option(line, "only=", options.only, sizeof options.only);
     char rounds[4] = {};
     if (option(line, "rounds=", rounds, sizeof rounds))
-        options.rounds = static_cast<unsigned>(rounds[0] - '0');
+        options.rounds = number_of(rounds);
     return options;
 }
 
@@ -131,27 +139,7 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
     lab.device.reset();
 }
 
-// Every device there is answers. They take turns with the same memory, so each is reset when it is
-// done: one that still ran would serve the rings of the next.
-const char* all_work(const Ram& ram) {
-    static Lab lab;
-    const Kinds kinds = all_kinds();
-    for (unsigned i = 0; i < kinds.count; ++i) {
-        if (!lab.open(kinds.first[i], ram))
-            continue;
-        lab.why = nullptr;
-        lab.ring_kind = RingKind::Split;
-        const bool good = lab.up() && lab.works();
-        if (!lab.device.reset())
-            lab.fail("the reset does not end");
-        if (!good || lab.why != nullptr)
-            return lab.why;
-    }
-    return nullptr;
-}
-
-void run_platform(const Ram& ram, const Options& options, Score& score) {
-    const PlatformCases all = platform_cases();
+void run_platform(const PlatformCases& all, const Ram& ram, const Options& options, Score& score) {
     for (unsigned i = 0; i < all.count; ++i) {
         Name name;
         name.row(all.first[i].row).add("pc.").add(all.first[i].name);
@@ -162,6 +150,11 @@ void run_platform(const Ram& ram, const Options& options, Score& score) {
             why = all_work(ram);
         report(name, why, nullptr, score);
     }
+}
+
+void run_platform(const Ram& ram, const Options& options, Score& score) {
+    run_platform(platform_cases(), ram, options, score);
+    run_platform(platform_race_cases(), ram, options, score);
 }
 
 bool open(Lab& lab, const Options& options, const Ram& ram) {
@@ -183,12 +176,47 @@ void end_round(unsigned round, const Score& score) {
     hear();
 }
 
+// One boot: what became of the reset before it, then the next. The last boot ends it all.
+[[noreturn]] void run_resets(const Ram& ram) {
+    const ResetVerdict verdict = after_reset(ram);
+    Score score;
+    Name name;
+    name.row(verdict.row).add("reset.").add(verdict.ring).add(verdict.name);
+    report(name, verdict.why, nullptr, score);
+    end_round(verdict.number + 1, score);
+    if (score.failed != 0)
+        finish(kSomeBad);
+    if (verdict.number >= reset_count())
+        finish(kAllGood);
+    reset_machine(ram, verdict.number + 1);
+}
+
 }  // namespace
+
+// Each is reset when it is done: one that still ran would serve the rings of the next.
+const char* all_work(const Ram& ram) {
+    static Lab lab;
+    const Kinds kinds = all_kinds();
+    for (unsigned i = 0; i < kinds.count; ++i) {
+        if (!lab.open(kinds.first[i], ram))
+            continue;
+        lab.why = nullptr;
+        lab.ring_kind = RingKind::Split;
+        const bool good = lab.up() && lab.works();
+        if (!lab.device.reset())
+            lab.fail("the reset does not end");
+        if (!good || lab.why != nullptr)
+            return lab.why;
+    }
+    return nullptr;
+}
 
 extern "C" [[noreturn]] void guest_main(u64 start_info) {
     static Lab lab;
     const Options options = read_options(command_line(start_info));
     const Ram ram = find_ram(start_info);
+    if (same(options.device, "reset"))
+        run_resets(ram);
     const bool platform = same(options.device, "pc");
     if (!platform && !open(lab, options, ram)) {
         say("there is no device ");

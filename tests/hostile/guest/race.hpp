@@ -31,7 +31,8 @@ inline constexpr u64 kRaceTime = u64{1} << 26;  // cycles: some 20 ms
 /// something that comes whatever the others do.
 template <class With>
 struct Racer {
-    void (*step)(With& with, Random& random);
+    using Step = void (*)(With& with, Random& random);
+    Step step;
     With* with;
     unsigned* waiting;  ///< CPUs that are not ready yet
     u64 time;           ///< cycles
@@ -51,8 +52,8 @@ struct Racer {
 /// `here` on this CPU, the others on one each, none before all are ready. False: one of them did
 /// not come, or does not come back out of the VMM.
 template <class With>
-bool race(With& with, void (*here)(With&, Random&), void (*there)(With&, Random&),
-          void (*elsewhere)(With&, Random&), u64 time = kRaceTime) {
+bool race(With& with, typename Racer<With>::Step here, typename Racer<With>::Step there,
+          typename Racer<With>::Step elsewhere, u64 time = kRaceTime) {
     static u64 seed = 0;
     ++seed;
     unsigned waiting = 3;
