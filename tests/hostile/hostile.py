@@ -20,7 +20,8 @@ SECTORS = 16384
 KEPT_SECTORS = 64  # the guest writes behind these only
 SKIPPED = 77
 # All devices there are, beside disks and network; a kind of device of guest/kinds.cpp each.
-OTHER_DEVICES = ["--rng", "--console", "null", "--pvpanic"]
+OTHER_DEVICES = ["--rng", "--console", "null", "--console-port", "name=agent,null", "--console-port", "name=log,null",
+                 "--pvpanic"]
 CPUS = "3"  # for races: guest/race.hpp
 WARM_UP = 2  # resets before all there is has been used once
 MEMORY = "3200M"  # RAM on both sides of the hole below 4 GiB

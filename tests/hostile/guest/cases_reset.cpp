@@ -15,7 +15,7 @@ constexpr u32 kSome = 0x10000;
 constexpr u64 kFar = 0x1000'0000;
 constexpr u32 kBulk = 6 << 20;
 
-constexpr unsigned kDevices = 5;
+constexpr unsigned kDevices = 6;
 struct Machine {
     Lab labs[kDevices];
     unsigned count = 0;

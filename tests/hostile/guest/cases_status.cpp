@@ -88,7 +88,7 @@ void each_feature_alone(Lab& lab) {
 }
 
 void nothing_but_version_1(Lab& lab) {
-    if (lab.up_with(kVersion1 | (lab.packed() ? kRingPacked : 0)))
+    if (lab.up_with(kVersion1 | lab.kind->needed | (lab.packed() ? kRingPacked : 0)))
         lab.works();
 }
 

@@ -65,6 +65,15 @@ void console_request(Chain& chain) {
     chain.add(buffers.data, 32).link();
 }
 
+// Ports beside the console, with queues for messages about them: the driver says that it is ready.
+constexpr u64 kPortFeatures = feature(1);
+
+void ports_request(Chain& chain) {
+    write32(address_of(buffers.header), 0);
+    write32(address_of(buffers.header + 4), u32{1} << 16);
+    chain.add(buffers.header, 8).link();
+}
+
 constexpr Kind kKinds[] = {
     {.name = "blk",
      .type = 2,
@@ -100,6 +109,16 @@ constexpr Kind kKinds[] = {
      .queue = 1,
      .data = 0,
      .request = console_request,
+     .answered = taken},
+    {.name = "ports",
+     .type = 3,
+     .number = 1,
+     .features = kPortFeatures,
+     .needed = kPortFeatures,
+     .queues = 6,
+     .queue = 3,
+     .data = 0,
+     .request = ports_request,
      .answered = taken},
     {.name = "net",
      .type = 1,

@@ -25,6 +25,7 @@ struct Kind {
     bool own_only = false;  ///< runs only the cases that are its own
     bool streams = false;   ///< takes gigabytes if it is given them, for as long as that takes
     u64 features;           ///< of its own feature bits, those that are accepted if offered
+    u64 needed = 0;         ///< of these, those that its good request cannot do without
     u16 queues;             ///< how many are set up, from number 0 on
     u16 queue;              ///< the one that cases break
     u16 data;               ///< which descriptor of a good request holds the bulk
@@ -188,6 +189,7 @@ Cases function_cases();
 Cases block_cases();
 Cases net_cases();
 Cases stream_cases();
+Cases control_cases();
 Cases race_cases();
 PlatformCases platform_cases();
 PlatformCases platform_race_cases();

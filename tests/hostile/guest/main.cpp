@@ -119,7 +119,7 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
     const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),     place_cases(),
                          queue_cases(),    status_cases(),   register_cases(), message_cases(),
                          function_cases(), block_cases(),    net_cases(),      stream_cases(),
-                         race_cases()};
+                         control_cases(),  race_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
