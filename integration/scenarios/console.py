@@ -67,10 +67,13 @@ def over_ports(r):
 
 
 def ports_alone(r):
+    """Without a console; over a reset; what was written while nobody was there comes to the next one."""
     r.fine()
     r.says("pcicheck", functions=2)
     r.says("port", "org.example.agent")
-    r.require(r.text("agent") == "@test ready\nheard first\n", f"the host heard {r.text('agent')!r}")
+    r.require(len(r.steps("up")) == 2, f"{len(r.steps('up'))} starts, expected 2")
+    for name, word in ("agent", "first"), ("again", "second"):
+        r.require(r.text(name) == f"@test ready\nheard {word}\n", f"{name} heard {r.text(name)!r}")
 
 
 def on_ptys(r):
@@ -122,8 +125,11 @@ def ports(lab):
                     console="hvc0", steps="size:30,ask")
     typed = "size:50,port:org.example.agent:hear+hear,port:log:one+two,pcicheck,kmsg:3,off"
     lab.case("ports", f'{talk}"{peer}" terminal 30x100 50x120 {typed} {guest}; code=$?; wait; exit $code', over_ports)
-    guest = lab.vmm(*agent, steps="port:org.example.agent:hear,pcicheck,kmsg:3,off")
-    lab.case("ports-alone", f'"{peer}" unix agent first >$O/agent &\n{guest}; code=$?; wait; exit $code', ports_alone)
+    turns = (f'"{peer}" unix agent first >$O/agent & agent=$!; echo port:org.example.agent:hear,reboot',
+             f'kill $agent; echo port:org.example.agent:hear; sleep 2; ("{peer}" unix agent second >$O/again &)',
+             "echo pcicheck,kmsg:3,off")
+    lab.case("ports-alone", lab.talk(lab.vmm(*agent, steps="ask"), *(("^@test ready", turn) for turn in turns)),
+             ports_alone)
 
 
 def virtio_console(lab):

@@ -231,6 +231,7 @@ Result<> Pc::add_pci_devices() {
         hvc0_.watch = std::make_unique<ConsoleWatch>(*hvc0_.backend);
     VMM_TRY(open_console_ports());
     std::vector<ByteSink*> ports;
+    ports.reserve(console_ports_.size());
     for (const HostSide& port : console_ports_)
         ports.push_back(port.backend.get());
     pci_ = VMM_TRY(PciDevices::create({.config = config_,
