@@ -88,11 +88,12 @@ stage_asan() {
         ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 run_tests asan
 }
 
-# ThreadSanitizer wants the address space of a fixed layout.
+# The tests with threads, and the hostile guest, whose CPUs race for devices on purpose. ThreadSanitizer wants the
+# address space of a fixed layout.
 stage_tsan() {
-    build_preset tsan --target threads_tests vmm &&
-        TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L threads --no-tests=error \
-            --output-on-failure --output-junit junit.xml
+    build_preset tsan --target threads_tests vmm vmm_hostile_guest &&
+        TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L '^(threads|hostile)$' \
+            --no-tests=error --output-on-failure --output-junit junit.xml
 }
 
 # With the programs that the stage before has built.
