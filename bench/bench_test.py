@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 import unittest
 
+import devices
 import report
 import sides
 import terminal
@@ -50,6 +51,25 @@ class TerminalTest(unittest.TestCase):
     def test_a_program_that_says_nothing_is_given_up(self):
         with self.assertRaisesRegex(terminal.DidNotRun, "said b''"):
             terminal.run(shell("exec sleep 5"), b"Hello", timeout=0.2)
+
+
+class RowTest(unittest.TestCase):
+    def test_units(self):
+        reads = devices.Row("r", "K/s", "read,depth=4", 1000, 4096)
+        latency = devices.Row("l", "us", "read,depth=1", 1000, 4096, latency=True)
+        bulk = devices.Row("b", "MiB/s", "send", 512 << 20, 61440, bytes=True)
+        blocks = devices.Row("s", "MiB/s", "read,depth=8", 512, 1 << 20)
+
+        self.assertEqual(reads.value(0.5, 1), 2)
+        self.assertEqual(latency.value(0.5, 1), 500)
+        self.assertEqual(bulk.value(0.5, 1), 1024)
+        self.assertEqual(blocks.value(0.5, 1), 1024)
+        self.assertEqual(reads.value(0.5, 10), 0.2)
+
+    def test_the_guest_is_told_what_the_row_is_about(self):
+        row = devices.Row("r", "K/s", "read,random=1,depth=4", 1000, 4096)
+
+        self.assertEqual(row.command_line(10), "do=read,random=1,depth=4,size=4096,count=100,bytes=0,span=65536")
 
 
 class InterleaveTest(unittest.TestCase):
@@ -107,6 +127,17 @@ class SidesTest(unittest.TestCase):
         call = sides.Side("vmm", "/x/vmm").call("k.elf", sides.Machine(memory_mib=16384, cpus=32))
 
         self.assertEqual(call, ["/x/vmm", "run", "--kernel", "k.elf", "--memory", "16384M", "--num-cpu", "32"])
+
+    def test_devices_are_asked_for_in_each_sides_words(self):
+        machine = sides.Machine(disk="/d", tap="tap7", command_line="do=it", worker="mio")
+        call = {name: " ".join(sides.Side(name, name).call("/k", machine)) for name in ("vmm", "alioth", "qemu")}
+
+        self.assertIn("--cmd-line do=it --disk path=/d --net tap=tap7", call["vmm"])
+        self.assertIn("--blk file,path=/d,api=mio", call["alioth"])
+        self.assertIn("if=tap7,api=mio", call["alioth"])
+        self.assertIn("microvm,pcie=on", call["qemu"])
+        self.assertIn("file=/d,format=raw,aio=io_uring", call["qemu"])
+        self.assertIn("ifname=tap7", call["qemu"])
 
     def test_a_floor_that_is_not_built_says_what_to_build(self):
         _, _, ended = output_of(sides.find, arguments())

@@ -20,6 +20,10 @@ class Machine:
     """What each side is asked for."""
     memory_mib: int = 128
     cpus: int = 1
+    command_line: str = ""
+    disk: str = ""  # a raw file, through the host's page cache
+    tap: str = ""  # a persistent tap interface
+    worker: str = ""  # Alioth: which of its ways to wait
 
 
 def floor(program, kernel, machine):
@@ -27,19 +31,39 @@ def floor(program, kernel, machine):
 
 
 def vmm(program, kernel, machine):
-    return [program, "run", "--kernel", kernel, "--memory", f"{machine.memory_mib}M", "--num-cpu", str(machine.cpus)]
+    return [program, "run", "--kernel", kernel, "--memory", f"{machine.memory_mib}M", "--num-cpu", str(machine.cpus),
+            *option("--cmd-line", machine.command_line), *option("--disk", machine.disk, "path={}"),
+            *option("--net", machine.tap, "tap={}")]
 
 
 def alioth(program, kernel, machine):
+    worker = f",api={machine.worker}" if machine.worker else ""
     return [program, "boot", "--pvh", kernel, "--memory", f"size={machine.memory_mib}M", "--cpu",
-            f"count={machine.cpus}"]
+            f"count={machine.cpus}", *option("--cmdline", machine.command_line),
+            *option("--blk", machine.disk, "file,path={}" + worker),
+            *option("--net", machine.tap, "tap,mac=52:54:00:9a:00:02,mtu=1500,qp=1,tap=/dev/net/tun,if={}" + worker)]
 
 
 def qemu(program, kernel, machine):
     # Without arch-capabilities: a KVM without hardware virtualisation refuses the MSR that goes with it.
-    return [program, "-M", "microvm", "-accel", "kvm", "-cpu", "host,-arch-capabilities", "-m",
-            f"{machine.memory_mib}M", "-smp", str(machine.cpus), "-nodefaults", "-no-user-config", "-nographic",
-            "-serial", "stdio", "-kernel", kernel]
+    devices = machine.disk or machine.tap
+    call = [program, "-M", "microvm,pcie=on" if devices else "microvm", "-accel", "kvm", "-cpu",
+            "host,-arch-capabilities", "-m", f"{machine.memory_mib}M", "-smp", str(machine.cpus), "-nodefaults",
+            "-no-user-config", "-nographic", "-serial", "stdio", "-kernel", kernel,
+            *option("-append", machine.command_line)]
+    if machine.disk:
+        call += ["-object", "iothread,id=io", "-drive",
+                 f"if=none,id=disk,file={machine.disk},format=raw,aio=io_uring,cache=writeback", "-device",
+                 "virtio-blk-pci,drive=disk,iothread=io,disable-legacy=on"]
+    if machine.tap:
+        call += ["-netdev", f"tap,id=net,ifname={machine.tap},script=no,downscript=no,vhost=off", "-device",
+                 "virtio-net-pci,netdev=net,disable-legacy=on"]
+    return call
+
+
+def option(name, value, form="{}"):
+    """Nothing if the machine has no such thing."""
+    return [name, form.format(value)] if value else []
 
 
 CALLS = {"floor": floor, "vmm": vmm, "alioth": alioth, "qemu": qemu}

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Disk and network, side by side: guest/io.cpp drives a virtio device over PCI from ring 3, on the local /dev/kvm.
+
+    bench/devices.py --vmm build/release/cli/vmm [--with-alioth]
+
+The disk is a raw file in the host's page cache (QEMU: an iothread and io_uring; Alioth: both of its ways to wait), the
+network a tap interface (QEMU without vhost, as the others). The guest has one vCPU and polls for completions, so a row
+shows what kicks and the device's own thread cost. It says '[' when it is at full speed and ']' when `count` more
+are done; the time between the two, on the host's clock, is the run. Every side and row has a process of its own.
+"""
+import argparse
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+import report
+import sides
+import terminal
+from tap import tap
+
+MIB = 1 << 20
+DISK = 256 * MIB
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    unit: str
+    job: str  # what the guest is told
+    count: int
+    size: int
+    blast: int = 0  # bytes of the frames that the host sends meanwhile
+    bytes: bool = False  # `count` is bytes
+    latency: bool = False  # microseconds each, and less is better
+
+    @property
+    def disk(self):
+        return self.job.startswith(("read", "write"))
+
+    def command_line(self, share):
+        count = max(1, self.count // share)
+        return (f"do={self.job},size={self.size},count={count},bytes={int(self.bytes)}," +
+                (f"span={DISK // self.size}" if self.disk else "depth=256"))
+
+    def value(self, seconds, share):
+        count = max(1, self.count // share)
+        if self.latency:
+            return seconds / count * 1e6
+        if self.unit == "MiB/s":
+            return count * (1 if self.bytes else self.size) / seconds / MIB
+        return count / seconds / 1e3
+
+
+ROWS = [
+    Row("4 KiB random read, depth 128", "K/s", "read,random=1,depth=128", 200_000, 4096),
+    Row("4 KiB random read, depth 1", "us", "read,random=1,depth=1", 20_000, 4096, latency=True),
+    Row("1 MiB sequential read", "MiB/s", "read,depth=8", 4096, MIB),
+    Row("1 MiB sequential write", "MiB/s", "write,depth=8", 512, MIB),
+    Row("60-byte frames sent", "K/s", "send", 500_000, 60),
+    Row("60-byte frames received", "K/s", "receive", 300_000, 60, blast=60),
+    Row("60 KiB segments sent", "MiB/s", "send", 8192 * MIB, 60 * 1024, bytes=True),
+    Row("60 KiB segments received", "MiB/s", "receive", 4096 * MIB, 60 * 1024, blast=60 * 1024, bytes=True),
+]
+
+
+def measure(argv, row, share, disk):
+    if disk:  # what the run before has written goes out now, not meanwhile
+        with open(disk, "rb") as file:
+            os.fsync(file.fileno())
+    transcript = terminal.run(argv, b"]", timeout=60)
+    start = transcript.arrival(transcript.text.index(b"["))
+    end = transcript.arrival(transcript.text.index(b"]"))
+    return row.value(max(end - start, 1) / 1e9, share)
+
+
+@contextlib.contextmanager
+def blasting(program, interface, size):
+    """The other end of the tap sends, or does nothing if `size` is 0."""
+    if not size:
+        yield
+        return
+    sender = subprocess.Popen([program, interface, str(size)])
+    try:
+        yield
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+def calls(found, elf, machine):
+    made = {}
+    for side in found:
+        if side.name == "floor":
+            continue
+        made[side.label] = side.call(elf, machine)
+        if side.name == "alioth":
+            made[f"{side.label}, io_uring"] = side.call(elf, dataclasses.replace(machine, worker="iouring"))
+    return made
+
+
+def compare(row, machine, found, arguments):
+    elf = arguments.build / "io.elf"
+    share = 10 if arguments.smoke else 1
+    machine = dataclasses.replace(machine, command_line=row.command_line(share))
+    with blasting(arguments.build / "blast", machine.tap, row.blast):
+        return report.interleave({label: lambda argv=argv: measure(argv, row, share, machine.disk)
+                                  for label, argv in calls(found, elf, machine).items()}, arguments.rounds)
+
+
+def print_row(row, values, rounds):
+    ours = report.median(values["vmm"]) if values.get("vmm") else None
+    lines = []
+    for label, samples in values.items():
+        low, high = report.quartiles(samples)
+        middle = report.median(samples)
+        ahead = "-" if ours is None else f"{middle / ours if row.latency else ours / middle:.2f}"
+        lines.append([label, f"{middle:.1f}", f"{low:.1f} - {high:.1f}", ahead])
+    print(report.table(f"### {row.name}, medians of {rounds} rounds",
+                       ["", row.unit, "quartiles", "vmm is better by"], lines), flush=True)
+
+
+def run_rows(rows, machine, found, arguments):
+    everything, missing = {}, []
+    for row in rows:
+        everything[row.name], failed = compare(row, machine, found, arguments)
+        print_row(row, everything[row.name], arguments.rounds)
+        missing += [f"{label} ({row.name})" for label in failed]
+    return everything, missing
+
+
+def make_disk(folder):
+    path = pathlib.Path(folder, "disk")
+    with path.open("wb") as file:
+        for _ in range(DISK // MIB):
+            file.write(os.urandom(MIB))
+    return str(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sides.add_arguments(parser)
+    parser.add_argument("--only", action="append", help="only rows whose name has this in it")
+    parser.add_argument("--folder", help="where the disk's file is made (default: the system's temporary folder)")
+    arguments = parser.parse_args()
+    arguments.rounds = arguments.rounds or (1 if arguments.smoke else 7)
+    # What runs at the time ends with this, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sides.skip_without_kvm()
+    found = sides.find(arguments)
+    rows = [row for row in ROWS if not arguments.only or any(word in row.name for word in arguments.only)]
+    machine = sides.Machine(memory_mib=256)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        disk = dataclasses.replace(machine, disk=make_disk(folder))
+        everything, missing = run_rows([row for row in rows if row.disk], disk, found, arguments)
+    networks = [row for row in rows if not row.disk]
+    try:
+        with tap() as name:
+            more, also = run_rows(networks, dataclasses.replace(machine, tap=name), found, arguments)
+            everything, missing = everything | more, missing + also
+    except PermissionError as error:
+        print(f"no tap interface, no rows about it: {error}")
+    if arguments.json:
+        report.save(arguments.json, everything)
+    if missing:
+        sys.exit("did not run: " + ", ".join(missing))
+
+
+if __name__ == "__main__":
+    main()

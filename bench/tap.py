@@ -1,0 +1,46 @@
+"""A persistent tap interface of one's own, for as long as a `with` lasts."""
+import contextlib
+import fcntl
+import os
+import pathlib
+import socket
+import struct
+
+TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+
+
+@contextlib.contextmanager
+def tap():
+    """The name of an interface that is up; raises OSError where this host or this user may not have one."""
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        asked = struct.pack("16sH22x", b"vmmbench%d", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+        name = fcntl.ioctl(fd, TUNSETIFF, asked)[:16].rstrip(b"\0").decode()
+        fcntl.ioctl(fd, TUNSETPERSIST, 1)
+    finally:
+        os.close(fd)
+    try:
+        _bring_up(name)
+        yield name
+    finally:
+        _remove(name)
+
+
+def _bring_up(name):
+    with contextlib.suppress(OSError):  # the host's own neighbour discovery is only noise
+        pathlib.Path("/proc/sys/net/ipv6/conf", name, "disable_ipv6").write_text("1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), IFF_UP))
+
+
+def _remove(name):
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        fcntl.ioctl(fd, TUNSETPERSIST, 0)
+    finally:
+        os.close(fd)
