@@ -171,6 +171,10 @@ bool PackedRing::enable_kicks() noexcept {
         device_event_.store<std::uint16_t>(kEventFlags, kEventEnable);
     }
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    return has_next();
+}
+
+bool PackedRing::has_next() const noexcept {
     return available(ring_.load<std::uint16_t>(kDescriptorSize * next_avail_.at + kFlags));
 }
 

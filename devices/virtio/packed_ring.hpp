@@ -25,6 +25,7 @@ public:
     bool publish(std::uint16_t fresh) noexcept;
     void disable_kicks() noexcept;
     bool enable_kicks() noexcept;
+    bool has_next() const noexcept;
 
 private:
     /// A place in the ring and the lap it is on.

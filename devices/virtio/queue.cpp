@@ -148,6 +148,12 @@ bool Queue::enable_kicks() noexcept {
     return ring([](auto& r) { return r.enable_kicks(); });
 }
 
+bool Queue::has_next() const noexcept {
+    if (!enabled_ || broken_)
+        return false;
+    return packed_ ? packed_ring_.has_next() : split_ring_.has_next();
+}
+
 void Queue::fail() noexcept {
     if (std::exchange(broken_, true))
         return;

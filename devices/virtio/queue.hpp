@@ -82,6 +82,9 @@ public:
     /// Asks for a kick at the next chain; true if one has come in the meantime, so look again.
     [[nodiscard]] bool enable_kicks() noexcept;
 
+    /// There is a chain to pop. Costs a load, and promises nothing: the driver may take it back.
+    bool has_next() const noexcept;
+
     /// The device found the driver beyond help: no more chains, DEVICE_NEEDS_RESET.
     void fail() noexcept;
     bool broken() const noexcept { return broken_; }

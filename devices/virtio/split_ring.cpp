@@ -149,6 +149,10 @@ bool SplitRing::enable_kicks() noexcept {
     else
         used_.store<std::uint16_t>(kUsedFlags, 0);
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    return has_next();
+}
+
+bool SplitRing::has_next() const noexcept {
     return avail_.load<std::uint16_t>(kAvailIdx, std::memory_order_relaxed) != next_avail_;
 }
 

@@ -24,6 +24,7 @@ public:
     bool publish(std::uint16_t fresh) noexcept;
     void disable_kicks() noexcept;
     bool enable_kicks() noexcept;
+    bool has_next() const noexcept;
 
 private:
     bool walk(std::uint16_t first, Chain& chain, const GuestMemory& memory) const noexcept;

@@ -168,8 +168,14 @@ bool Worker::wait_for_kick() noexcept {
     if (commanded_.load(std::memory_order_acquire) && !obey())
         return false;
     if (only_queue_ != nullptr)
-        handler_.kicked(*only_queue_);
+        kicked(*only_queue_);
     return true;
+}
+
+void Worker::kicked(Queue& queue) noexcept {
+    if (linger_.allowed() && &queue == only_queue_)
+        linger_.woken(Linger::Clock::now());
+    handler_.kicked(queue);
 }
 
 // A descriptor that epoll watches costs each of its signals a second look by the kernel.
@@ -206,7 +212,7 @@ bool Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
         case About::Kick:
             // An event of this batch may be older than a command that closed the queue.
             if (number < open_.size() && open_[number])
-                handler_.kicked(queues_[number]);
+                kicked(queues_[number]);
             break;
         case About::Source:
             handler_.ready(number, events);

@@ -17,9 +17,11 @@
 #include <vector>
 
 #include "virtio/device.hpp"
+#include "virtio/linger.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
+#include "vmm/relax.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::virtio {
@@ -70,6 +72,29 @@ public:
     Result<> rewatch(int fd, std::uint32_t events, std::uint32_t source);
     void unwatch(int fd) noexcept;
 
+    /// For kicked(), when the queue is empty and kicks are not asked for yet: true if its next
+    /// chain came within a time that is worth waiting for. Calls `meanwhile` over and over.
+    /// At most Linger::kMost, and only if no other queue is open.
+    template <class Work>
+    [[nodiscard]] bool linger(const Queue& queue, Work&& meanwhile) noexcept {
+        if (!linger_.allowed() || only_queue_ != &queue)
+            return false;
+        const auto start = Linger::Clock::now();
+        linger_.rest(start);
+        if (linger_.window().count() == 0)
+            return false;
+        const auto end = start + linger_.window();
+        do {
+            if (queue.has_next()) {
+                linger_.met();
+                return true;
+            }
+            meanwhile();
+            relax();
+        } while (!commanded_.load(std::memory_order_relaxed) && Linger::Clock::now() < end);
+        return false;
+    }
+
     // Any thread.
 
     /// Makes the thread call ready(source, 0) soon.
@@ -89,6 +114,7 @@ private:
     bool ensure_thread() noexcept;
     void post(const Command& command) noexcept;
     void run() noexcept;
+    void kicked(Queue& queue) noexcept;
     bool wait_for_kick() noexcept;      // false: quit
     bool wait_for_anything() noexcept;  // false: quit
     void find_only_queue() noexcept;
@@ -120,6 +146,7 @@ private:
     std::vector<bool> open_;         // by queue
     Queue* only_queue_ = nullptr;    // the only one that is open
     unsigned kicks_only_turns_ = 0;  // times in a row that nothing but a kick could come
+    Linger linger_{std::thread::hardware_concurrency() > 1};
 
     std::thread thread_;
 };

@@ -270,7 +270,7 @@ void Blk::kicked(virtio::Queue& queue) noexcept {
         queue.disable_kicks();
         while (take_batch(queue, lane)) {
         }
-    } while (queue.enable_kicks());
+    } while (worker_->linger(queue, [this] { collect(); }) || queue.enable_kicks());
     rest();
 }
 
