@@ -50,7 +50,7 @@ class Disks:
         return digest(self.writable, KEPT_SECTORS * SECTOR), digest(self.readonly)
 
     def flags(self):
-        return ["--disk", f"path={self.writable},serial=hostile", "--disk", f"path={self.readonly},readonly=on"]
+        return ["--disk", f"path={self.writable},serial=hostile,num_queues=2", "--disk", f"path={self.readonly},readonly=on"]
 
     def complaints(self):
         kept, readonly = self.digests()

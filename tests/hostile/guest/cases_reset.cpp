@@ -90,16 +90,21 @@ Chain busy_request(Lab& lab) {
     }
 }
 
-void keep_busy(Lab& lab) {
+// The first time: the ring is full; then whatever came back is asked for again.
+void keep_busy(Lab& lab, bool first) {
+    const auto work = [&](const Chain& chain) {
+        if (first)
+            lab.fill(chain, Lab::Kicks::One);
+        else
+            lab.fill_again(chain);
+    };
     if (lab.kind->type == 1) {  // room for what comes back
-        lab.use(0);
-        lab.ring().drain();
         Chain room;
-        lab.fill(room.add(buffers.table, 4096, kWrite), Lab::Kicks::One);
+        lab.use(0);
+        work(room.add(buffers.table, 4096, kWrite));
         lab.use(lab.kind->queue);
     }
-    lab.ring().drain();
-    lab.fill(busy_request(lab), Lab::Kicks::One);
+    work(busy_request(lab));
 }
 
 void open_all(const Ram& ram, RingKind rings) {
@@ -120,7 +125,7 @@ void make_busy(u16 type) {
     for (unsigned i = 0; i < machine.count; ++i) {
         Lab& lab = machine.labs[i];
         if ((type == 0 || lab.kind->type == type) && lab.up())
-            keep_busy(lab);
+            keep_busy(lab, true);
     }
 }
 
@@ -161,7 +166,7 @@ void work_resets(void*) {
 
 [[noreturn]] void busy_for_ever() {
     for (unsigned i = 0;; ++i)
-        keep_busy(machine.labs[i % machine.count]);
+        keep_busy(machine.labs[i % machine.count], false);
 }
 
 // ---- the resets

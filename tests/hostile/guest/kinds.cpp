@@ -7,7 +7,7 @@ namespace {
 
 // virtio-blk: a read of sector 1, which the host filled with ones.
 constexpr u64 kBlockFeatures = feature(1) | feature(2) | feature(5) | feature(6) | feature(9) |
-                               feature(10) | feature(11) | feature(13) | feature(14);
+                               feature(10) | feature(11) | feature(12) | feature(13) | feature(14);
 
 void block_request(Chain& chain) {
     write64(address_of(buffers.header), 0);  // read
@@ -78,7 +78,7 @@ constexpr Kind kKinds[] = {
     {.name = "blk",
      .type = 2,
      .features = kBlockFeatures,
-     .queues = 1,
+     .queues = 2,
      .queue = 0,
      .data = 1,
      .request = block_request,

@@ -73,16 +73,28 @@ unsigned Lab::fill(const Chain& chain, Kicks kicks) {
     alive_ = false;
     unsigned copies = 0;
     for (u16 id = 0; id + chain.count <= ring().size(); id = u16(id + chain.count), ++copies) {
-        Chain each = chain;
-        for (u16 k = 0; k < each.count; ++k)
-            each.d[k].next = static_cast<u16>(each.d[k].next + id);
-        ring().offer(each, id);
+        put(chain, id);
         if (kicks == Kicks::Each)
             kick();
     }
     if (kicks == Kicks::One)
         kick();
     return copies;
+}
+
+void Lab::fill_again(const Chain& chain) {
+    alive_ = false;
+    for (Used used; ring().take_used(used);)
+        put(chain, used.id);
+    kick();
+}
+
+// A copy whose first descriptor is at place `id`.
+void Lab::put(const Chain& chain, u16 id) {
+    Chain copy = chain;
+    for (u16 k = 0; k < copy.count; ++k)
+        copy.d[k].next = static_cast<u16>(copy.d[k].next + id);
+    ring().offer(copy, id);
 }
 
 bool Lab::works() {

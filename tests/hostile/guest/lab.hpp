@@ -69,6 +69,8 @@ public:
     enum class Kicks : u8 { One, Each };
     /// Copies of a chain, in places of their own, until the ring is full; gives how many.
     unsigned fill(const Chain& chain, Kicks kicks);
+    /// Another one in the place of each that came back.
+    void fill_again(const Chain& chain);
     /// A good request is answered; of the ring as it stands.
     bool works();
     /// That was so, and nothing was asked of the lab since.
@@ -97,6 +99,7 @@ public:
     bool has_number = false;
 
 private:
+    void put(const Chain& chain, u16 id);
     enum class Answer : u8 { Used, NeedsReset, None };
     Answer await();
 
@@ -191,6 +194,7 @@ Cases net_cases();
 Cases stream_cases();
 Cases control_cases();
 Cases race_cases();
+Cases race_queue_cases();
 PlatformCases platform_cases();
 PlatformCases platform_race_cases();
 

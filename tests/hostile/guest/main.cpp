@@ -116,10 +116,10 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
 }
 
 void run_kind(Lab& lab, const Options& options, Score& score) {
-    const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),     place_cases(),
-                         queue_cases(),    status_cases(),   register_cases(), message_cases(),
-                         function_cases(), block_cases(),    net_cases(),      stream_cases(),
-                         control_cases(),  race_cases()};
+    const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),      place_cases(),
+                         queue_cases(),    status_cases(),   register_cases(),  message_cases(),
+                         function_cases(), block_cases(),    net_cases(),       stream_cases(),
+                         control_cases(),  race_cases(),     race_queue_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
