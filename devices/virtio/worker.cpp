@@ -163,12 +163,14 @@ bool Worker::wait_for_anything() noexcept {
 
 // post() signals the eventfd, too.
 bool Worker::wait_for_kick() noexcept {
+    const std::size_t awaited = only_queue_->index();
     if (!commanded_.load(std::memory_order_acquire))
         only_queue_->kick_event().wait();
     if (commanded_.load(std::memory_order_acquire) && !obey())
         return false;
-    if (only_queue_ != nullptr)
-        kicked(*only_queue_);
+    // What was taken may have been the driver's kick, whatever other queues a command opened.
+    if (awaited < open_.size() && open_[awaited])
+        kicked(queues_[awaited]);
     return true;
 }
 
