@@ -21,7 +21,7 @@ import tempfile
 import report
 import sides
 import terminal
-from tap import tap
+from tap import tap, wait_until_free
 
 MIB = 1 << 20
 DISK = 256 * MIB
@@ -68,10 +68,12 @@ ROWS = [
 ]
 
 
-def measure(argv, row, share, disk):
-    if disk:  # what the run before has written goes out now, not meanwhile
-        with open(disk, "rb") as file:
+def measure(argv, row, share, machine):
+    if machine.disk:  # what the run before has written goes out now, not meanwhile
+        with open(machine.disk, "rb") as file:
             os.fsync(file.fileno())
+    if machine.tap:
+        wait_until_free(machine.tap)
     transcript = terminal.run(argv, b"]", timeout=60)
     start = transcript.arrival(transcript.text.index(b"["))
     end = transcript.arrival(transcript.text.index(b"]"))
@@ -108,7 +110,7 @@ def compare(row, machine, found, arguments):
     share = 10 if arguments.smoke else 1
     machine = dataclasses.replace(machine, command_line=row.command_line(share))
     with blasting(arguments.build / "blast", machine.tap, row.blast):
-        return report.interleave({label: lambda argv=argv: measure(argv, row, share, machine.disk)
+        return report.interleave({label: lambda argv=argv: measure(argv, row, share, machine)
                                   for label, argv in calls(found, elf, machine).items()}, arguments.rounds)
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import socket
 import struct
+import time
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
@@ -27,7 +28,29 @@ def tap():
         _bring_up(name)
         yield name
     finally:
-        _remove(name)
+        wait_until_free(name)
+        _open(name, 0)
+
+
+def wait_until_free(name, timeout=5):
+    """io_uring lets go of its files some time after the process is gone."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return _open(name, 1)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def _open(name, persist):
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        fcntl.ioctl(fd, TUNSETPERSIST, persist)
+    finally:
+        os.close(fd)
 
 
 def _bring_up(name):
@@ -35,12 +58,3 @@ def _bring_up(name):
         pathlib.Path("/proc/sys/net/ipv6/conf", name, "disable_ipv6").write_text("1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), IFF_UP))
-
-
-def _remove(name):
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
-        fcntl.ioctl(fd, TUNSETPERSIST, 0)
-    finally:
-        os.close(fd)

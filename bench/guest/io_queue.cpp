@@ -4,13 +4,11 @@ namespace guest {
 namespace {
 
 constexpr u16 kMostQueues = 2;
-constexpr u16 kMostParts = 4;  // descriptors of a slot
-
 struct Memory {
     alignas(4096) volatile u8 descriptors[4096];
     alignas(4096) volatile u8 available[4096];
     alignas(4096) volatile u8 device[4096];
-    alignas(4096) volatile u8 tables[IoQueue::kMostSlots * kMostParts * 16];
+    alignas(4096) volatile u8 tables[IoQueue::kMostSlots * IoQueue::kMostParts * 16];
 };
 Memory memory[kMostQueues];
 

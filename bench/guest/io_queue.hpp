@@ -12,6 +12,7 @@ namespace guest {
 class IoQueue {
 public:
     static constexpr u16 kMostSlots = 256;
+    static constexpr u16 kMostParts = 17;  // descriptors of a slot
 
     /// `want` slots of up to `parts` descriptors, or as many as the device's queue has room for.
     /// Between FEATURES_OK and DRIVER_OK.
