@@ -35,14 +35,16 @@ void Receiver::stop() noexcept {
     most_waiting_ = 0;
     held_ = 0;
     overflowed_ = 0;
+    expected_ = 1;
+    unpublished_ = 0;
 }
 
 // NOLINTNEXTLINE(readability-function-size): one turn, told from front to back
 Pause Receiver::run(virtio::Chain& chain) noexcept {
     queue_->disable_kicks();
     for (unsigned frames = 0; frames < kBudget; ++frames) {
-        if (frames % kPublishEach == kPublishEach - 1)
-            queue_->publish();
+        if (unpublished_ >= kPublishEach)
+            publish();
         if (held_ == 0) {
             (void)fill(chain, rules_.mergeable ? FrameHeader::kSize + rules_.longest : 1);
             if (first_waiting_ == end_waiting_) {
@@ -50,11 +52,9 @@ Pause Receiver::run(virtio::Chain& chain) noexcept {
                     return Pause::Starved;
                 continue;
             }
-            vectors_[end_vector_] = {overflow_.get(), kLargest};
-            const FrameIo io = channel_->receive(
-                std::span{vectors_}.subspan(first_vector_, end_vector_ - first_vector_ + 1));
+            const FrameIo io = receive();
             if (io.status == FrameIo::Status::Again || io.status == FrameIo::Status::Gone) {
-                queue_->publish();
+                publish();
                 return io.status == FrameIo::Status::Again ? Pause::Idle : Pause::Gone;
             }
             if (io.status == FrameIo::Status::Dropped || io.bytes < FrameHeader::kSize) {
@@ -62,13 +62,36 @@ Pause Receiver::run(virtio::Chain& chain) noexcept {
                 continue;
             }
             held_ = io.bytes;
-            overflowed_ = io.bytes - std::min<std::uint64_t>(io.bytes, room_);
         }
         if (!settle(chain) && starved())
             return Pause::Starved;
     }
-    queue_->publish();
+    publish();
     return Pause::Budget;
+}
+
+// The kernel looks at every piece that a frame is offered, so it is offered what the last ones
+// needed; what a longer one has more lands in overflow_ and is copied. Frames grow at once and
+// shrink slowly.
+FrameIo Receiver::receive() noexcept {
+    std::size_t end = rules_.mergeable ? first_vector_ : end_vector_;
+    std::uint64_t offered = rules_.mergeable ? 0 : room_;
+    while (end < end_vector_ && offered < expected_)
+        offered += vectors_[end++].iov_len;
+    const iovec next = std::exchange(vectors_[end], {overflow_.get(), kLargest});
+    const FrameIo io =
+        channel_->receive(std::span{vectors_}.subspan(first_vector_, end - first_vector_ + 1));
+    vectors_[end] = next;
+    if (io.status != FrameIo::Status::Done)
+        return io;
+    overflowed_ = io.bytes - std::min<std::uint64_t>(io.bytes, offered);
+    expected_ = std::max<std::uint64_t>(io.bytes, expected_ - expected_ / 8);
+    return io;
+}
+
+void Receiver::publish() noexcept {
+    queue_->publish();
+    unpublished_ = 0;
 }
 
 // Takes chains from the ring until there is room for `bytes` or there are no more. False if there
@@ -158,6 +181,7 @@ void Receiver::deliver() noexcept {
         const std::uint64_t written = std::min(left, first.bytes);
         queue_->complete(first.head, static_cast<std::uint32_t>(written));
         left -= written;
+        ++unpublished_;
         room_ -= first.bytes;
         first_vector_ += first.vectors;
     }
@@ -185,7 +209,7 @@ void Receiver::drop() noexcept {
 
 // Nothing can go on without buffers: true if the driver will kick when it has some.
 bool Receiver::starved() noexcept {
-    queue_->publish();
+    publish();
     if (!queue_->enable_kicks())
         return true;
     queue_->disable_kicks();

@@ -79,14 +79,16 @@ private:
     };
     static constexpr std::size_t kMaxVectors = 1023;  // IOV_MAX less one for the overflow
     static constexpr unsigned kBudget = 128;          // frames
-    static constexpr unsigned kPublishEach = 16;      // frames
+    static constexpr unsigned kPublishEach = 16;      // chains
 
+    [[nodiscard]] FrameIo receive() noexcept;
     [[nodiscard]] bool fill(virtio::Chain& chain, std::uint64_t bytes) noexcept;
     [[nodiscard]] bool take(virtio::Chain& chain) noexcept;
     [[nodiscard]] bool settle(virtio::Chain& chain) noexcept;
     void deliver() noexcept;
     void finish_header(std::uint16_t buffers) noexcept;
     void drop() noexcept;
+    void publish() noexcept;
     [[nodiscard]] bool starved() noexcept;
     void make_space() noexcept;
     std::span<const iovec> vectors() const noexcept {
@@ -107,6 +109,8 @@ private:
     std::size_t end_vector_ = 0;
     std::uint64_t room_ = 0;        // bytes of all that wait
     std::size_t most_waiting_ = 0;  // ever since start()
+    std::uint64_t expected_ = 1;    // bytes, as the last frames had
+    unsigned unpublished_ = 0;      // chains
     std::unique_ptr<std::byte[]> overflow_;
 
     // A frame that was read and not delivered yet: header and frame, of which the last bytes are in

@@ -1,5 +1,6 @@
 #include "virtio_net/transmitter.hpp"
 
+#include <cstring>
 #include <span>
 
 #include "virtio_net/offloads.hpp"
@@ -7,7 +8,8 @@
 namespace vmm::virtio_net {
 
 Transmitter::Transmitter(FrameChannel& channel)
-    : channel_{&channel}, in_one_piece_{std::make_unique_for_overwrite<std::byte[]>(kMaxFrame)} {}
+    : channel_{&channel},
+      in_one_piece_{std::make_unique_for_overwrite<std::byte[]>(FrameHeader::kSize + kMaxFrame)} {}
 
 void Transmitter::start(virtio::Queue& queue, FrameOffloads allowed) {
     vectors_.resize(kMaxVectors);
@@ -69,18 +71,23 @@ FrameIo Transmitter::send(const virtio::Chain& chain) noexcept {
     if (!accept_header(header_, length, allowed_))
         return kDropped;
 
+    if (length <= kShort)
+        return send_copy(reader, length);
     const std::span vectors{vectors_};
     vectors[0] = {&header_, sizeof header_};
     virtio::Cursor again = reader;
-    auto count = reader.iovecs(queue_->memory(), length, vectors.subspan(1));
-    if (!count) {
-        // Not RAM, or in more pieces than one writev takes.
-        if (!again.copy_in(queue_->memory(), {in_one_piece_.get(), length}))
-            return kDropped;
-        vectors[1] = {in_one_piece_.get(), length};
-        count = 1;
-    }
+    const auto count = reader.iovecs(queue_->memory(), length, vectors.subspan(1));
+    if (!count)  // not RAM, or in more pieces than one writev takes
+        return send_copy(again, length);
     return channel_->send(vectors.first(1 + *count));
+}
+
+FrameIo Transmitter::send_copy(virtio::Cursor& frame, std::uint64_t length) noexcept {
+    std::memcpy(in_one_piece_.get(), &header_, sizeof header_);
+    if (!frame.copy_in(queue_->memory(), {in_one_piece_.get() + sizeof header_, length}))
+        return {.status = FrameIo::Status::Dropped};
+    const iovec whole{in_one_piece_.get(), sizeof header_ + length};
+    return channel_->send({&whole, 1});
 }
 
 }  // namespace vmm::virtio_net

@@ -37,8 +37,11 @@ private:
     static constexpr std::size_t kMaxVectors = 1024;  // IOV_MAX
     static constexpr unsigned kBudget = 128;          // frames
     static constexpr unsigned kPublishEach = 16;      // frames
+    /// Bytes of a frame that is sooner copied behind its header than told to the kernel in pieces.
+    static constexpr std::uint64_t kShort = 256;
 
     FrameIo send(const virtio::Chain& chain) noexcept;
+    FrameIo send_copy(virtio::Cursor& frame, std::uint64_t length) noexcept;
     bool flush() noexcept;
 
     FrameChannel* channel_;

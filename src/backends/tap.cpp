@@ -69,13 +69,19 @@ public:
     int fd() const noexcept override { return fd_.get(); }
 
     FrameIo receive(std::span<const iovec> to) noexcept override {
-        const FrameIo io = move(::readv, to);
+        const FrameIo io =
+            move([&] { return ::readv(fd_.get(), to.data(), static_cast<int>(to.size())); });
         // Errors other than these two come without a frame: waiting is better than asking again.
         if (io.status == FrameIo::Status::Dropped)
             return {.status = FrameIo::Status::Again};
         return io;
     }
-    FrameIo send(std::span<const iovec> frame) noexcept override { return move(::writev, frame); }
+    FrameIo send(std::span<const iovec> frame) noexcept override {
+        if (frame.size() == 1)  // a list of one costs the kernel more than no list
+            return move([&] { return ::write(fd_.get(), frame[0].iov_base, frame[0].iov_len); });
+        return move(
+            [&] { return ::writev(fd_.get(), frame.data(), static_cast<int>(frame.size())); });
+    }
     FrameIo flush() noexcept override { return {.status = FrameIo::Status::Done}; }
 
     void attach(bool on) noexcept {
@@ -89,10 +95,10 @@ public:
 
 private:
     template <class Call>
-    FrameIo move(Call call, std::span<const iovec> pieces) noexcept {
+    FrameIo move(Call call) noexcept {
         ssize_t done = 0;
         do {
-            done = call(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
+            done = call();
         } while (done < 0 && errno == EINTR);
         if (done < 0)
             return failed(errno);
