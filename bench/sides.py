@@ -23,6 +23,7 @@ class Machine:
     command_line: str = ""
     disk: str = ""  # a raw file, through the host's page cache
     tap: str = ""  # a persistent tap interface
+    more: bool = False  # an entropy source, and a virtio console where the side has one
     worker: str = ""  # Alioth: which of its ways to wait
 
 
@@ -33,7 +34,8 @@ def floor(program, kernel, machine):
 def vmm(program, kernel, machine):
     return [program, "run", "--kernel", kernel, "--memory", f"{machine.memory_mib}M", "--num-cpu", str(machine.cpus),
             *option("--cmd-line", machine.command_line), *option("--disk", machine.disk, "path={}"),
-            *option("--net", machine.tap, "tap={}")]
+            *option("--net", machine.tap, "tap={}"),
+            *(["--rng", "--console", "file=/dev/null"] if machine.more else [])]
 
 
 def alioth(program, kernel, machine):
@@ -41,7 +43,8 @@ def alioth(program, kernel, machine):
     return [program, "boot", "--pvh", kernel, "--memory", f"size={machine.memory_mib}M", "--cpu",
             f"count={machine.cpus}", *option("--cmdline", machine.command_line),
             *option("--blk", machine.disk, "file,path={}" + worker),
-            *option("--net", machine.tap, "tap,mac=52:54:00:9a:00:02,mtu=1500,qp=1,tap=/dev/net/tun,if={}" + worker)]
+            *option("--net", machine.tap, "tap,mac=52:54:00:9a:00:02,mtu=1500,qp=1,tap=/dev/net/tun,if={}" + worker),
+            *(["--entropy"] if machine.more else [])]
 
 
 def qemu(program, kernel, machine):
@@ -58,6 +61,9 @@ def qemu(program, kernel, machine):
     if machine.tap:
         call += ["-netdev", f"tap,id=net,ifname={machine.tap},script=no,downscript=no,vhost=off", "-device",
                  "virtio-net-pci,netdev=net,disable-legacy=on"]
+    if machine.more:
+        call += ["-device", "virtio-rng-pci,disable-legacy=on", "-device", "virtio-serial-pci,disable-legacy=on",
+                 "-chardev", "null,id=console", "-device", "virtconsole,chardev=console"]
     return call
 
 

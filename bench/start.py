@@ -8,24 +8,42 @@ Each side boots the same PVH ELF (payloads/hello.s) on the local /dev/kvm, one a
 every round. "nothing" is a program that writes the same text without KVM: what process and terminal cost by themselves.
 """
 import argparse
+import contextlib
+import dataclasses
 import sys
+import tempfile
 
 import report
 import sides
 import terminal
+from tap import tap, wait_until_free
 
 HELLO = b"Hello from ring 3"
 MACHINES = {
     "128 MiB": sides.Machine(memory_mib=128),
     "16 GiB": sides.Machine(memory_mib=16384),
     "32 vCPUs": sides.Machine(memory_mib=128, cpus=32),
+    "disk, network, entropy and console": sides.Machine(memory_mib=128, more=True),  # and what main() adds
 }
 
 
-def measure(argv):
+def measure(argv, tap=""):
     """(milliseconds to the first byte, PSS in KiB)"""
+    if tap:
+        wait_until_free(tap)
     transcript = terminal.run(argv, HELLO)
     return transcript.arrival(transcript.text.index(HELLO)) / 1e6, transcript.pss_kib
+
+
+@contextlib.contextmanager
+def devices_of(machine):
+    """The machine with a disk and a tap interface of its own, if it is one with devices."""
+    if not machine.more:
+        yield machine
+        return
+    with tempfile.NamedTemporaryFile() as disk, tap() as interface:
+        disk.truncate(64 << 20)
+        yield dataclasses.replace(machine, disk=disk.name, tap=interface)
 
 
 def compare(name, machine, found, arguments):
@@ -33,7 +51,7 @@ def compare(name, machine, found, arguments):
     elf = arguments.build / "hello.elf"
     calls = {side.label: side.call(elf, machine) for side in found}
     calls["nothing"] = [found[0].program, "--say", HELLO.decode()]
-    values, failed = report.interleave({label: lambda argv=argv: measure(argv) for label, argv in calls.items()},
+    values, failed = report.interleave({label: lambda argv=argv: measure(argv, machine.tap) for label, argv in calls.items()},
                                        arguments.rounds)
     floor = report.median([ms for ms, _ in values["floor"]]) if "floor" in values else None
     rows = []
@@ -60,7 +78,12 @@ def main():
     for name, machine in MACHINES.items():
         if arguments.only and name not in arguments.only:
             continue
-        everything[name], failed = compare(name, machine, found, arguments)
+        try:
+            with devices_of(machine) as complete:
+                everything[name], failed = compare(name, complete, found, arguments)
+        except PermissionError as error:
+            print(f"no tap interface, no row {name}: {error}")
+            continue
         missing += [f"{label} ({name})" for label in failed]
     if arguments.json:
         report.save(arguments.json, everything)

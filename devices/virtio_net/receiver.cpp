@@ -71,12 +71,12 @@ Pause Receiver::run(virtio::Chain& chain) noexcept {
 }
 
 // The kernel looks at every piece that a frame is offered, so it is offered what the last ones
-// needed; what a longer one has more lands in overflow_ and is copied. Frames grow at once and
-// shrink slowly.
+// needed, which is none if they were short; what a longer one has more lands in overflow_ and is
+// copied. Frames grow at once and shrink slowly.
 FrameIo Receiver::receive() noexcept {
     std::size_t end = rules_.mergeable ? first_vector_ : end_vector_;
     std::uint64_t offered = rules_.mergeable ? 0 : room_;
-    while (end < end_vector_ && offered < expected_)
+    while (end < end_vector_ && offered < expected_ && expected_ > kShort)
         offered += vectors_[end++].iov_len;
     const iovec next = std::exchange(vectors_[end], {overflow_.get(), kLargest});
     const FrameIo io =

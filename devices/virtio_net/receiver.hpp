@@ -80,6 +80,7 @@ private:
     static constexpr std::size_t kMaxVectors = 1023;  // IOV_MAX less one for the overflow
     static constexpr unsigned kBudget = 128;          // frames
     static constexpr unsigned kPublishEach = 16;      // chains
+    static constexpr std::uint64_t kShort = 256;      // bytes that are sooner copied
 
     [[nodiscard]] FrameIo receive() noexcept;
     [[nodiscard]] bool fill(virtio::Chain& chain, std::uint64_t bytes) noexcept;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "backends/block_ring.hpp"
@@ -17,6 +18,9 @@ using Kind = BlockRequest::Kind;
 
 constexpr unsigned kThreadsForAll = 4;   // without io_uring
 constexpr unsigned kThreadsForRest = 1;  // beside it
+
+constexpr std::chrono::milliseconds kSlowWrite{2};
+constexpr unsigned kSlowWrites = 64;
 
 bool moves_data(const BlockRequest& request) noexcept {
     return request.kind == Kind::Read || request.kind == Kind::Write;
@@ -71,7 +75,7 @@ void BlockFileQueue::commit() noexcept {
     while (BlockRequest* const request = batch_.pop()) {
         if (options_.traits.memory && !frees_or_zeroes(*request))
             perform(*request);
-        else if (!alone || !do_alone(*request))
+        else if (!write_to_cache(*request) && (!alone || !do_alone(*request)))
             dispatch(*request);
     }
     start_ring();
@@ -82,15 +86,29 @@ void BlockFileQueue::commit() noexcept {
 bool BlockFileQueue::do_alone(BlockRequest& request) noexcept {
     if (!moves_data(request) || !io_.straight(request))
         return false;
-    const bool cached = !options_.traits.direct && !request.durable;
-    if (rested_ || (cached && request.kind == Kind::Write)) {
+    if (rested_) {
         perform(request);
         return true;
     }
-    if (!cached || !io_.try_read(request))
+    if (!cached(request) || !io_.try_read(request))
         return false;
     ++counts_.alone;
     done_.push(request);
+    return true;
+}
+
+// True if it is done.
+bool BlockFileQueue::write_to_cache(BlockRequest& request) noexcept {
+    if (request.kind != Kind::Write || !cached(request) || !io_.straight(request))
+        return false;
+    if (slow_writes_ > 0) {
+        --slow_writes_;
+        return false;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    perform(request);
+    if (std::chrono::steady_clock::now() - start > kSlowWrite)
+        slow_writes_ = kSlowWrites;
     return true;
 }
 

@@ -4,6 +4,10 @@
 //     that finds the next request waiting when it comes back would make the guest's requests queue
 //     up behind each other, so then only reads that need not wait (RWF_NOWAIT) are done that way
 //   a file in memory (tmpfs): this thread always, since nothing is gained by doing it later
+//   writes to the page cache: this thread. Most file systems cannot say beforehand whether such a
+//     write would wait, so io_uring gives each to a worker, one after the other under the file's
+//     lock. Only when one took long, since the host has too much to write back, the next ones go
+//     to io_uring, so that reads do not wait behind them
 //   discard, zeroes, buffers that do not suit O_DIRECT: threads of the pool
 //   everything else: io_uring, a batch with one system call; the pool where there is no io_uring
 //
@@ -57,6 +61,10 @@ private:
                    EventFd event);
 
     bool do_alone(BlockRequest& request) noexcept;
+    bool write_to_cache(BlockRequest& request) noexcept;
+    bool cached(const BlockRequest& request) const noexcept {
+        return !options_.traits.direct && !request.durable;
+    }
     void perform(BlockRequest& request) noexcept;
     void dispatch(BlockRequest& request) noexcept;
     void start_ring() noexcept;
@@ -75,6 +83,7 @@ private:
     BlockRequestList done_;
     unsigned outstanding_ = 0;  // submitted and not given back
     bool rested_ = true;        // nothing was waiting when this thread last looked
+    unsigned slow_writes_ = 0;  // so many more are not done by this thread
     Counts counts_;
 
     bool try_ring_;  // may be had, as far as we know

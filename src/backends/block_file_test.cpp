@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -420,6 +421,69 @@ TEST(BlockFileQueueTest, BatchesTakeTheRingWhereThereIsOne) {
         GTEST_SKIP() << "this host has no io_uring";
     EXPECT_EQ(queue->counts().ring, 2u);
     EXPECT_EQ(queue->counts().pool, 0u);
+}
+
+/// The kernel's own calls, of which a write takes a while if told so.
+struct SlowWrites final : BlockCalls {
+    explicit SlowWrites(int fd) : kernel{fd} {}
+
+    KernelBlockCalls kernel;
+    bool slow = false;
+
+    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
+        return kernel.read(to, offset, flags);
+    }
+    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
+        if (slow)
+            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        return kernel.write(from, offset, flags);
+    }
+    int flush() noexcept override { return kernel.flush(); }
+    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
+        return kernel.fallocate(mode, offset, length);
+    }
+    int block_ioctl(unsigned long request, std::uint64_t offset,
+                    std::uint64_t length) noexcept override {
+        return kernel.block_ioctl(request, offset, length);
+    }
+};
+
+TEST(BlockFileQueueTest, WritesToTheCacheAreOursUntilOneIsSlow) {
+    const Folder folder;
+    const std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
+    const UniqueFd fd{::open(path.c_str(), O_RDWR)};
+    auto made = std::make_unique<SlowWrites>(fd.get());
+    SlowWrites& calls = *made;
+    const auto queue =
+        std::move(BlockFileQueue::create(fd.get(), {.depth = 8}, std::move(made)).value());
+    std::array<std::byte, kBlock> memory{};
+    iovec piece{memory.data(), kBlock};
+    const auto write_two = [&] {
+        std::array<BlockRequest, 2> requests;
+        for (BlockRequest& request : requests) {
+            request = {.kind = Kind::Write, .length = kBlock, .iovecs = {&piece, 1}};
+            queue->submit(request);
+        }
+        queue->commit();
+        for (int done = 0; done < 2;) {
+            if (queue->reap() != nullptr)
+                ++done;
+            else
+                queue->wait();
+        }
+    };
+
+    write_two();
+    EXPECT_EQ(queue->counts().alone, 2u);
+    calls.slow = true;
+    write_two();
+    EXPECT_EQ(queue->counts().alone, 3u);
+    calls.slow = false;
+    // 63 more are not ours, then they are again.
+    for (int i = 0; i < 32; ++i)
+        write_two();
+    EXPECT_EQ(queue->counts().alone, 4u);
+    EXPECT_EQ(queue->counts().ring + queue->counts().pool, 64u);
 }
 
 }  // namespace

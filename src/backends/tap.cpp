@@ -68,16 +68,19 @@ public:
 
     int fd() const noexcept override { return fd_.get(); }
 
+    // A list of one piece costs the kernel more than no list.
     FrameIo receive(std::span<const iovec> to) noexcept override {
         const FrameIo io =
-            move([&] { return ::readv(fd_.get(), to.data(), static_cast<int>(to.size())); });
+            to.size() == 1
+                ? move([&] { return ::read(fd_.get(), to[0].iov_base, to[0].iov_len); })
+                : move([&] { return ::readv(fd_.get(), to.data(), static_cast<int>(to.size())); });
         // Errors other than these two come without a frame: waiting is better than asking again.
         if (io.status == FrameIo::Status::Dropped)
             return {.status = FrameIo::Status::Again};
         return io;
     }
     FrameIo send(std::span<const iovec> frame) noexcept override {
-        if (frame.size() == 1)  // a list of one costs the kernel more than no list
+        if (frame.size() == 1)
             return move([&] { return ::write(fd_.get(), frame[0].iov_base, frame[0].iov_len); });
         return move(
             [&] { return ::writev(fd_.get(), frame.data(), static_cast<int>(frame.size())); });
