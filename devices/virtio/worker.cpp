@@ -1,6 +1,7 @@
 #include "virtio/worker.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 
@@ -26,6 +27,13 @@ constexpr unsigned kKicksOnlyTurns = 16;
 
 constexpr std::uint64_t tag(About about, std::uint32_t number) {
     return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
+}
+
+// For this thread, whatever the machine has.
+bool has_several_processors() noexcept {
+    cpu_set_t set;
+    // Fails where there are more than fit into the set.
+    return ::sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
 }
 
 Result<> control(const UniqueFd& epoll, int operation, int fd, std::uint32_t events,
@@ -137,6 +145,7 @@ void Worker::unwatch(int fd) noexcept {
 
 void Worker::run() noexcept {
     leave_restartable_sequences();
+    linger_ = Linger{has_several_processors()};
     bool go_on = true;
     while (go_on) {
         const bool kicks_only = only_queue_ != nullptr && handler_.waits_for_kicks_only();

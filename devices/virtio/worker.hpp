@@ -146,7 +146,7 @@ private:
     std::vector<bool> open_;         // by queue
     Queue* only_queue_ = nullptr;    // the only one that is open
     unsigned kicks_only_turns_ = 0;  // times in a row that nothing but a kick could come
-    Linger linger_{std::thread::hardware_concurrency() > 1};
+    Linger linger_{false};
 
     std::thread thread_;
 };
