@@ -72,6 +72,7 @@ private:
     Result<Unpacked> finish_aside(Bytes from, std::span<std::byte> to, std::size_t done);
 
     std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
+    const std::byte* touched_end_ = nullptr;  // from here on nothing was written to the output
 };
 
 Result<ZstdDecoder::Block> ZstdDecoder::take_block(Bytes& from) {
@@ -100,7 +101,12 @@ Result<ZstdDecoder::Block> ZstdDecoder::take_block(Bytes& from) {
 Result<std::size_t> ZstdDecoder::decode(const Block& block, std::span<std::byte> to,
                                         Before before) {
     if (block.type == Block::Type::Compressed) {
-        const std::size_t got = ZSTD_decompressBlock(context_.get(), to.data(), to.size(),
+        // All that it may write to is scratch memory to the decoder: it puts literals behind the
+        // block if there is room, which is faster.
+        constexpr std::size_t kRoom = 2 * std::size_t{ZSTD_BLOCKSIZE_MAX} + 4096;
+        const auto room = to.first(std::min(to.size(), kRoom));
+        touched_end_ = room.data() + room.size();
+        const std::size_t got = ZSTD_decompressBlock(context_.get(), room.data(), room.size(),
                                                      block.bytes.data(), block.bytes.size());
         if (ZSTD_isError(got) != 0)
             return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(got)));
@@ -110,6 +116,10 @@ Result<std::size_t> ZstdDecoder::decode(const Block& block, std::span<std::byte>
         std::ranges::copy(block.bytes, to.begin());
     else if (block.bytes[0] != std::byte{0} || before == Before::Anything)
         std::ranges::fill(to.first(block.size), block.bytes[0]);
+    else if (touched_end_ > to.data())
+        std::ranges::fill(
+            to.first(std::min(block.size, static_cast<std::size_t>(touched_end_ - to.data()))),
+            std::byte{0});
     ZSTD_insertBlock(context_.get(), to.data(), block.size);  // history for the next ones
     return block.size;
 }

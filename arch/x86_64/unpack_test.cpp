@@ -151,6 +151,27 @@ TEST(UnpackLz4Test, SeveralBlocksOfEightMebibytes) {
     EXPECT_TRUE(out == original);
 }
 
+// The decoder uses memory behind a block for its own ends, and blocks of zeros are not written.
+TEST(UnpackZstdTest, ZerosAfterBlocksFullOfLiteralsAreZeros) {
+    constexpr std::size_t kBlock = 128 << 10;
+    ByteVector original(24 * kBlock);
+    std::uint32_t state = 1;
+    for (std::size_t i = 0; i < original.size(); ++i) {
+        state = state * 1'664'525 + 1'013'904'223;
+        // Literals that Huffman's code makes shorter, in one to four blocks; then zeros.
+        if (i / kBlock % 6 < 1 + i / kBlock / 6)
+            original[i] = static_cast<std::byte>(state >> 26);
+    }
+    const ByteVector packed = test::pack(Compression::Zstd, original);
+    ByteVector out(original.size() + 5 * kBlock);
+
+    const auto got = unpack(Compression::Zstd, packed, out);
+
+    ASSERT_TRUE(got.has_value()) << got.error().one_line();
+    EXPECT_EQ(got->size, original.size());
+    EXPECT_TRUE(std::equal(original.begin(), original.end(), out.begin()));
+}
+
 TEST(UnpackZstdTest, DamagedBlockIsAnError) {
     ByteVector packed = test::pack(Compression::Zstd, sample(700'000));
     std::fill(packed.begin() + 12, packed.begin() + 60, std::byte{0xff});
