@@ -19,9 +19,6 @@ using Kind = BlockRequest::Kind;
 constexpr unsigned kThreadsForAll = 4;   // without io_uring
 constexpr unsigned kThreadsForRest = 1;  // beside it
 
-constexpr std::chrono::milliseconds kSlowWrite{2};
-constexpr unsigned kSlowWrites = 64;
-
 bool moves_data(const BlockRequest& request) noexcept {
     return request.kind == Kind::Read || request.kind == Kind::Write;
 }
@@ -107,8 +104,8 @@ bool BlockFileQueue::write_to_cache(BlockRequest& request) noexcept {
     }
     const auto start = std::chrono::steady_clock::now();
     perform(request);
-    if (std::chrono::steady_clock::now() - start > kSlowWrite)
-        slow_writes_ = kSlowWrites;
+    if (std::chrono::steady_clock::now() - start > options_.slow_write)
+        slow_writes_ = kAfterSlowWrite;
     return true;
 }
 

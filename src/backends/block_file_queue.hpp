@@ -14,6 +14,7 @@
 // Neither the ring nor the pool exists before the first request that needs it.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,8 @@ public:
         BlockTraits traits;
         unsigned depth = 1;    ///< requests outstanding at most
         bool io_uring = true;  ///< false: as where the host forbids it
+        /// A write to the page cache that takes longer has waited for the host's disk.
+        std::chrono::nanoseconds slow_write = std::chrono::milliseconds{2};
     };
 
     /// `fd` outlives the queue. `calls` as a test wants them; null: the kernel's.
@@ -55,6 +58,9 @@ public:
         unsigned pool = 0;
     };
     const Counts& counts() const noexcept { return counts_; }
+
+    /// So many go to io_uring after a slow one.
+    static constexpr unsigned kAfterSlowWrite = 64;
 
 private:
     BlockFileQueue(int fd, const Options& options, std::unique_ptr<BlockCalls> calls,

@@ -126,8 +126,12 @@ TEST(BlockFileOpenTest, TwoWritersAreRefusedAndReadersShare) {
         (*queue)->submit(request);
     }
     (*queue)->commit();
-    for (std::size_t done = 0; done < requests.size();)
-        (*queue)->reap() != nullptr ? void(++done) : (*queue)->wait();
+    for (std::size_t done = 0; done < requests.size();) {
+        if ((*queue)->reap() != nullptr)
+            ++done;
+        else
+            (*queue)->wait();
+    }
     (void)!::write(told, "+", 1);
     for (;;)
         ::pause();
@@ -423,67 +427,54 @@ TEST(BlockFileQueueTest, BatchesTakeTheRingWhereThereIsOne) {
     EXPECT_EQ(queue->counts().pool, 0u);
 }
 
-/// The kernel's own calls, of which a write takes a while if told so.
-struct SlowWrites final : BlockCalls {
-    explicit SlowWrites(int fd) : kernel{fd} {}
+/// `count` writes of a block in one batch, all done when it returns.
+void write_batch(BlockQueue& queue, std::size_t count) {
+    std::array<std::byte, kBlock> memory{};
+    iovec piece{memory.data(), kBlock};
+    std::vector<BlockRequest> requests(count);
+    for (BlockRequest& request : requests) {
+        request = {.kind = Kind::Write, .length = kBlock, .iovecs = {&piece, 1}};
+        queue.submit(request);
+    }
+    queue.commit();
+    for (std::size_t done = 0; done < count;) {
+        if (queue.reap() != nullptr)
+            ++done;
+        else
+            queue.wait();
+    }
+}
 
-    KernelBlockCalls kernel;
-    bool slow = false;
+struct CacheWriteTest : testing::Test {
+    Folder folder;
+    std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
+    UniqueFd fd{::open(path.c_str(), O_RDWR)};
 
-    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
-        return kernel.read(to, offset, flags);
-    }
-    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
-        if (slow)
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
-        return kernel.write(from, offset, flags);
-    }
-    int flush() noexcept override { return kernel.flush(); }
-    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
-        return kernel.fallocate(mode, offset, length);
-    }
-    int block_ioctl(unsigned long request, std::uint64_t offset,
-                    std::uint64_t length) noexcept override {
-        return kernel.block_ioctl(request, offset, length);
+    std::unique_ptr<BlockFileQueue> queue(std::chrono::nanoseconds slow_write) {
+        return std::move(
+            BlockFileQueue::create(fd.get(), {.depth = 128, .slow_write = slow_write}, nullptr)
+                .value());
     }
 };
 
-TEST(BlockFileQueueTest, WritesToTheCacheAreOursUntilOneIsSlow) {
-    const Folder folder;
-    const std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
-    const UniqueFd fd{::open(path.c_str(), O_RDWR)};
-    auto made = std::make_unique<SlowWrites>(fd.get());
-    SlowWrites& calls = *made;
-    const auto queue =
-        std::move(BlockFileQueue::create(fd.get(), {.depth = 8}, std::move(made)).value());
-    std::array<std::byte, kBlock> memory{};
-    iovec piece{memory.data(), kBlock};
-    const auto write_two = [&] {
-        std::array<BlockRequest, 2> requests;
-        for (BlockRequest& request : requests) {
-            request = {.kind = Kind::Write, .length = kBlock, .iovecs = {&piece, 1}};
-            queue->submit(request);
-        }
-        queue->commit();
-        for (int done = 0; done < 2;) {
-            if (queue->reap() != nullptr)
-                ++done;
-            else
-                queue->wait();
-        }
-    };
+TEST_F(CacheWriteTest, QuickWritesAreOurs) {
+    const auto quick = queue(std::chrono::hours{1});
 
-    write_two();
-    EXPECT_EQ(queue->counts().alone, 2u);
-    calls.slow = true;
-    write_two();
-    EXPECT_EQ(queue->counts().alone, 3u);
-    calls.slow = false;
-    // 63 more are not ours, then they are again.
-    for (int i = 0; i < 32; ++i)
-        write_two();
-    EXPECT_EQ(queue->counts().alone, 4u);
-    EXPECT_EQ(queue->counts().ring + queue->counts().pool, 64u);
+    write_batch(*quick, 100);
+    write_batch(*quick, 1);
+
+    EXPECT_EQ(quick->counts().alone, 101u);
+}
+
+TEST_F(CacheWriteTest, AfterASlowOneTheNextAreNot) {
+    const auto slow = queue(std::chrono::nanoseconds{0});
+
+    write_batch(*slow, 1 + BlockFileQueue::kAfterSlowWrite);
+    EXPECT_EQ(slow->counts().alone, 1u);
+    EXPECT_EQ(slow->counts().ring + slow->counts().pool, BlockFileQueue::kAfterSlowWrite);
+
+    write_batch(*slow, 2);
+    EXPECT_EQ(slow->counts().alone, 2u);
 }
 
 }  // namespace
