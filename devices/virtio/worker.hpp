@@ -72,6 +72,9 @@ public:
     Result<> rewatch(int fd, std::uint32_t events, std::uint32_t source);
     void unwatch(int fd) noexcept;
 
+    /// Somebody waits for the thread: kicked() had better come to an end.
+    bool commanded() const noexcept { return commanded_.load(std::memory_order_relaxed); }
+
     /// For kicked(), when the queue is empty and kicks are not asked for yet: true if its next
     /// chain came within a time that is worth waiting for. Calls `meanwhile` over and over.
     /// At most Linger::kMost, and only if no other queue is open.
@@ -91,7 +94,7 @@ public:
             }
             meanwhile();
             relax();
-        } while (!commanded_.load(std::memory_order_relaxed) && Linger::Clock::now() < end);
+        } while (!commanded() && Linger::Clock::now() < end);
         return false;
     }
 

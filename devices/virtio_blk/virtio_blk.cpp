@@ -21,6 +21,7 @@ constexpr std::uint32_t kMaxQueues = 256;
 constexpr std::uint32_t kCompletions = 0;  // source of the worker
 /// Requests taken before they are started: what comes first is under way while the rest is read.
 constexpr unsigned kBatch = 32;
+constexpr unsigned kTurns = 64;  // batches in a row, where there are other queues
 
 /// Spec: 5.2.4, up to the fields of WRITE_ZEROES.
 struct Config {
@@ -266,12 +267,21 @@ void Blk::started(virtio::Features features, std::span<virtio::Queue> queues) no
 void Blk::kicked(virtio::Queue& queue) noexcept {
     Lane& lane = lanes_[queue.index()];
     lane.queue = &queue;
-    do {
+    for (unsigned turns = 0; !others_want_us(turns); ++turns) {
         queue.disable_kicks();
-        while (take_batch(queue, lane)) {
-        }
-    } while (worker_->linger(queue, [this] { collect(); }) || queue.enable_kicks());
+        if (take_batch(queue, lane) || worker_->linger(queue, [this] { collect(); }) ||
+            queue.enable_kicks())
+            continue;
+        rest();
+        return;
+    }
+    queue.kick();  // our own: we come back
     rest();
+}
+
+// A driver that always has more must not keep the other queues waiting, nor a reset.
+bool Blk::others_want_us(unsigned turns) const noexcept {
+    return worker_->commanded() || (queues_.size() > 1 && turns == kTurns);
 }
 
 void Blk::ready(std::uint32_t, std::uint32_t) noexcept {

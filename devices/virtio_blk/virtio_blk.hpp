@@ -73,6 +73,7 @@ private:
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
 
+    bool others_want_us(unsigned turns) const noexcept;
     bool take_batch(virtio::Queue& queue, Lane& lane) noexcept;
     void take(virtio::Queue& queue, Lane& lane, const Limits& limits) noexcept;
     std::uint32_t give_id(const Reply& reply, GuestMemory& memory) noexcept;

@@ -1,5 +1,6 @@
 #include "virtio_blk/virtio_blk.hpp"
 
+#include <atomic>
 #include <cerrno>
 
 #include "virtio_blk/blk_rig.hpp"
@@ -317,6 +318,33 @@ TEST_P(BlkTest, QueueResetWaitsForItsOwnRequestsOnly) {
     EXPECT_EQ(length(other), 1);
     rig->set_up_queue(0);
     EXPECT_TRUE(alive());
+}
+
+TEST_P(BlkTest, QueueThatAlwaysHasMoreLeavesTimeForTheOthers) {
+    options.queues = 2;
+    make({.kind = GetParam()});
+    const Gpa request = header(kFlush, 0);
+    const Gpa verdict = status_byte();
+    std::atomic<bool> more{true};
+    std::atomic<bool> quiet{false};
+    // A driver as quick as can be: the next request is there before the device looks again.
+    const auto ask = [&] { rig->queue(0).add({{request, 16}, {verdict, 1, true}}); };
+    backend.after_commit = [&] {
+        if (!more) {
+            quiet = true;
+            return;
+        }
+        (void)rig->queue(0).collect();
+        ask();
+    };
+    ASSERT_TRUE(rig->start());
+    ask();
+    rig->kick(0);
+
+    EXPECT_EQ(result(send(kFlush, 0, {}, 1)), kOk);
+
+    more = false;
+    EXPECT_TRUE(DeviceRig::wait_until([&] { return quiet.load(); }));
 }
 
 // After a while with nothing but kicks to wait for, the I/O thread waits in another way.

@@ -180,7 +180,7 @@ TEST_P(NetTest, HostIsGivenAsManyPiecesAsFramesNeed) {
         ASSERT_TRUE(b.wire().put(frame_of(100)));
         EXPECT_EQ(b.rig.wait_used(kRx)->length, 112u);
     }
-    EXPECT_EQ(b.host.pieces, 1u);
+    EXPECT_EQ(b.host.pieces_offered, 1u);
 
     const std::string large = frame_of(20 * 1500, 3);
     for (std::size_t first = 3; first < 45; first += 21) {
@@ -190,7 +190,7 @@ TEST_P(NetTest, HostIsGivenAsManyPiecesAsFramesNeed) {
             got += b.rig.memory().text(at[i], b.rig.wait_used(kRx)->length);
         EXPECT_EQ(got.substr(12), large);
     }
-    EXPECT_TRUE(DeviceRig::wait_until([&] { return b.host.pieces == 20u; }));
+    EXPECT_TRUE(DeviceRig::wait_until([&] { return b.host.pieces_offered == 20u; }));
 }
 
 TEST_P(NetTest, FrameWaitsForTheBuffersThatItLacks) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -98,6 +99,9 @@ public:
         size_error_ = error;
     }
 
+    /// Called on the I/O thread after each batch; set before the device starts.
+    std::function<void()> after_commit;
+
     // What happened.
     std::vector<Seen> seen() {
         const std::scoped_lock held{mutex_};
@@ -128,10 +132,14 @@ private:
 
         void submit(BlockRequest& request) noexcept override { batch_.push(request); }
         void commit() noexcept override {
-            const std::scoped_lock held{disk_.mutex_};
-            ++disk_.commits_;
-            while (BlockRequest* const request = batch_.pop())
-                disk_.begin(*request);
+            {
+                const std::scoped_lock held{disk_.mutex_};
+                ++disk_.commits_;
+                while (BlockRequest* const request = batch_.pop())
+                    disk_.begin(*request);
+            }
+            if (disk_.after_commit)
+                disk_.after_commit();
         }
         BlockRequest* reap() noexcept override {
             const std::scoped_lock held{disk_.mutex_};

@@ -82,7 +82,7 @@ class FakeNetBackend final : public NetBackend {
         int fd() const noexcept override { return end_.get(); }
         FrameIo receive(std::span<const iovec> to) noexcept override {
             ++owner_.receives;
-            owner_.pieces = to.size();
+            owner_.pieces_offered = to.size();
             return move(
                 to, [&](msghdr& message) { return ::recvmsg(end_.get(), &message, MSG_DONTWAIT); });
         }
@@ -140,7 +140,7 @@ public:
     }
     std::atomic<bool> refuse_sends{false};
     std::atomic<int> receives{0};
-    std::atomic<std::size_t> pieces{0};  // of what the last receive() was given
+    std::atomic<std::size_t> pieces_offered{0};  // of what the last receive() was given
     std::atomic<int> sends{0};
     std::atomic<std::size_t> active{0};
     FrameOffloads used() {
