@@ -89,7 +89,8 @@ public:
     /// not fit are lost without a sign. num_buffers is left as it was.
     virtual FrameIo receive(std::span<const iovec> to) noexcept = 0;
 
-    /// The first piece is a FrameHeader and nothing else; at most IOV_MAX pieces.
+    /// The first piece is a FrameHeader and nothing else, or the only one is header and frame; at
+    /// most IOV_MAX pieces.
     virtual FrameIo send(std::span<const iovec> frame) noexcept = 0;
 
     /// Sends what is left of a frame that Filled the channel: Done, Again or Gone.

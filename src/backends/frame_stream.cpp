@@ -109,10 +109,16 @@ FrameIo FrameStream::send(std::span<const iovec> frame) noexcept {
     if (before.status != Status::Done)
         return before;
     std::size_t length = 0;
-    for (std::size_t i = 1; i < frame.size(); ++i) {
-        pieces_[i] = frame[i];
-        length += frame[i].iov_len;
-    }
+    std::size_t count = 1;
+    const auto add = [&](const iovec& piece) {
+        pieces_[count++] = piece;
+        length += piece.iov_len;
+    };
+    if (frame.size() == 1 && frame[0].iov_len > FrameHeader::kSize)
+        add({static_cast<std::byte*>(frame[0].iov_base) + FrameHeader::kSize,
+             frame[0].iov_len - FrameHeader::kSize});
+    for (const iovec& piece : frame.subspan(1))
+        add(piece);
     if (length > kMaxFrame)
         return {.status = Status::Dropped};
     const std::uint32_t wire = htobe32(static_cast<std::uint32_t>(length));
@@ -121,12 +127,12 @@ FrameIo FrameStream::send(std::span<const iovec> frame) noexcept {
 
     msghdr message{};
     message.msg_iov = pieces_.data();
-    message.msg_iovlen = frame.size();
+    message.msg_iovlen = count;
     const Moved moved =
         attempt([&] { return ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
     if (moved.status != Status::Done)
         return {.status = moved.status};
-    return sent(moved.bytes, frame.size(), kPrefix + length);
+    return sent(moved.bytes, count, kPrefix + length);
 }
 
 // What the socket did not take is kept: a stream cannot take back the beginning of a frame.

@@ -66,6 +66,17 @@ TEST_F(FrameStreamTest, FrameGoesOutBehindItsLength) {
     EXPECT_EQ(hear(24), "\0\0\0\x14"s + kFrame);
 }
 
+TEST_F(FrameStreamTest, HeaderAndFrameMayBeOnePiece) {
+    std::string both = std::string(12, 'h') + kFrame;
+    const iovec whole{both.data(), both.size()};
+
+    const FrameIo io = stream.send({&whole, 1});
+
+    EXPECT_EQ(io.status, Status::Done);
+    EXPECT_EQ(io.bytes, 32u);
+    EXPECT_EQ(hear(24), "\0\0\0\x14"s + kFrame);
+}
+
 TEST_F(FrameStreamTest, FrameComesWithAnEmptyHeader) {
     say("\0\0\0\x14"s + kFrame);
     EXPECT_EQ(receive_now(), kNoHeader + kFrame);
