@@ -519,6 +519,7 @@ TEST_P(WorkerTest, KickIsServed) {
     ASSERT_TRUE(used);
     EXPECT_EQ(used->length, 4u);
     EXPECT_EQ(rig.memory().read<std::uint32_t>(to), 0xedcb'a987u);
+    EXPECT_TRUE(rig.interrupted(1));
     EXPECT_EQ(rig.interrupts(1), 1);
     EXPECT_EQ(rig.interrupts(0), 0);
 }

@@ -29,6 +29,7 @@ TEST_P(BlkTest, ReadBringsDataAndCountsItWithTheStatus) {
     EXPECT_EQ(length(sent), 1025);
     EXPECT_EQ(status(sent), kOk);
     EXPECT_EQ(rig->memory().text(to, 1024), filled(1024, 'x'));
+    EXPECT_TRUE(rig->interrupted(0));
     EXPECT_EQ(rig->interrupts(0), 1);
 }
 
@@ -103,6 +104,7 @@ TEST_P(BlkTest, ManyRequestsAreStartedTogether) {
         EXPECT_TRUE(rig->wait_used(0).has_value());
 
     EXPECT_EQ(backend.commits(), 1u);
+    EXPECT_TRUE(rig->interrupted(0));
     EXPECT_EQ(rig->interrupts(0), 1);
 }
 

@@ -25,6 +25,7 @@ TEST_P(ConsoleTest, OutputReachesTheHost) {
     start();
     EXPECT_TRUE(print("Linux version 6"));
     EXPECT_EQ(seen(), "Linux version 6");
+    EXPECT_TRUE(rig->interrupted(1));
     EXPECT_EQ(rig->interrupts(1), 1);
 }
 
@@ -157,6 +158,7 @@ TEST_P(ConsoleTest, InputReachesTheDriver) {
     EXPECT_TRUE(DeviceRig::wait_until([&] { return type("ls\n") == 3; }));
 
     EXPECT_EQ(input(), "ls\n");
+    EXPECT_TRUE(rig->interrupted(0));
     EXPECT_EQ(rig->interrupts(0), 1);
 }
 

@@ -111,6 +111,7 @@ TEST_P(NetTest, ReceivedFrameIsInTheBuffer) {
     EXPECT_EQ(used->length, 1526u);
     EXPECT_EQ(b.rig.memory().text(Gpa{at.value() + 12}, 1514), frame);
     EXPECT_EQ(b.header_at(at), FrameHeader{.num_buffers = 1});
+    EXPECT_TRUE(b.rig.interrupted(kRx));
     EXPECT_GE(b.rig.interrupts(kRx), 1);
 }
 

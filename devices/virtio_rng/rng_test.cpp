@@ -25,6 +25,7 @@ TEST_P(RngTest, RequestIsFilledWhole) {
     EXPECT_EQ(ask(to, 64), 64);
 
     EXPECT_EQ(rig->memory().text(to, 65), foreseen(64) + '#');
+    EXPECT_TRUE(rig->interrupted(0));
     EXPECT_EQ(rig->interrupts(0), 1);
 }
 

@@ -240,6 +240,10 @@ public:
     }
     int interrupts(std::uint16_t index) const { return transport_.used.at(index); }
     int config_interrupts() const { return transport_.config; }
+    /// A used buffer shows before the interrupt about it comes: this waits for the first one.
+    bool interrupted(std::uint16_t index) {
+        return wait_until([&] { return interrupts(index) > 0; });
+    }
 
     virtio::Registers& registers() { return *registers_; }
     CountingTransport& transport() { return transport_; }
