@@ -42,7 +42,7 @@ class TerminalTest(unittest.TestCase):
         self.assertGreater(transcript.arrival(6) - transcript.arrival(0), 250e6)
 
     def test_memory_of_the_program_is_read(self):
-        self.assertGreater(terminal.run(shell("printf x; exec sleep 5"), b"x").pss_kib, 0)
+        self.assertGreater(terminal.run(shell("printf x; read until_it_is_killed"), b"x").pss_kib, 0)
 
     def test_a_program_that_ends_early_is_an_error_with_its_words(self):
         with self.assertRaisesRegex(terminal.DidNotRun, "said b'He', on stderr 'no such luck'"):
@@ -51,6 +51,13 @@ class TerminalTest(unittest.TestCase):
     def test_a_program_that_says_nothing_is_given_up(self):
         with self.assertRaisesRegex(terminal.DidNotRun, "said b''"):
             terminal.run(shell("exec sleep 5"), b"Hello", timeout=0.2)
+
+
+class FinishTest(unittest.TestCase):
+    def test_a_side_that_did_not_run_is_a_failure(self):
+        report.finish(None, {}, [])
+        with self.assertRaisesRegex(SystemExit, "did not run: a, b"):
+            report.finish(None, {}, ["a", "b"])
 
 
 class RowTest(unittest.TestCase):

@@ -135,12 +135,20 @@ def run_rows(rows, machine, found, arguments):
     return everything, missing
 
 
-def make_disk(folder):
-    path = pathlib.Path(folder, "disk")
-    with path.open("wb") as file:
-        for _ in range(DISK // MIB):
-            file.write(os.urandom(MIB))
-    return str(path)
+@contextlib.contextmanager
+def with_disk(machine, arguments):
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        path = pathlib.Path(folder, "disk")
+        with path.open("wb") as file:
+            for _ in range(DISK // MIB):
+                file.write(os.urandom(MIB))
+        yield dataclasses.replace(machine, disk=str(path))
+
+
+@contextlib.contextmanager
+def with_tap(machine, _):
+    with tap() as name:
+        yield dataclasses.replace(machine, tap=name)
 
 
 def main():
@@ -156,20 +164,18 @@ def main():
     found = sides.find(arguments)
     rows = [row for row in ROWS if not arguments.only or any(word in row.name for word in arguments.only)]
     machine = sides.Machine(memory_mib=256)
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        disk = dataclasses.replace(machine, disk=make_disk(folder))
-        everything, missing = run_rows([row for row in rows if row.disk], disk, found, arguments)
-    networks = [row for row in rows if not row.disk]
-    try:
-        with tap() as name:
-            more, also = run_rows(networks, dataclasses.replace(machine, tap=name), found, arguments)
-            everything, missing = everything | more, missing + also
-    except PermissionError as error:
-        print(f"no tap interface, no rows about it: {error}")
-    if arguments.json:
-        report.save(arguments.json, everything)
-    if missing:
-        sys.exit("did not run: " + ", ".join(missing))
+    everything, missing = {}, []
+    for wanted, with_device in ((True, with_disk), (False, with_tap)):
+        some = [row for row in rows if row.disk == wanted]
+        if not some:
+            continue
+        try:
+            with with_device(machine, arguments) as complete:
+                more, also = run_rows(some, complete, found, arguments)
+                everything, missing = everything | more, missing + also
+        except PermissionError as error:
+            print(f"no such device for this user, no rows about it: {error}")
+    report.finish(arguments.json, everything, missing)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ a run's 25 values is that run. "above floor" is the median over rounds of (side 
 what the machine was doing at the time falls out.
 """
 import argparse
-import sys
 
 import report
 import sides
@@ -46,10 +45,7 @@ def main():
                      f"{report.median(samples) / report.median(floor):.3f}" if floor else "-"])
     print(report.table(f"### One exit to a device and back, medians of {arguments.rounds} rounds",
                        ["", "ns", "quartiles", "above floor, ns", "x floor"], rows), flush=True)
-    if arguments.json:
-        report.save(arguments.json, values)
-    if failed:
-        sys.exit("did not run: " + ", ".join(failed))
+    report.finish(arguments.json, values, failed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 import json
 import random
 import statistics
+import sys
 
 from terminal import DidNotRun
 
@@ -56,3 +57,11 @@ def table(title, columns, rows):
 
 def save(path, data):
     path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def finish(path, values, missing):
+    """Keeps the values if somebody asked for it; ends the program as one that failed if a side did not run."""
+    if path:
+        save(path, values)
+    if missing:
+        sys.exit("did not run: " + ", ".join(missing))

@@ -17,19 +17,13 @@ IFF_UP = 1
 @contextlib.contextmanager
 def tap():
     """The name of an interface that is up; raises OSError where this host or this user may not have one."""
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        asked = struct.pack("16sH22x", b"vmmbench%d", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
-        name = fcntl.ioctl(fd, TUNSETIFF, asked)[:16].rstrip(b"\0").decode()
-        fcntl.ioctl(fd, TUNSETPERSIST, 1)
-    finally:
-        os.close(fd)
+    name = _set("vmmbench%d", persist=1)
     try:
         _bring_up(name)
         yield name
     finally:
         wait_until_free(name)
-        _open(name, 0)
+        _set(name, persist=0)
 
 
 def wait_until_free(name, timeout=5):
@@ -37,20 +31,23 @@ def wait_until_free(name, timeout=5):
     end = time.monotonic() + timeout
     while True:
         try:
-            return _open(name, 1)
+            return _set(name, persist=1)
         except OSError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.02)
 
 
-def _open(name, persist):
+def _set(name, persist):
+    """Opens the interface, or makes it, and lets it stay or not; gives its name."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        asked = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+        made = fcntl.ioctl(fd, TUNSETIFF, asked)[:16].rstrip(b"\0").decode()
         fcntl.ioctl(fd, TUNSETPERSIST, persist)
     finally:
         os.close(fd)
+    return made
 
 
 def _bring_up(name):

@@ -44,9 +44,8 @@ struct Unpacked {
 };
 
 /// Unpacks until the stream ends or `to` is full. `to` is zero when it starts: zeros in the stream
-/// may be left unwritten. Between what it reports and the end of `to` it
-/// may leave anything; behind `to` it writes nothing. The error says 'ends' when `from` is too
-/// short.
+/// may be left unwritten. Between what it reports and the end of `to` it may leave anything; behind
+/// `to` it writes nothing. The error says 'ends' when `from` is too short.
 Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from,
                         std::span<std::byte> to);
 

@@ -4,7 +4,8 @@
 // that always has its next chain ready sooner than that is better waited for in a loop, without
 // either. How soon it is shows from the time between going to rest and the next chain: if that was
 // short the time to look grows, if it was long it becomes zero. A driver that is idle, or slower
-// than kMost, costs nothing; one that changes its mind costs a look of at most kMost, once.
+// than kMost, costs two readings of the clock for each kick; one that changes its mind costs a look
+// of at most kMost, once.
 //
 // On a host with one processor there is nobody to wait for: there the time is always zero, and the
 // clock is not looked at.

@@ -76,7 +76,7 @@ Pause Receiver::run(virtio::Chain& chain) noexcept {
 FrameIo Receiver::receive() noexcept {
     std::size_t end = rules_.mergeable ? first_vector_ : end_vector_;
     std::uint64_t offered = rules_.mergeable ? 0 : room_;
-    while (end < end_vector_ && offered < expected_ && expected_ > kShort)
+    while (end < end_vector_ && offered < expected_ && expected_ > kShortFrame)
         offered += vectors_[end++].iov_len;
     const iovec next = std::exchange(vectors_[end], {overflow_.get(), kLargest});
     const FrameIo io =

@@ -3,8 +3,9 @@
 // Spec: virtio 1.3, 5.1.6.3 (buffers), 5.1.6.4 (processing, num_buffers).
 // Frames are read straight into the guest's buffers. A tap does not say how long the next frame is,
 // so buffers for the longest one are taken from the ring in advance and kept until a frame fills
-// them; behind them stands memory of ours for the part of a frame that the driver has no room for
-// yet, which is copied when more buffers come.
+// them; the host is given as many of them as the last frames needed. Behind them stands memory of
+// ours, from which is copied what did not fit: a longer frame's end, what the driver has no room
+// for yet, and short frames whole.
 // Threads: the I/O thread's. Costs: no allocation after construction but in start().
 #pragma once
 
@@ -21,6 +22,9 @@
 #include "vmm/net_backend.hpp"
 
 namespace vmm::virtio_net {
+
+/// Bytes of a frame that is sooner copied than told to the kernel in pieces, either way.
+inline constexpr std::uint64_t kShortFrame = 256;
 
 /// Why a queue came to rest.
 enum class Pause : std::uint8_t {
@@ -80,7 +84,6 @@ private:
     static constexpr std::size_t kMaxVectors = 1023;  // IOV_MAX less one for the overflow
     static constexpr unsigned kBudget = 128;          // frames
     static constexpr unsigned kPublishEach = 16;      // chains
-    static constexpr std::uint64_t kShort = 256;      // bytes that are sooner copied
 
     [[nodiscard]] FrameIo receive() noexcept;
     [[nodiscard]] bool fill(virtio::Chain& chain, std::uint64_t bytes) noexcept;

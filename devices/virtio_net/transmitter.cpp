@@ -71,7 +71,7 @@ FrameIo Transmitter::send(const virtio::Chain& chain) noexcept {
     if (!accept_header(header_, length, allowed_))
         return kDropped;
 
-    if (length <= kShort)
+    if (length <= kShortFrame)
         return send_copy(reader, length);
     const std::span vectors{vectors_};
     vectors[0] = {&header_, sizeof header_};

@@ -1,9 +1,9 @@
 // Frames from a transmit queue into a channel.
 //
 // Spec: virtio 1.3, 5.1.6.2. The header is copied, checked and used; the frame goes from the
-// guest's memory to the host without a copy. A frame whose header or memory is wrong is dropped and
-// counted, and its buffer goes back: nothing that a driver sends stops the queue. Threads: the I/O
-// thread's. Costs: no allocation after construction but in start().
+// guest's memory to the host without a copy, unless it is short. A frame whose header or memory is
+// wrong is dropped and counted, and its buffer goes back: nothing that a driver sends stops the
+// queue. Threads: the I/O thread's. Costs: no allocation after construction but in start().
 #pragma once
 
 #include <sys/uio.h>
@@ -37,8 +37,6 @@ private:
     static constexpr std::size_t kMaxVectors = 1024;  // IOV_MAX
     static constexpr unsigned kBudget = 128;          // frames
     static constexpr unsigned kPublishEach = 16;      // frames
-    /// Bytes of a frame that is sooner copied behind its header than told to the kernel in pieces.
-    static constexpr std::uint64_t kShort = 256;
 
     FrameIo send(const virtio::Chain& chain) noexcept;
     FrameIo send_copy(virtio::Cursor& frame, std::uint64_t length) noexcept;
