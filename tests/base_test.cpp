@@ -1,10 +1,16 @@
 // The ground: numbers that cannot be mixed up, errors that tell their story, messages.
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cerrno>
+#include <future>
 #include <span>
+#include <thread>
 
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
@@ -13,6 +19,7 @@
 #include "vmm/ring_index.hpp"
 #include "vmm/scatter.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm {
 namespace {
@@ -93,6 +100,36 @@ TEST(ErrorTest, AnotherKindKeepsErrnoAndStory) {
 TEST(TextTest, PartsOfAllKindsStandInARow) {
     EXPECT_EQ(cat("a", 'b', std::string{"c"}, 12, -3, Hex{0x1f}, " ", Gpa{0xfff}, true ? "!" : ""),
               "abc12-30x1f gpa 0xfff!");
+}
+
+int processors(pthread_t thread) {
+    cpu_set_t set;
+    EXPECT_EQ(::pthread_getaffinity_np(thread, sizeof set, &set), 0);
+    return CPU_COUNT(&set);
+}
+
+TEST(ThreadTest, OneThatStartsElsewhereKeepsOffItsMakersProcessor) {
+    std::promise<void> end;
+    std::jthread thread{[told = end.get_future()] { told.wait(); }};
+
+    start_elsewhere(thread.native_handle());
+
+    const int all = processors(::pthread_self());
+    EXPECT_EQ(processors(thread.native_handle()), all > 1 ? all - 1 : all);
+    end.set_value();
+}
+
+TEST(ThreadTest, SignalsAreBlockedAsLongAsSomebodyHoldsThem) {
+    const auto is_blocked = [] {
+        sigset_t now;
+        ::pthread_sigmask(SIG_SETMASK, nullptr, &now);
+        return ::sigismember(&now, SIGTERM) == 1;
+    };
+    {
+        const SignalsBlocked blocked;
+        EXPECT_TRUE(is_blocked());
+    }
+    EXPECT_FALSE(is_blocked());
 }
 
 TEST(EventFdTest, DrainTellsOnceThatSomethingWasSignalled) {

@@ -1,8 +1,6 @@
 #include "virtio/worker.hpp"
 
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -27,13 +25,6 @@ constexpr unsigned kKicksOnlyTurns = 16;
 
 constexpr std::uint64_t tag(About about, std::uint32_t number) {
     return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
-}
-
-// For this thread, whatever the machine has.
-bool has_several_processors() noexcept {
-    cpu_set_t set;
-    // Fails where there are more than fit into the set.
-    return ::sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
 }
 
 Result<> control(const UniqueFd& epoll, int operation, int fd, std::uint32_t events,
@@ -68,21 +59,16 @@ Worker::~Worker() {
     thread_.join();
 }
 
-// Signals are the main thread's: this one is born with all of them blocked.
 bool Worker::ensure_thread() noexcept {
     if (thread_.joinable())
         return true;
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const SignalsBlocked blocked;
     try {
         thread_ = std::thread{[this] { run(); }};
         ::pthread_setname_np(thread_.native_handle(), name_.c_str());
     } catch (const std::system_error& error) {
         log::error("cannot start thread ", name_, ": ", error.what());
     }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return thread_.joinable();
 }
 

@@ -1,7 +1,32 @@
-// What our own threads do first.
+// What our own threads are made with, and what they do first.
 #pragma once
 
+#include <pthread.h>
+
+#include <csignal>
+
 namespace vmm {
+
+/// Blocks every signal, for the calling thread and for threads that it makes while this lives:
+/// signals are the main thread's. See pthread_sigmask(3).
+class SignalsBlocked {
+public:
+    SignalsBlocked() noexcept;
+    ~SignalsBlocked();
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
+/// Whether the calling thread and another could run at the same time, as sched_getaffinity(2) says
+/// of this thread.
+bool has_several_processors() noexcept;
+
+/// Sends a thread that has just been made to a processor other than the caller's, if there is one:
+/// Linux may leave it where it was made, to wait until its maker rests.
+void start_elsewhere(pthread_t thread) noexcept;
 
 /// Takes the calling thread out of Linux's restartable sequences, which glibc puts every thread
 /// into: nothing here uses them, and they cost a write to user memory at each return after a switch

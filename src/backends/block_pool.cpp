@@ -1,11 +1,11 @@
 #include "backends/block_pool.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <system_error>
 
 #include "vmm/log.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm {
 
@@ -51,12 +51,8 @@ bool BlockPool::any_done() noexcept {
     return !done_.empty();
 }
 
-// Signals are the main thread's: this one is born with all of them blocked.
 bool BlockPool::add_thread() noexcept {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const SignalsBlocked blocked;
     bool added = true;
     try {
         threads_.emplace_back([this] { run(); });
@@ -65,7 +61,6 @@ bool BlockPool::add_thread() noexcept {
         log::warn("cannot start a thread for disk I/O: ", error.what());
         added = false;
     }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return added;
 }
 

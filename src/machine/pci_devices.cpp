@@ -73,12 +73,11 @@ Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
     VMM_TRY(made->add_nets());
     VMM_TRY(made->add_rng());
     VMM_TRY(made->add_pvpanic());
-    VMM_TRY(made->make_bus());
     return made;
 }
 
-Result<> PciDevices::make_bus() {
-    pci::BusParts parts{.windows = parts_.windows,
+Result<> PciDevices::make_bus(const pci::Windows& windows) {
+    pci::BusParts parts{.windows = windows,
                         .mmio = parts_.mmio,
                         .io = parts_.io,
                         .lines = {},
@@ -190,7 +189,7 @@ Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
     made.body = std::move(body);
     made.transport = VMM_TRY(virtio_pci::Transport::create(
         *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
-        {.common = {.packed = packed}, .ports = ports_used_ <= parts_.windows.io.size / 2}));
+        {.common = {.packed = packed}, .ports = ports_used_ <= parts_.port_window / 2}));
     functions_.push_back(&made.transport->function());
     return {};
 }

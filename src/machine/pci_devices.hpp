@@ -40,7 +40,7 @@ struct PciParts {
     hv::Vm& vm;
     IoBus& mmio;
     IoBus& io;
-    pci::Windows windows;
+    std::uint64_t port_window = 0;  ///< of I/O ports for BARs; bytes
     PciLines lines;
     GuestEvents& events;
     ByteSink* console = nullptr;             ///< what is behind hvc0; null: there is none
@@ -52,8 +52,10 @@ public:
     /// Whether the configuration has any: without them there is no PCI.
     static bool wanted(const VmConfig& config);
 
-    /// Everything in `parts` outlives this.
+    /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the board
+    /// may find out later.
     static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
+    Result<> make_bus(const pci::Windows& windows);
 
     pci::Bus& bus() noexcept { return *bus_; }
     /// They may have other sizes now. In any state of the machine.
@@ -81,8 +83,6 @@ private:
     Result<> add_console();
     Result<> add_console_ports();
     Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
-    /// Of all functions there are by then.
-    Result<> make_bus();
 
     PciParts parts_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;

@@ -1,7 +1,6 @@
 #include "machine/vcpu_set.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <optional>
 #include <type_traits>
@@ -60,22 +59,6 @@ struct Answer {
     Stop operator()(const hv::exit::Failed& failed) const {
         return VcpuStop{VcpuStop::Why::Failed, std::string{failed.what}};
     }
-};
-
-/// Blocks every signal in threads made while it lives: signals belong to the main thread.
-class SignalsBlocked {
-public:
-    SignalsBlocked() {
-        sigset_t all;
-        sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-private:
-    sigset_t before_{};
 };
 
 }  // namespace

@@ -2,15 +2,14 @@
 
 #include <linux/kvm.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "kvm/device.hpp"
-#include "kvm/flex_array.hpp"
 #include "kvm/x86_64/create_vm.hpp"
 #include "kvm/x86_64/power_on.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::kvm {
 namespace {
@@ -70,7 +69,8 @@ RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids) {
 }
 
 Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device) {
-    auto kvm = VMM_TRY(open(device));
+    auto system = std::make_unique<System>(VMM_TRY(open(device)), has_several_processors());
+    const Handle& kvm = system->kvm;
     auto fd = kvm.call(VMM_REQUEST(KVM_CREATE_VM), 0);
     if (!fd)
         return std::unexpected(cannot_create(std::move(fd).error()));
@@ -81,14 +81,15 @@ Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device) {
     std::uint64_t identity_map = hv::x86::kHypervisorPages.first.value();
     VMM_TRY(vm.call(VMM_REQUEST(KVM_SET_IDENTITY_MAP_ADDR), &identity_map));
     VMM_TRY(vm.call(VMM_REQUEST(KVM_SET_TSS_ADDR), identity_map + 0x1000));
-    return std::make_unique<Vm>(std::move(kvm), std::move(vm), static_cast<std::size_t>(page_size));
+    return std::make_unique<Vm>(std::move(system), std::move(vm),
+                                static_cast<std::size_t>(page_size));
 }
 
-Vm::Vm(Handle kvm, Handle vm, std::size_t run_page_size)
-    : kvm_{std::move(kvm)},
+Vm::Vm(std::unique_ptr<System> system, Handle vm, std::size_t run_page_size)
+    : system_{std::move(system)},
       vm_{std::move(vm)},
       run_page_size_{run_page_size},
-      reset_facts_{kvm_, vm_},
+      reset_facts_{system_->kvm, vm_},
       slots_{vm_},
       pins_{vm_},
       routes_{vm_, x86_routes(wide_apic_ids_)} {}
@@ -132,27 +133,6 @@ Result<> Vm::widen_apic_ids() {
                "this host's KVM cannot have APIC ids above 254");
     wide_apic_ids_.store(true);
     return {};
-}
-
-Result<std::vector<hv::x86::CpuidEntry>> Vm::supported_cpuid() {
-    constexpr std::size_t kMost = 256;  // KVM_MAX_CPUID_ENTRIES
-    FlexArray<ListHeader, kvm_cpuid_entry2> array{kMost};
-    array.header()->count = kMost;
-    VMM_TRY_OR(
-        kvm_.call(VMM_REQUEST_SIZED(KVM_GET_SUPPORTED_CPUID, sizeof(ListHeader)), array.header()),
-        "cannot find out what CPU features a guest may have");
-    const auto count = std::min<std::size_t>(array.header()->count, kMost);
-    std::vector<hv::x86::CpuidEntry> entries;
-    entries.reserve(count);
-    for (const auto& from : array.entries().first(count))
-        entries.push_back({.leaf = from.function,
-                           .subleaf = from.index,
-                           .has_subleaf = (from.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) != 0,
-                           .eax = from.eax,
-                           .ebx = from.ebx,
-                           .ecx = from.ecx,
-                           .edx = from.edx});
-    return entries;
 }
 
 bool Vm::has_tsc_deadline() const noexcept {

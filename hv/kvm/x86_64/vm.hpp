@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "kvm/doorbells.hpp"
@@ -12,6 +13,7 @@
 #include "kvm/irq_pins.hpp"
 #include "kvm/irq_routes.hpp"
 #include "kvm/memory_slots.hpp"
+#include "kvm/x86_64/supported_cpuid.hpp"
 #include "kvm/x86_64/vcpu.hpp"
 #include "vmm/hv_x86.hpp"
 
@@ -20,9 +22,17 @@ namespace vmm::kvm {
 /// `wide_apic_ids`: messages may name more than 255 local APICs (KVM_CAP_X2APIC_API).
 RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids);
 
+/// /dev/kvm, and what it is asked before there is a machine. Stays where it is.
+struct System {
+    System(Handle device, bool in_background) : kvm{std::move(device)}, cpuid{kvm, in_background} {}
+
+    const Handle kvm;
+    SupportedCpuid cpuid;
+};
+
 class Vm final : public hv::x86::Vm {
 public:
-    Vm(Handle kvm, Handle vm, std::size_t run_page_size);
+    Vm(std::unique_ptr<System> system, Handle vm, std::size_t run_page_size);
     Vm(const Vm&) = delete;
     Vm& operator=(const Vm&) = delete;
 
@@ -49,14 +59,16 @@ public:
     unsigned max_vcpus() const noexcept override;
 
     Result<std::unique_ptr<hv::x86::Vcpu>> create_vcpu(std::uint32_t apic_id) override;
-    Result<std::vector<hv::x86::CpuidEntry>> supported_cpuid() override;
+    Result<std::vector<hv::x86::CpuidEntry>> supported_cpuid() override {
+        return system_->cpuid.get();
+    }
     bool has_tsc_deadline() const noexcept override;
     Result<> reset() override;
 
 private:
     Result<> widen_apic_ids();
 
-    Handle kvm_;
+    const std::unique_ptr<System> system_;
     Handle vm_;
     const std::size_t run_page_size_;
     std::atomic<bool> wide_apic_ids_ = false;

@@ -90,8 +90,9 @@ Result<std::unique_ptr<Pc>> Pc::create(const BoardParts& parts) {
     VMM_TRY(pc->create_vm());
     VMM_TRY(pc->add_serial());
     VMM_TRY(pc->add_platform_devices());
-    VMM_TRY(pc->create_vcpus());
     VMM_TRY(pc->add_pci_devices());
+    VMM_TRY(pc->create_vcpus());
+    VMM_TRY(pc->put_devices_on_bus());
     return pc;
 }
 
@@ -210,15 +211,16 @@ Result<> Pc::create_vcpus() {
     const auto vcpus = config_.cpus.boot_vcpus;
     const auto layout = topology();
     VMM_TRY(check(layout, vcpus));
-    const auto supported = VMM_TRY(vm_->supported_cpuid());
-    const auto& cpuid =
-        cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
-    address_bits_ = cpuid.address_bits();
     vcpus_.reserve(vcpus);
     for (std::uint32_t index = 0; index < vcpus; ++index) {
         apic_ids_.push_back(layout.apic_id(index));
         vcpus_.push_back(VMM_TRY(vm_->create_vcpu(apic_ids_.back())));
     }
+    // As late as can be: KVM takes its time for the answer.
+    const auto supported = VMM_TRY(vm_->supported_cpuid());
+    const auto& cpuid =
+        cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
+    address_bits_ = cpuid.address_bits();
     // KVM checks the registers that load() sets against what CPUID says there is.
     return vcpus_[0]->set_cpuid(cpuid.for_vcpu(0));
 }
@@ -239,7 +241,7 @@ Result<> Pc::add_pci_devices() {
                                        .vm = *vm_,
                                        .mmio = mmio_,
                                        .io = ports_,
-                                       .windows = pci_windows(*ram_, address_bits_),
+                                       .port_window = kPortsPci.count,
                                        .lines = pci_lines(),
                                        .events = events_,
                                        .console = hvc0_.watch.get(),
@@ -248,6 +250,13 @@ Result<> Pc::add_pci_devices() {
         if (const auto size = hvc0_.backend->terminal_size())
             pci_->console()->set_size(0, size->columns, size->rows);
     resettables_.push_back(&*pci_);
+    return {};
+}
+
+Result<> Pc::put_devices_on_bus() {
+    if (!pci_)
+        return {};
+    VMM_TRY(pci_->make_bus(pci_windows(*ram_, address_bits_)));
     VMM_TRY(ports_.map(pci::kCamPort, pci::kCamSize, pci_->bus().cam()));
     return mmio_.map(kEcam.first.value(), pci::kEcamSize, pci_->bus().ecam());
 }

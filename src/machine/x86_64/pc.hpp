@@ -70,6 +70,7 @@ private:
     Result<> add_platform_devices();
     Result<> create_vcpus();
     Result<> add_pci_devices();
+    Result<> put_devices_on_bus();
 
     Result<> open_console_ports();
     std::vector<const HostSide*> host_sides() const;
