@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
@@ -131,6 +132,7 @@ void Worker::unwatch(int fd) noexcept {
 
 void Worker::run() noexcept {
     leave_restartable_sequences();
+    ::prctl(PR_SET_TIMERSLACK, 1UL);  // call_after() means it
     linger_ = Linger{has_several_processors()};
     bool go_on = true;
     while (go_on) {
@@ -144,10 +146,47 @@ void Worker::run() noexcept {
     }
 }
 
+void Worker::call_after(std::chrono::nanoseconds time, std::uint32_t source) noexcept {
+    const Call call{.at = Clock::now() + time, .source = source};
+    const auto found = std::ranges::find(calls_, source, &Call::source);
+    if (found != calls_.end())
+        *found = call;
+    else
+        calls_.push_back(call);
+}
+
+int Worker::wait(std::span<epoll_event> events) noexcept {
+    const auto room = static_cast<int>(events.size());
+    if (calls_.empty())
+        return ::epoll_wait(epoll_.get(), events.data(), room, -1);
+    const auto left = std::ranges::min_element(calls_, {}, &Call::at)->at - Clock::now();
+    const timespec timeout{.tv_sec = 0, .tv_nsec = std::max<long>(0, left.count())};
+    const int count = ::epoll_pwait2(epoll_.get(), events.data(), room, &timeout, nullptr);
+    if (count >= 0 || errno == EINTR)
+        return count;
+    return ::epoll_wait(epoll_.get(), events.data(), room, 0);  // before Linux 5.11: in a loop
+}
+
+void Worker::call_due() noexcept {
+    if (calls_.empty())
+        return;
+    const auto now = Clock::now();
+    while (true) {
+        const auto due =
+            std::ranges::find_if(calls_, [&](const Call& call) { return call.at <= now; });
+        if (due == calls_.end())
+            return;
+        const auto source = due->source;
+        calls_.erase(due);
+        handler_.ready(source, 0);
+    }
+}
+
 bool Worker::wait_for_anything() noexcept {
     std::array<epoll_event, 16> events{};
-    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    const int count = wait(events);
     VMM_ASSERT(count >= 0 || errno == EINTR);
+    call_due();
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         if (!dispatch(event.data.u64, event.events))
@@ -296,6 +335,7 @@ void Worker::close_all() noexcept {
         close(queue);
     queues_ = {};
     open_.clear();
+    calls_.clear();
 }
 
 }  // namespace vmm::virtio

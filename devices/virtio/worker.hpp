@@ -7,7 +7,10 @@
 // with one queue and nothing else to wait for it is one read of the kick's eventfd, which is less.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -71,6 +74,9 @@ public:
     /// Other events for a watched descriptor; 0 mutes it.
     Result<> rewatch(int fd, std::uint32_t events, std::uint32_t source);
     void unwatch(int fd) noexcept;
+    /// Calls ready(source, 0) after `time`, which is less than a second. Asked for again before
+    /// that, the later time is the one; reset forgets it. Not while waits_for_kicks_only().
+    void call_after(std::chrono::nanoseconds time, std::uint32_t source) noexcept;
 
     /// Somebody waits for the thread: kicked() had better come to an end.
     bool commanded() const noexcept { return commanded_.load(std::memory_order_relaxed); }
@@ -104,6 +110,8 @@ public:
     void nudge(std::uint32_t source) noexcept;
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     struct Command {
         enum class Kind : std::uint8_t { Activate, Reset, StopQueue, StartQueue, Nudge, Quit };
         Kind kind = Kind::Quit;
@@ -120,6 +128,8 @@ private:
     void kicked(Queue& queue) noexcept;
     bool wait_for_kick() noexcept;      // false: quit
     bool wait_for_anything() noexcept;  // false: quit
+    int wait(std::span<epoll_event> events) noexcept;
+    void call_due() noexcept;
     void find_only_queue() noexcept;
     void watch_only_queue() noexcept;
     void watch_all() noexcept;
@@ -150,6 +160,11 @@ private:
     Queue* only_queue_ = nullptr;    // the only one that is open
     unsigned kicks_only_turns_ = 0;  // times in a row that nothing but a kick could come
     Linger linger_{false};
+    struct Call {
+        Clock::time_point at;
+        std::uint32_t source = 0;
+    };
+    std::vector<Call> calls_;  // one a source at most
 
     std::thread thread_;
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -23,14 +24,24 @@ struct NoEvents final : QueueEvents {
 class Counter final : public Worker::Handler, public Link {
 public:
     std::array<std::atomic<unsigned>, 2> kicks{};
+    std::array<std::atomic<unsigned>, 2> calls{};
+    std::atomic<bool> kicks_only = true;
     std::atomic<bool> stopped_one = false;
     std::atomic<bool> reset = false;
+    std::atomic<const std::function<void()>*> on_kick = nullptr;
 
 private:
     void started(Features, std::span<Queue>) noexcept override {}
-    void kicked(Queue& queue) noexcept override { ++kicks.at(queue.index()); }
-    bool waits_for_kicks_only() const noexcept override { return true; }
-    void ready(std::uint32_t, std::uint32_t) noexcept override {}
+    void kicked(Queue& queue) noexcept override {
+        if (const auto* const what = on_kick.load())
+            (*what)();
+        ++kicks.at(queue.index());
+    }
+    bool waits_for_kicks_only() const noexcept override { return kicks_only; }
+    void ready(std::uint32_t source, std::uint32_t events) noexcept override {
+        if (events == 0)
+            ++calls.at(source);
+    }
     void stop(Queue&) noexcept override {}
     void stopped() noexcept override {}
 
@@ -106,6 +117,63 @@ TEST_F(WorkerTest, KickIsNotLostToAnotherQueueThatStarts) {
 
         ASSERT_TRUE(wait_until([&] { return counter.kicks[0] != before; })) << round;
     }
+}
+
+struct WorkerCallTest : WorkerTest {
+    /// Lets the thread do it when a kick comes.
+    bool on_the_thread(std::function<void()> what) {
+        what_ = std::move(what);
+        counter.on_kick = &what_;
+        return kick_first();
+    }
+    WorkerCallTest() { counter.kicks_only = false; }
+
+private:
+    std::function<void()> what_;
+};
+
+TEST_F(WorkerCallTest, ComesAfterItsTimeAndOnce) {
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    ASSERT_TRUE(on_the_thread([&] { worker->call_after(std::chrono::milliseconds{2}, 1); }));
+
+    ASSERT_TRUE(wait_until([&] { return counter.calls[1] != 0; }));
+
+    EXPECT_GE(Clock::now() - start, std::chrono::milliseconds{2});
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    EXPECT_EQ(counter.calls[1], 1u);
+    EXPECT_EQ(counter.calls[0], 0u);
+}
+
+TEST_F(WorkerCallTest, KicksAreTakenMeanwhile) {
+    ASSERT_TRUE(on_the_thread([&] { worker->call_after(std::chrono::milliseconds{900}, 0); }));
+
+    EXPECT_TRUE(kick_first());
+
+    EXPECT_EQ(counter.calls[0], 0u);
+}
+
+TEST_F(WorkerCallTest, LaterTimeTakesThePlaceOfTheEarlier) {
+    ASSERT_TRUE(on_the_thread([&] {
+        worker->call_after(std::chrono::milliseconds{1}, 0);
+        worker->call_after(std::chrono::milliseconds{3}, 1);
+        worker->call_after(std::chrono::milliseconds{5}, 0);
+    }));
+
+    ASSERT_TRUE(wait_until([&] { return counter.calls[0] != 0; }));
+
+    EXPECT_EQ(counter.calls[0], 1u);
+    EXPECT_EQ(counter.calls[1], 1u);
+}
+
+TEST_F(WorkerCallTest, ResetForgetsIt) {
+    ASSERT_TRUE(on_the_thread([&] { worker->call_after(std::chrono::milliseconds{50}, 0); }));
+
+    worker->reset();
+    ASSERT_TRUE(wait_until([&] { return counter.reset.load(); }));
+
+    std::this_thread::sleep_for(std::chrono::milliseconds{60});
+    EXPECT_EQ(counter.calls[0], 0u);
 }
 
 }  // namespace

@@ -16,7 +16,6 @@ namespace {
 using virtio::Features;
 
 constexpr std::uint32_t kReceiveEvents = EPOLLIN | EPOLLET;
-constexpr std::uint32_t kAllEvents = EPOLLIN | EPOLLOUT | EPOLLET;
 constexpr std::uint16_t kEthernetMtu = 1500;
 constexpr std::size_t kFrameAround = 18;  // bytes around a packet: Ethernet header and VLAN tag
 
@@ -202,6 +201,27 @@ void Net::receive(Pair& pair) noexcept {
         lose(pair);
     else if (pause == Pause::Budget)
         pair.receiver.queue()->kick();
+    else if (pause == Pause::Idle)
+        moderate(pair);
+}
+
+// The channel is empty: back to being told when it is not, or a rest.
+void Net::moderate(Pair& pair) noexcept {
+    const auto frames = pair.receiver.counts().frames.value();
+    pair.moderation.emptied(frames - std::exchange(pair.seen, frames), pair.receiver.expected(),
+                            Moderation::Clock::now());
+    const bool rest = pair.moderation.rest().count() > 0;
+    if (rest)
+        worker_->call_after(pair.moderation.rest(), pair.index);
+    if (rest != std::exchange(pair.muted, rest))
+        watch_again(pair);
+}
+
+void Net::watch_again(Pair& pair) noexcept {
+    const std::uint32_t events = (pair.muted ? 0u : EPOLLIN) | (pair.blocked ? EPOLLOUT : 0u);
+    // Adds an edge at once if there is something by now.
+    if (!worker_->rewatch(pair.channel->fd(), events | EPOLLET, pair.index))
+        lose(pair);
 }
 
 void Net::transmit(Pair& pair) noexcept {
@@ -210,9 +230,7 @@ void Net::transmit(Pair& pair) noexcept {
     switch (pair.transmitter.run(*chain_)) {
         case Pause::Blocked:
             pair.blocked = true;
-            // Adds an edge at once if there is room by now.
-            if (!worker_->rewatch(pair.channel->fd(), kAllEvents, pair.index))
-                lose(pair);
+            watch_again(pair);
             break;
         case Pause::Budget:
             pair.transmitter.queue()->kick();
@@ -229,8 +247,7 @@ void Net::transmit(Pair& pair) noexcept {
 
 void Net::unblock(Pair& pair) noexcept {
     pair.blocked = false;
-    if (!worker_->rewatch(pair.channel->fd(), kReceiveEvents, pair.index))
-        lose(pair);
+    watch_again(pair);
 }
 
 // A channel is dead. Its transmit queue goes on, and drops.
@@ -270,9 +287,12 @@ void Net::stop(virtio::Queue& queue) noexcept {
 }
 
 void Net::stopped() noexcept {
-    for (Pair& pair : pairs_)
+    for (Pair& pair : pairs_) {
         if (!pair.gone)
             worker_->unwatch(pair.channel->fd());
+        pair.moderation = {};
+        pair.muted = false;
+    }
     if (backend_->link_fd() >= 0)
         worker_->unwatch(backend_->link_fd());
     features_ = 0;

@@ -22,6 +22,7 @@
 #include "virtio/device.hpp"
 #include "virtio/worker.hpp"
 #include "virtio_net/control.hpp"
+#include "virtio_net/moderation.hpp"
 #include "virtio_net/receiver.hpp"
 #include "virtio_net/transmitter.hpp"
 #include "virtio_net/wire.hpp"
@@ -82,8 +83,11 @@ private:
         FrameChannel* channel;
         Receiver receiver;
         Transmitter transmitter;
-        bool blocked = false;  // send() waits for EPOLLOUT
-        bool hung_up = false;  // nothing more will come than is there
+        Moderation moderation;
+        std::uint64_t seen = 0;  // frames received when the channel was empty last
+        bool muted = false;      // a rest: nobody waits for EPOLLIN
+        bool blocked = false;    // send() waits for EPOLLOUT
+        bool hung_up = false;    // nothing more will come than is there
         bool gone = false;
     };
     static constexpr std::uint32_t kLinkSource = ~std::uint32_t{0};
@@ -111,6 +115,8 @@ private:
     void watch_channels() noexcept;
     void receive(Pair& pair) noexcept;
     void transmit(Pair& pair) noexcept;
+    void moderate(Pair& pair) noexcept;
+    void watch_again(Pair& pair) noexcept;
     void unblock(Pair& pair) noexcept;
     void run_control(virtio::Queue& queue) noexcept;
     void lose(Pair& pair) noexcept;

@@ -278,6 +278,42 @@ TEST_P(NetTest, ManyFramesInBothDirectionsArriveInOrder) {
     EXPECT_EQ(b.net->traffic().sent, 1000u);
 }
 
+// Whether and when the device rests is the clock's business; nothing may be lost by it.
+TEST_P(NetTest, FloodOfShortFramesArrivesInOrderAndSoDoesTheFrameBehindIt) {
+    Bench b = started(0, 1, 256);
+    ASSERT_TRUE(b.rig.start());
+    const Gpa room = b.rig.room(256 * 128);
+    std::vector<Gpa> by_id(0x10000);
+    const auto give = [&](Gpa at) { by_id[b.rig.queue(kRx).add({{at, 128, true}})] = at; };
+    for (std::uint64_t i = 0; i < 256; ++i)
+        give(Gpa{room.value() + i * 128});
+    b.rig.kick(kRx);
+
+    const auto expect_next = [&](unsigned number) {
+        const auto used = b.rig.wait_used(kRx);
+        ASSERT_TRUE(used.has_value()) << number;
+        const Gpa at = by_id[used->id];
+        ASSERT_EQ(b.rig.memory().text(Gpa{at.value() + 12}, used->length - 12),
+                  frame_of(60, number));
+        give(at);
+        b.rig.kick_if_wanted(kRx);
+    };
+    unsigned sent = 0;
+    for (unsigned received = 0; received < 20'000; ++received) {
+        while (sent < received + 64 && b.wire().put(frame_of(60, sent)))
+            ++sent;
+        ASSERT_NO_FATAL_FAILURE(expect_next(received));
+    }
+    for (unsigned received = 20'000; received < sent; ++received)
+        ASSERT_NO_FATAL_FAILURE(expect_next(received));
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+
+    ASSERT_TRUE(b.wire().put(frame_of(60, sent)));
+    ASSERT_NO_FATAL_FAILURE(expect_next(sent));
+    b.wire().cut();
+    EXPECT_TRUE(DeviceRig::wait_until([&] { return b.rig.config_interrupts() > 0; }));
+}
+
 TEST_P(NetTest, TransmitQueueWaitsForAFullHostAndGoesOn) {
     Bench b = started();
     ASSERT_TRUE(b.rig.start());

@@ -72,6 +72,9 @@ public:
     /// Moves frames until one of the reasons comes up. `chain` is working space.
     Pause run(virtio::Chain& chain) noexcept;
 
+    /// Bytes that the next frame will have, if it is like the last ones.
+    std::uint64_t expected() const noexcept { return expected_; }
+
     const Counts& counts() const noexcept { return counts_; }
 
 private:
