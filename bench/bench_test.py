@@ -10,6 +10,7 @@ import unittest
 import devices
 import report
 import sides
+import start_order
 import terminal
 
 
@@ -58,6 +59,29 @@ class FinishTest(unittest.TestCase):
         report.finish(None, {}, [])
         with self.assertRaisesRegex(SystemExit, "did not run: a, b"):
             report.finish(None, {}, ["a", "b"])
+
+
+class StartOrderTest(unittest.TestCase):
+    MAP = """Discarded input sections
+ .text          0x0000000000000000       0x10 gone.o
+Linker script and memory map
+ .text          0x0000000000001000       0x20 /usr/lib/x86_64-linux-gnu/rcrt1.o
+ .text._ZN3vmm3runEv
+                0x0000000000001020       0x30 /tmp/ccX1.ltrans0.ltrans.o
+ .text.evex     0x0000000000001060       0x40 /usr/lib/libc.a(memmove-evex.o)
+ .text          0x00000000000010a0        0x0 /usr/lib/libc.a(empty.o)
+ .rodata        0x0000000000002000       0x40 /usr/lib/libc.a(memmove-evex.o)
+"""
+
+    def test_functions_are_named_by_their_sections_in_the_order_of_their_calls(self):
+        placed = start_order.sections(self.MAP)
+
+        lines = start_order.patterns([0x1070, 0x1024, 0x1000, 0x1030, 0x1058, 0x2000], placed)
+
+        self.assertEqual(lines, ["*libc.a:memmove-evex.o(.text.evex)", "*(.text._ZN3vmm3runEv)", "*rcrt1.o(.text)"])
+
+    def test_script_goes_before_the_linkers_own_text(self):
+        self.assertRegex(start_order.script(["*(.text.a)"]), r"(?s)\.text\.start :\s*{\s*\*\(\.text\.a\)\s*}.*INSERT BEFORE \.text;")
 
 
 class RowTest(unittest.TestCase):

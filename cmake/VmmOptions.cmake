@@ -37,8 +37,10 @@ if(VMM_BUILD_FUZZERS)
 endif()
 if(VMM_STATIC)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
-  add_link_options(-static-pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -Wl,--gc-sections)
+  # Sections at both ends: with link-time optimisation it is the link that compiles.
   add_compile_options(-ffunction-sections -fdata-sections)
+  add_link_options(-static-pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -Wl,--gc-sections
+                   -ffunction-sections -fdata-sections)
 endif()
 
 # A library of the distribution, as a target; a clear message says which package has it.
