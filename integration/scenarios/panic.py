@@ -1,5 +1,5 @@
 """A guest that panics and says so through pvpanic, and what may follow."""
-from nest.lab import around
+from images import catalog, cpio
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 
@@ -32,6 +32,25 @@ def paused(r):
     r.says("alive", state="yes")
 
 
+def carried_on(r):
+    """The crashed kernel's own panic code calls pvpanic, and then the crash kernel; it is the same machine."""
+    r.exits(0)
+    r.says("crashkernel", loaded=1)
+    r.require(len(r.steps("up")) == 2, f"{len(r.steps('up'))} kernels came up, expected 2")
+    r.prints_once(PANIC)
+    r.says("cpus", count=1)
+    r.step("off")
+    r.prints_once(r"\[warning\] the guest's kernel crashed and hands over to its crash kernel", "err")
+
+
+def crash_files(lab):
+    path = lab.make("crash-kernel.cpio")
+    with cpio.Archive(path) as archive:
+        archive.file("boot/vmlinuz", catalog.kernel("6.12"))
+        archive.file("boot/initrd", catalog.uroot())
+    return lab.put(path)
+
+
 TICKS = "ticks() { echo \"@test ticks at=$1 count=$(cut -d' ' -f14 /proc/$p/stat)\"; }"
 
 
@@ -59,4 +78,6 @@ kill -USR1 $p; sleep 1; kill -0 $p && echo "@test alive state=yes"
 kill -TERM $p; sleep 1; kill -TERM $p; wait $p"""
     # As a kernel does that has a crash kernel loaded (kexec -p); here without a crash, and without a driver.
     lab.case("crash-loaded", lab.vmm("--pvpanic", steps="pvpanic:2:10000,pcicheck,off"), crash_kernel)
+    lab.case("kexec", guest(lab, "--initramfs", crash_files(lab), steps="crashkernel:cpus+off,panic", memory="640M",
+                            append="quiet crashkernel=256M crash_kexec_post_notifiers=1"), carried_on)
     lab.case("pause", TICKS + "\n" + lab.talk(pause, ("^@test ready", "echo panic"), (PANIC, "true"), end=end), paused)

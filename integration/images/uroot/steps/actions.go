@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 var input = bufio.NewReader(os.Stdin)
@@ -69,6 +70,31 @@ func panicNow(string) (string, error) {
 	say("panic", "")
 	drain()
 	return "", os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
+}
+
+// crashKernel loads /boot/vmlinuz and /boot/initrd as what a panic goes on with (kexec -p). The argument are its
+// steps, with "+" between them.
+func crashKernel(steps string) (string, error) {
+	kernel, err := os.Open("/boot/vmlinuz")
+	if err != nil {
+		return "", err
+	}
+	defer kernel.Close()
+	initrd, err := os.Open("/boot/initrd")
+	if err != nil {
+		return "", err
+	}
+	defer initrd.Close()
+	const kexecFileLoad, onCrash = 320, 2
+	line, err := syscall.ByteSliceFromString("console=ttyS0 quiet panic=-1 vmm.test=" + strings.ReplaceAll(steps, "+", ","))
+	if err != nil {
+		return "", err
+	}
+	if _, _, failed := syscall.Syscall6(kexecFileLoad, kernel.Fd(), initrd.Fd(), uintptr(len(line)),
+		uintptr(unsafe.Pointer(&line[0])), onCrash, 0); failed != 0 {
+		return "", failed
+	}
+	return "loaded=" + text("/sys/kernel/kexec_crash_loaded"), nil
 }
 
 // shell runs a shell on the console until it ends. Ctrl-C is for what runs in it.
