@@ -100,7 +100,7 @@ private:
 /// Rings have memory of their own, page by page: number 0 to kMostRings - 1.
 class RingMemory {
 public:
-    static constexpr unsigned kMostRings = 16;
+    static constexpr unsigned kMostRings = 24;
     static void give(Ring& ring, unsigned number);
 };
 

@@ -62,12 +62,13 @@ class Disks:
             yield "the disk has another size"
 
 
-def open_tap():
+def open_taps():
+    """One with a queue, one with two."""
     try:
-        return tap.Tap()
+        return [tap.Tap(), tap.Tap(queues=2)]
     except OSError as why:
         print("there is no tap interface:", why)
-        return None
+        return []
 
 
 def policies(options):
@@ -77,11 +78,11 @@ def policies(options):
     return ["--on-panic", "continue", "--on-reset", "exit"]
 
 
-def command(options, disks, net):
+def command(options, disks, nets):
     cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
     return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on",
             "--num-cpu", CPUS, *disks.flags(),
-            *(net.flags() if net else []), *OTHER_DEVICES, *policies(options), "--debug-exit", "0xf4", "--cmd-line", cmdline]
+            *(flag for number, net in enumerate(nets) for flag in net.flags(f"52:54:00:12:34:{56 + number}")), *OTHER_DEVICES, *policies(options), "--debug-exit", "0xf4", "--cmd-line", cmdline]
 
 
 def arguments():
@@ -102,14 +103,14 @@ def main():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("skipped: /dev/kvm cannot be used")
         return SKIPPED
-    net = open_tap()
-    if options.device == "net" and not net:
+    nets = open_taps()
+    if options.device in ("net", "pairs") and not nets:
         print("skipped: the network device is tested on a tap interface only")
         return SKIPPED
     with tempfile.TemporaryDirectory(prefix="vmm-hostile-") as folder:
         disks = Disks(pathlib.Path(folder))
-        run = vmm_under_test.run(command(options, disks, net), rounds=options.rounds, timeout=options.timeout,
-                                 pass_fds=[net.fd] if net else [])
+        run = vmm_under_test.run(command(options, disks, nets), rounds=options.rounds, timeout=options.timeout,
+                                 pass_fds=[fd for net in nets for fd in net.fds])
         # Of a sanitized program all rounds are: it keeps what was freed.
         warm_up = options.rounds if options.sanitized else WARM_UP if options.device == "reset" else 0
         wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least, warm_up=warm_up),

@@ -8,7 +8,7 @@ import struct
 import threading
 
 TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+IFF_TAP, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x0100, 0x1000, 0x4000
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 EXPERIMENTAL = 0x88B5  # ethertype
@@ -18,16 +18,19 @@ OUTGOING = 4  # of a packet socket: a frame that went out, so not one of the gue
 class Tap:
     """Raises OSError where this host has no such thing, or not for us. Its interface goes with it."""
 
-    def __init__(self):
-        self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, queues=1):
+        self.fds = [os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC) for _ in range(queues)]
         try:
-            asked = struct.pack("16sH22x", b"vmmhost%d", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
-            self.name = fcntl.ioctl(self.fd, TUNSETIFF, asked)[:16].rstrip(b"\0").decode()
+            flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (IFF_MULTI_QUEUE if queues > 1 else 0)
+            self.name = "vmmhost%d"
+            for fd in self.fds:
+                asked = struct.pack("16sH22x", self.name.encode(), flags)
+                self.name = fcntl.ioctl(fd, TUNSETIFF, asked)[:16].rstrip(b"\0").decode()
             self._bring_up()  # before the socket, which would find it down
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(EXPERIMENTAL))
             self.socket.bind((self.name, EXPERIMENTAL))
         except OSError:
-            os.close(self.fd)
+            self._close_fds()
             raise
         self.thread = threading.Thread(target=self._echo, daemon=True)
         self.thread.start()
@@ -46,9 +49,14 @@ class Tap:
                     with contextlib.suppress(OSError):  # there is no room for it
                         self.socket.send(frame)
 
-    def flags(self):
-        return ["--net", f"fd={self.fd},mac=52:54:00:12:34:56"]
+    def flags(self, mac):
+        fds = str(self.fds[0]) if len(self.fds) == 1 else f"[{','.join(map(str, self.fds))}],num_queues={2 * len(self.fds)}"
+        return ["--net", f"fd={fds},mac={mac}"]
+
+    def _close_fds(self):
+        for fd in self.fds:
+            os.close(fd)
 
     def close(self):
         self.socket.close()
-        os.close(self.fd)
+        self._close_fds()

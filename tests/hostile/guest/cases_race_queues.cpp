@@ -123,6 +123,112 @@ void frames_both_ways(Lab& lab) {
     apart(lab, 0, works, receives, kick_both);
 }
 
+// ---- a network with two pairs
+
+/// The device as three drivers see it: two send, one says how many pairs are used.
+struct Three {
+    Lab& first;
+    Lab second;
+    Lab control;
+    bool began = false;  ///< second has
+};
+constexpr u16 kSecondSent = 3;
+constexpr u16 kPairsControl = 4;
+constexpr u32 kControlApart = 3072;
+
+// Class 4, command 0.
+void set_pairs(Lab& lab, u16 pairs, u8 answer) {
+    if (lab.why != nullptr)
+        return;
+    write16(address_of(buffers.header + kControlApart), 4);
+    write16(address_of(buffers.header + kControlApart + 2), pairs);
+    buffers.other[kControlApart] = 0xff;
+    Chain chain;
+    chain.add(buffers.header + kControlApart, 4).add(buffers.other + kControlApart, 1, kWrite);
+    lab.submit(chain.link());
+    if (lab.expect_used(1))
+        lab.expect(buffers.other[kControlApart], answer, "the answer to a number of pairs is");
+}
+
+Chain second_frame() {
+    for (unsigned i = 0; i < 12; ++i)
+        buffers.header[kApart + i] = 0;
+    for (unsigned i = 0; i < 60; ++i)
+        buffers.data[kDataApart + i] = buffers.data[i];
+    Chain chain;
+    chain.add(buffers.header + kApart, 12).add(buffers.data + kDataApart, 60);
+    return chain.link();
+}
+
+void pairs_apart(Lab& lab, u16 pairs, Racer<Three>::Step second, Racer<Three>::Step third) {
+    if (!lab.up() || !lab.works())
+        return;
+    Three three{.first = lab, .second = lab, .control = lab};
+    three.second.use(kSecondSent);
+    three.control.use(kPairsControl);
+    set_pairs(three.control, pairs, 0);
+    const auto sends = [](Three& of, Random&) {
+        if (of.first.why == nullptr)
+            of.first.works();
+    };
+    lab.expect(race(three, sends, second, third), "a CPU does not come back");
+    for (const Lab* const other : {&three.second, &three.control})
+        if (other->why != nullptr)
+            lab.fail(other->why);
+    if (lab.why == nullptr)
+        lab.works();
+}
+
+void two_pairs_send(Lab& lab) {
+    const auto sends = [](Three& of, Random&) {
+        if (of.second.why != nullptr)
+            return;
+        of.second.submit(second_frame());
+        of.second.expect_used(0);
+    };
+    const auto kicks = [](Three& of, Random& random) {
+        of.first.device.kick(static_cast<u16>(random.below(of.first.kind->queues)));
+    };
+    pairs_apart(lab, 2, sends, kicks);
+}
+
+// Its frames wait while it is not used, and none is lost or taken twice: all is well with the ring.
+void pair_comes_and_goes(Lab& lab) {
+    const auto sends = [](Three& of, Random&) {
+        if (of.began)
+            of.second.fill_again(second_frame());
+        else
+            of.second.fill(second_frame(), Lab::Kicks::Each);
+        of.began = true;
+    };
+    const auto sets = [](Three& of, Random& random) {
+        constexpr u16 kNumbers[] = {1, 2, 2, 1, 0, 3, 0xffff};
+        const u16 number = random.pick(kNumbers);
+        set_pairs(of.control, number, number == 1 || number == 2 ? 0 : 1);
+    };
+    pairs_apart(lab, 1, sends, sets);
+}
+
+void pair_is_reset(Lab& lab) {
+    const auto resets = [](Three& of, Random& random) {
+        Lab& second = of.second;
+        const u16 queue = random.below(2) == 0 ? kSecondSent : u16{kSecondSent - 1};
+        second.device.select(queue);
+        second.device.set16(reg::kQueueReset, 1);
+        for (const Deadline late; second.device.get16(reg::kQueueReset) != 0 && !late.over();)
+            pause();
+        second.ring(queue).clear(second.ring_kind, 16);
+        second.device.describe(queue, second.ring(queue));
+        second.device.enable(queue);
+        if (queue == kSecondSent)
+            second.fill(second_frame(), Lab::Kicks::Each);
+    };
+    const auto sets = [](Three& of, Random& random) {
+        set_pairs(of.control, static_cast<u16>(1 + random.below(2)), 0);
+    };
+    pairs_apart(lab, 2, resets, sets);
+}
+
 // ---- ports
 
 void second_output(Two& two, Random&) {
@@ -144,6 +250,9 @@ constexpr Case kCases[] = {
     {35, "race_queue_reset_beside_another", kBoth, "blk", queue_reset_beside_another},
     {35, "race_frames_and_commands", kBoth, "net", frames_and_commands},
     {35, "race_frames_both_ways", kBoth, "net", frames_both_ways},
+    {35, "race_two_pairs_send", kBoth, "pairs", two_pairs_send},
+    {35, "race_pair_comes_and_goes", kBoth, "pairs", pair_comes_and_goes},
+    {35, "race_pair_is_reset", kBoth, "pairs", pair_is_reset},
     {35, "race_messages_and_output", kBoth, "ports", messages_and_output},
 };
 

@@ -45,6 +45,8 @@ constexpr u64 kNetFeatures = feature(0) | feature(1) | feature(2) | feature(3) |
                              feature(16) | feature(17) | feature(18) | feature(20) | feature(21) |
                              feature(23);
 
+constexpr u64 kPairs = feature(17) | feature(22);  // control queue, several pairs
+
 void net_request(Chain& chain) {
     for (unsigned i = 0; i < 12; ++i)
         buffers.header[i] = 0;
@@ -124,6 +126,18 @@ constexpr Kind kKinds[] = {
      .type = 1,
      .features = kNetFeatures,
      .queues = 3,
+     .queue = 1,
+     .data = 1,
+     .request = net_request,
+     .answered = taken},
+    // With two pairs of queues; what is not about those the device before it has shown.
+    {.name = "pairs",
+     .type = 1,
+     .number = 1,
+     .own_only = true,
+     .features = kNetFeatures | kPairs,
+     .needed = kPairs,
+     .queues = 5,
      .queue = 1,
      .data = 1,
      .request = net_request,
