@@ -21,7 +21,7 @@ import tempfile
 import report
 import sides
 import terminal
-from tap import tap, wait_until_free
+from tap import NoTap, tap, wait_until_free
 
 MIB = 1 << 20
 DISK = 256 * MIB
@@ -173,8 +173,8 @@ def main():
             with with_device(machine, arguments) as complete:
                 more, also = run_rows(some, complete, found, arguments)
                 everything, missing = everything | more, missing + also
-        except PermissionError as error:
-            print(f"no such device for this user, no rows about it: {error}")
+        except NoTap as error:
+            print(f"no rows about networks: {error}")
     report.finish(arguments.json, everything, missing)
 
 

@@ -15,7 +15,7 @@ import tempfile
 import report
 import sides
 import terminal
-from tap import tap, wait_until_free
+from tap import NoTap, tap, wait_until_free
 
 HELLO = b"Hello from ring 3"
 MACHINES = {
@@ -80,8 +80,8 @@ def main():
         try:
             with devices_of(machine) as complete:
                 everything[name], failed = compare(name, complete, found, arguments)
-        except PermissionError as error:
-            print(f"no tap interface, no row {name}: {error}")
+        except NoTap as error:
+            print(f"no row {name}: {error}")
             continue
         missing += [f"{label} ({name})" for label in failed]
     report.finish(arguments.json, everything, missing)

@@ -14,10 +14,17 @@ SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 
 
+class NoTap(Exception):
+    """This host has no such thing, or not for this user."""
+
+
 @contextlib.contextmanager
 def tap():
-    """The name of an interface that is up; raises OSError where this host or this user may not have one."""
-    name = _set("vmmbench%d", persist=1)
+    """The name of an interface that is up."""
+    try:
+        name = _set("vmmbench%d", persist=1)
+    except OSError as error:
+        raise NoTap(f"no tap interface: {error}") from error
     try:
         _bring_up(name)
         yield name
