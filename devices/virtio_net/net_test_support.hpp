@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "virtio_net/net.hpp"
 #include "virtio_support/device_rig.hpp"
@@ -75,6 +77,37 @@ struct Bench {
     FakeNetBackend& host;
     std::unique_ptr<Net> net;
     DeviceRig rig;
+};
+
+/// Buffers for received frames that go back to the device once they were looked at.
+class ReceiveBuffers {
+public:
+    ReceiveBuffers(Bench& bench, std::uint32_t count, std::uint32_t bytes)
+        : bench_{bench}, bytes_{bytes}, by_id_(0x10000) {
+        const Gpa room = bench_.rig.room(std::size_t{count} * bytes);
+        for (std::uint64_t i = 0; i < count; ++i)
+            give(Gpa{room.value() + i * bytes});
+        bench_.rig.kick(kRx);
+    }
+    /// The next frame, without its header; none after a while.
+    std::optional<std::string> take() {
+        const auto used = bench_.rig.wait_used(kRx);
+        if (!used)
+            return std::nullopt;
+        const Gpa at = by_id_[used->id];
+        auto frame = bench_.rig.memory().text(Gpa{at.value() + FrameHeader::kSize},
+                                              used->length - FrameHeader::kSize);
+        give(at);
+        bench_.rig.kick_if_wanted(kRx);
+        return frame;
+    }
+
+private:
+    void give(Gpa at) { by_id_[bench_.rig.queue(kRx).add({{at, bytes_, true}})] = at; }
+
+    Bench& bench_;
+    std::uint32_t bytes_;
+    std::vector<Gpa> by_id_;
 };
 
 /// A frame of `size` bytes that differs from those of another seed.
