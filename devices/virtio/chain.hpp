@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -82,6 +83,7 @@ private:
 };
 
 /// 16 KiB: make one per queue and pop into it again and again; not on the stack, not per request.
+/// Of that only what chains needed is ever touched.
 class Chain {
 public:
     static constexpr std::size_t kMaxSegments = 1024;
@@ -89,9 +91,9 @@ public:
 
     Head head() const noexcept { return head_; }
 
-    std::span<const Segment> readable() const noexcept { return {segments_.data(), readable_}; }
+    std::span<const Segment> readable() const noexcept { return {segments(), readable_}; }
     std::span<const Segment> writable() const noexcept {
-        return {segments_.data() + readable_, count_ - readable_};
+        return {segments() + readable_, count_ - readable_};
     }
     std::uint64_t readable_bytes() const noexcept { return readable_bytes_; }
     std::uint64_t writable_bytes() const noexcept { return bytes_ - readable_bytes_; }
@@ -117,7 +119,7 @@ public:
             return false;
         if (length == 0)
             return true;
-        segments_[count_++] = {at, length};
+        std::construct_at(segments() + count_++, Segment{at, length});
         if (!writable) {
             readable_ = count_;
             readable_bytes_ = bytes_;
@@ -127,12 +129,18 @@ public:
     void set_head(Head head) noexcept { head_ = head; }
 
 private:
+    const Segment* segments() const noexcept {
+        return reinterpret_cast<const Segment*>(segments_.data());
+    }
+    Segment* segments() noexcept { return reinterpret_cast<Segment*>(segments_.data()); }
+
     std::size_t count_ = 0;
     std::size_t readable_ = 0;  // the first so many segments
     std::uint64_t bytes_ = 0;
     std::uint64_t readable_bytes_ = 0;
     Head head_;
-    std::array<Segment, kMaxSegments> segments_;
+    /// Bytes, which nobody sets to zero: made into segments one by one.
+    alignas(Segment) std::array<std::byte, kMaxSegments * sizeof(Segment)> segments_;
 };
 
 }  // namespace vmm::virtio
