@@ -10,6 +10,7 @@ list is worth a run when much has changed. --check says how much, and fails if m
 """
 import argparse
 import collections
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -57,20 +58,30 @@ def base_of(pid, program):
     raise SystemExit(f"{program} is not in the process's memory map")
 
 
+def become(argv, output):
+    """The child's part; it never comes back."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        ptrace(PTRACE_TRACEME, 0)
+        os.execv(argv[0], argv)
+    finally:
+        os._exit(1)
+
+
 class Traced:
     """A process with breakpoints; each fires once."""
 
     def __init__(self, argv, addresses):
-        self.hits = []
+        self.hits = {}  # in their order
         self.said, output = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            ptrace(PTRACE_TRACEME, 0)
-            os.execv(argv[0], argv)
+            become(argv, output)
         os.close(output)
-        os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self.pid, 0)
+        if not os.WIFSTOPPED(status):
+            raise PermissionError("a program cannot be traced here")
         ptrace(PTRACE_SETOPTIONS, self.pid, PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL)
         self.base = base_of(self.pid, argv[0])
         self.memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
@@ -86,19 +97,22 @@ class Traced:
         while until not in text:
             if time.monotonic() > end:
                 sys.exit(f"did not say {until!r}: {text!r}")
-            while select.select([self.said], [], [], 0)[0]:
-                text += os.read(self.said, 4096)
+            while select.select([self.said], [], [], 0)[0] and (more := os.read(self.said, 4096)):
+                text += more
             thread, status = os.waitpid(-1, WALL | os.WNOHANG)
             if thread and os.WIFSTOPPED(status):
                 self.stopped(thread, os.WSTOPSIG(status))
             elif thread == self.pid:
                 sys.exit(f"ended early: {text!r}")
+        self.end()
+
+    def end(self):
         os.kill(self.pid, signal.SIGKILL)
-        while True:
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while True:
                 os.waitpid(-1, WALL)
-            except ChildProcessError:
-                return
+        os.close(self.memory)
+        os.close(self.said)
 
     def stopped(self, thread, why):
         if why == signal.SIGTRAP:
@@ -114,8 +128,7 @@ class Traced:
 
     def hit(self, address):
         os.pwrite(self.memory, self.saved[address], self.base + address)
-        if address not in self.hits:
-            self.hits.append(address)
+        self.hits.setdefault(address)
 
 
 Section = collections.namedtuple("Section", "address size name file")
