@@ -87,7 +87,7 @@ bool BlockFileQueue::do_alone(BlockRequest& request) noexcept {
         perform(request);
         return true;
     }
-    if (!cached(request) || !io_.try_read(request))
+    if (request.kind != Kind::Read || !cached(request) || !io_.try_read(request))
         return false;
     ++counts_.alone;
     done_.push(request);

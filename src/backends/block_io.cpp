@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "vmm/assert.hpp"
+
 namespace vmm {
 namespace {
 
@@ -138,6 +140,7 @@ bool BlockIo::advance(BlockRequest& request, std::uint64_t bytes) noexcept {
 }
 
 bool BlockIo::try_read(BlockRequest& request) noexcept {
+    VMM_ASSERT(request.kind == Kind::Read);  // or a write would come out as a read
     const ssize_t count = calls_.read(request.iovecs, request.offset, RWF_NOWAIT);
     if (count <= 0)
         return false;

@@ -86,8 +86,8 @@ public:
     /// Does all of it and sets request.error.
     void perform(BlockRequest& request, BlockScratch& scratch) noexcept;
 
-    /// A read that does not wait for the disk. False if it would have to, or cannot promise: what
-    /// is left of the request is then still to be done.
+    /// A read, of nothing else, that does not wait for the disk. False if it would have to, or
+    /// cannot promise: what is left of the request is then still to be done.
     [[nodiscard]] bool try_read(BlockRequest& request) noexcept;
 
     /// The buffers can be given to the kernel as they are.
