@@ -27,8 +27,9 @@ class Host:
 class Result:
     """What a case left behind, and the checks on it."""
 
-    def __init__(self, name, exit_code, seconds, folder, note=""):
+    def __init__(self, name, exit_code, seconds, folder, note="", lost=False):
         self.name, self.exit_code, self.seconds, self.note = name, exit_code, seconds, note
+        self.lost = lost  # the machine that it ran on hung or ended
         self.folder = pathlib.Path(folder)
         self.out = self.text("out")
         self.err = self.text("err")

@@ -1,4 +1,6 @@
 """The harness itself: what a result says, how cases are dealt out, and the archives that it writes."""
+import contextlib
+import io
 import pathlib
 import shutil
 import subprocess
@@ -9,7 +11,7 @@ from images import cpio
 from nest import __main__ as program
 from nest.case import Case, Failed, Host, Result, command
 from nest.lab import Lab
-from nest.runner import Direct
+from nest.runner import Direct, Nest
 
 
 def result(out, code=0):
@@ -106,6 +108,38 @@ class DirectTest(unittest.TestCase):
         self.assertIn("no end", r.note)
         stat = pathlib.Path(f"/proc/{r.out.strip()}/stat")
         self.assertTrue(not stat.exists() or ") Z " in stat.read_text())
+
+
+class LostTest(unittest.TestCase):
+    """What a nest does about cases that it lost L1 with; each boot is a list of (case, lost)."""
+
+    def run_all(self, names, boots):
+        with tempfile.TemporaryDirectory() as folder:
+            nest = Nest(Lab("/bin/true", folder), folder)
+            boots = iter(boots)
+
+            def boot(left):
+                for name, lost in next(boots):
+                    self.assertIn(name, [case.name for case in left])
+                    yield Result(name, None if lost else 0, 0, folder, "L1 hung" if lost else "", lost)
+
+            nest.boot = boot
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                results = list(nest.run([Case(name, "", None) for name in names]))
+            return [(r.name, r.lost) for r in results], said.getvalue()
+
+    def test_lost_once_runs_again_and_is_said(self):
+        results, said = self.run_all("abc", [[("a", False), ("b", True)], [("b", False), ("c", False)]])
+        self.assertEqual(results, [("a", False), ("b", False), ("c", False)])
+        self.assertEqual(said, "once more: b (L1 hung)\n")
+
+    def test_lost_twice_fails_and_the_others_go_on(self):
+        results, _ = self.run_all("ab", [[("a", True)], [("a", True)], [("b", False)]])
+        self.assertEqual(results, [("a", True), ("b", False)])
+
+    def test_no_boot_fails_all(self):
+        results, _ = self.run_all("ab", [[]])
+        self.assertEqual([name for name, _ in results], ["a", "b"])
 
 
 class ArchiveTest(unittest.TestCase):
