@@ -86,6 +86,7 @@ private:
     bool shared_ = false;
     bool huge_ = false;
     bool thp_ = false;
+    bool prefault_ = false;
     std::vector<RamRegion> regions_;  // ascending
     std::vector<MemoryObserver*> observers_;
 };

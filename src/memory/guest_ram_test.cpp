@@ -1,11 +1,13 @@
 #include "memory/guest_ram.hpp"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -114,6 +116,30 @@ TEST_F(GuestRamTest, ClearMakesSharedMemoryZero) {
 
     EXPECT_EQ(ram->read<std::uint32_t>(Gpa{0x1000}), 0u);
     EXPECT_GE(ram->regions()[0].fd, 0);
+}
+
+/// Pages of the first region that the host backs.
+std::size_t backed(const GuestRam& ram) {
+    const RamRegion& region = ram.regions()[0];
+    std::vector<unsigned char> pages(region.range.size / 4096);
+    EXPECT_EQ(::mincore(region.host, region.range.size, pages.data()), 0);
+    return static_cast<std::size_t>(
+        std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
+}
+
+TEST_F(GuestRamTest, ClearKeepsThePromiseToBackAll) {
+    for (const bool shared : {false, true}) {
+        const auto ram = make({.shared = shared, .prefault = true});
+        ASSERT_EQ(backed(*ram), 512u);
+
+        EXPECT_TRUE(ram->clear());
+
+        EXPECT_EQ(backed(*ram), 512u) << shared;
+    }
+    const auto lazy = make();
+    EXPECT_TRUE(lazy->write(Gpa{0x1000}, std::uint32_t{7}));
+    EXPECT_TRUE(lazy->clear());
+    EXPECT_EQ(backed(*lazy), 0u);
 }
 
 TEST_F(GuestRamTest, SharedFileHoldsTheGuestsBytes) {

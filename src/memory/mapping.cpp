@@ -109,6 +109,7 @@ GuestRam::~GuestRam() {
 Result<> GuestRam::map(const RamSettings& settings) {
     thp_ = settings.thp && !settings.hugepages;
     huge_ = settings.hugepages;
+    prefault_ = settings.prefault;
     if (settings.hugepages) {
         page_size_ = settings.hugepage_size ? settings.hugepage_size : default_huge_page_size();
         if (!std::has_single_bit(page_size_) || size_ % page_size_ != 0)
@@ -197,8 +198,13 @@ void GuestRam::advise_huge_pages() noexcept {
 
 Result<> GuestRam::clear() {
     const bool drop_private = !shared_;
-    if (::madvise(host_, size_, drop_private ? MADV_DONTNEED : MADV_REMOVE) == 0)
+    if (::madvise(host_, size_, drop_private ? MADV_DONTNEED : MADV_REMOVE) == 0) {
+        // What was promised at the start: before 6.9 the pool takes the huge pages back, so that
+        // one which has run dry meanwhile would be a SIGBUS later.
+        if (prefault_ || huge_)
+            return populate();
         return {};
+    }
     // A kernel or file system that cannot drop pages: clear the bytes instead.
     std::memset(host_, 0, size_);
     return {};
