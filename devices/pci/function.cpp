@@ -218,6 +218,10 @@ bool Function::decodes(unsigned index) const noexcept {
                                                   : command[Command::memory_space];
 }
 
+bool Function::bus_master() const noexcept {
+    return Command{config_word(kCommand)}[Command::bus_master];
+}
+
 void Function::connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept {
     value_[kInterruptPin] = pin;
     value_[kInterruptLine] = power_on_[kInterruptLine] = line;

@@ -130,6 +130,8 @@ public:
     /// Level of the function's interrupt condition. Reaches the pin unless Interrupt Disable is on.
     void set_intx(bool high) noexcept;
 
+    /// The guest lets the device touch memory. lock() held.
+    bool bus_master() const noexcept;
     std::uint8_t config_byte(unsigned offset) const noexcept { return value_[offset]; }
     std::uint16_t config_word(unsigned offset) const noexcept;
     std::uint32_t config_dword(unsigned offset) const noexcept;

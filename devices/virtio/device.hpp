@@ -67,6 +67,9 @@ public:
     /// Would it run with these? (A subset of what was offered, with VERSION_1.) False: the driver
     /// sees FEATURES_OK refused.
     virtual bool accepts(Features features) const noexcept = 0;
+    /// FEATURES_OK: the driver runs with these until the next reset. For a configuration space that
+    /// depends on them.
+    virtual void negotiated(Features) noexcept {}
 
     // Its configuration space; [offset, offset + size) lies inside. Any width, any alignment.
     virtual void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept = 0;

@@ -49,8 +49,8 @@ void Queue::stop() noexcept {
 bool Queue::pop(Chain& chain) noexcept {
     if (broken_ || !enabled_) [[unlikely]]
         return false;
-    // A driver cannot have more than `size_` chains out, malformed or not.
-    for (std::uint16_t tries = 0; tries < size_; ++tries) {
+    // A driver cannot have more than `size_` chains out, malformed or not; behind them is nothing.
+    for (unsigned tries = 0; tries <= size_; ++tries) {
         const Pop got = ring([&](auto& r) { return r.pop(chain, *memory_); });
         if (got == Pop::Nothing)
             return false;

@@ -105,8 +105,10 @@ void Registers::set_device_status(std::uint8_t to) noexcept {
     if ((status_ & status::kFailed) != 0)
         return;
     if ((to & status::kFeaturesOk) != 0 && (status_ & status::kFeaturesOk) == 0 &&
-        features_acceptable())
+        features_acceptable()) {
         status_ |= status::kFeaturesOk;
+        device_.negotiated(driver_features_);
+    }
     const bool ready = (status_ & status::kFeaturesOk) != 0;
     if ((to & status::kDriverOk) != 0 && (status_ & status::kDriverOk) == 0 && ready)
         start();
@@ -128,6 +130,11 @@ void Registers::start() noexcept {
     }
     state_ = State::Active;
     device_.activate(driver_features_, queues_);
+}
+
+void Registers::halt() noexcept {
+    if (state_ == State::Active)
+        begin_reset();
 }
 
 void Registers::begin_reset() noexcept {

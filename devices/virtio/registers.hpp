@@ -87,6 +87,8 @@ public:
 
     /// Completes what the I/O threads have answered since. Before each access.
     void settle() noexcept;
+    /// The driver's leave to touch its memory is gone: what runs ends as by a reset.
+    void halt() noexcept;
 
     // The transport's.
 

@@ -146,6 +146,7 @@ private:
 
     void raise(Vector& vector, std::uint8_t isr_bit) noexcept;
     void drive_intx() noexcept;
+    void follow_bus_master() noexcept;
     void place_doorbells() noexcept;
     void place_doorbell(std::size_t queue) noexcept;
     std::optional<DoorbellAddress> doorbell_of(std::size_t queue) const noexcept;
@@ -161,6 +162,7 @@ private:
     unsigned window_ = 0;  // offset of the PCI_CFG capability
     std::uint64_t pending_at_ = 0;
     std::uint64_t bar_size_ = 0;
+    bool bus_master_ = false;  // as the guest last left it
 
     Vector config_vector_;
     std::vector<Vector> queue_vectors_;

@@ -10,7 +10,7 @@ struct VirtioPciPortsTest : testing::Test {
     test::FakeIoBus& mmio = m.mmio;
     test::ScriptedDevice& device = m.device;
 
-    void decode(std::uint16_t command) { mmio.write16(m.config(4), command); }
+    void decode(std::uint16_t command) { mmio.write16(m.config(4), command | 4); }  // bus master
     bool kicked(std::size_t queue) { return device.queues[queue].kick_event().drain(); }
 
     static constexpr std::uint16_t kIo = 1;

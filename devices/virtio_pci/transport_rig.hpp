@@ -94,7 +94,7 @@ struct Machine {
                 .extra = length > 16 ? mmio.read32(config(at + 16)) : 0};
         }
     }
-    void decode() { mmio.write16(config(4), 6); }
+    void decode() { mmio.write16(config(4), command); }
 
     // Register accesses, as drivers do them.
     std::uint64_t common(std::uint64_t offset) const {
@@ -175,6 +175,7 @@ struct Machine {
     std::map<int, Structure> structures;
     std::vector<int> others;
     std::uint64_t bar = kWindow;
+    std::uint16_t command = 6;  ///< what the driver writes there: memory, bus master
     std::vector<std::unique_ptr<VirtQueueDriver>> queues;
 };
 

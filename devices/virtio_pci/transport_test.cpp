@@ -309,11 +309,47 @@ TEST_F(VirtioPciTest, Row25DoorbellsMoveWithTheBar) {
 TEST_F(VirtioPciTest, Row25DoorbellsGoWhenTheBarIsNotDecoded) {
     m.start();
 
-    mmio.write16(m.config(4), 0);
+    mmio.write16(m.config(4), 4);  // bus master only
     EXPECT_THAT(m.doorbells.connected, IsEmpty());
     m.decode();
 
     EXPECT_EQ(m.doorbells.connected.size(), 2u);
+}
+
+// A kernel that starts another one takes the bit back where its drivers have no say.
+TEST_F(VirtioPciTest, DriverThatTakesBusMasterBackIsLeftAlone) {
+    m.start();
+
+    mmio.write16(m.config(4), 2);
+
+    EXPECT_EQ(device.resets, 1);
+    EXPECT_EQ(m.status(), 0u);
+    EXPECT_THAT(m.doorbells.connected, IsEmpty());
+
+    m.start();
+    EXPECT_EQ(m.status(), 15u);
+    EXPECT_EQ(m.doorbells.connected.size(), 2u);
+    EXPECT_EQ(device.resets, 1);
+}
+
+TEST_F(VirtioPciTest, DrainAfterBusMasterWentHoldsNobody) {
+    m.start();
+    device.answers_at_once = false;
+
+    mmio.write16(m.config(4), 2);
+    EXPECT_EQ(m.status(), 15u);  // until the device has let go
+    device.link->reset_done();
+
+    EXPECT_EQ(m.status(), 0u);
+}
+
+TEST_F(VirtioPciTest, DriverThatNeverSetBusMasterIsServed) {
+    m.command = 2;
+    m.start();
+
+    mmio.write16(m.config(4), 0x402);
+
+    EXPECT_EQ(m.status(), 15u);
 }
 
 TEST_F(VirtioPciTest, KickThroughTheBusWorksWithoutDoorbells) {

@@ -324,10 +324,32 @@ void command_storm(Lab& lab) {
         return;
     lab.submit(lab.request());
     for (unsigned i = 0; i < 8; ++i)
-        function_of(lab).set16(kCommand, i % 2 == 0 ? 0 : 0xffff);
+        function_of(lab).set16(kCommand, i % 2 == 0 ? kCommandMaster : 0xffff);
     function_of(lab).set32(kCommand, kNothing);
     function_of(lab).enable();
     if (lab.expect_used())
+        lab.works();
+}
+
+// What a kernel does that starts another one: the device may not write to memory any more.
+void bus_master_taken_back(Lab& lab) {
+    if (!lab.up())
+        return;
+    function_of(lab).set16(kCommand, kCommandIo | kCommandMemory);
+    for (const Deadline late; lab.device.status() != 0;)
+        if (late.over()) {
+            lab.fail("the device goes on without bus mastering");
+            return;
+        }
+    lab.ring().offer(lab.request());
+    lab.kick();
+    Used used;
+    for (unsigned i = 0; i < 1000; ++i)
+        static_cast<void>(lab.device.status());
+    if (!lab.expect(!lab.ring().take_used(used), "a buffer was used without bus mastering"))
+        return;
+    function_of(lab).enable();
+    if (lab.up())
         lab.works();
 }
 
@@ -502,6 +524,7 @@ constexpr Case kCases[] = {
     {16, "both_doorbells", kBoth, nullptr, both_doorbells},
     {25, "decoding_off_while_running", kNoRing, nullptr, decoding_off},
     {25, "command_storm", kNoRing, nullptr, command_storm},
+    {25, "bus_master_taken_back", kBoth, nullptr, bus_master_taken_back},
     {25, "read_only_bytes", kNoRing, nullptr, read_only_bytes},
     {25, "capabilities_written", kNoRing, nullptr, capabilities_written},
     {27, "configuration_space_of_all_widths", kNoRing, nullptr, configuration_space_of_all_widths},
