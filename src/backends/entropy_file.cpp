@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,11 +31,12 @@ public:
         : fd_{std::move(fd)}, path_{std::move(path)}, fallback_{fallback} {}
 
     void fill(std::span<std::byte> out) noexcept override {
-        const auto end = SteadyClock::now() + kEntropyPatience;
+        bool waited = false;
         while (!out.empty()) {
             const auto got = ::read(fd_.get(), out.data(), out.size());
             if (got > 0) {
                 out = out.subspan(static_cast<std::size_t>(got));
+                waited = false;
                 continue;
             }
             if (got < 0 && errno == EINTR)
@@ -43,23 +45,37 @@ public:
                 complain(got == 0 ? "it ended" : ::strerrordesc_np(errno));
                 break;
             }
-            if (!wait_until(end)) {
+            if (!wait(waited)) {
                 complain("it is too slow");
                 break;
             }
+            waited = true;
         }
         if (!out.empty())
             fallback_.fill(out);
     }
 
 private:
-    bool wait_until(SteadyClock::time_point end) const noexcept {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - SteadyClock::now());
+    /// False: there is no patience left. `again`: the last wait was for nothing, so this driver
+    /// may be one that poll cannot ask (/dev/hwrng).
+    bool wait(bool again) noexcept {
+        const auto start = SteadyClock::now();
+        if (start - window_ > kEntropyWindow) {
+            window_ = start;
+            waited_ = {};
+        }
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(kEntropyPatience - waited_);
         if (left.count() <= 0)
             return false;
-        pollfd asked{.fd = fd_.get(), .events = POLLIN, .revents = 0};
-        // That nothing came in time is found out by reading.
-        ::poll(&asked, 1, static_cast<int>(left.count()));
+        if (again) {
+            const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+            ::nanosleep(&pause, nullptr);
+        } else {
+            pollfd asked{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+            // That nothing came in time is found out by reading.
+            ::poll(&asked, 1, static_cast<int>(left.count()));
+        }
+        waited_ += SteadyClock::now() - start;
         return true;
     }
     void complain(const char* why) noexcept {
@@ -71,6 +87,8 @@ private:
     UniqueFd fd_;
     const std::string path_;
     EntropySource& fallback_;
+    SteadyClock::time_point window_;  // began then
+    SteadyClock::duration waited_{};  // since
     bool complained_ = false;
 };
 

@@ -2,7 +2,8 @@
 //
 // A device that fails or cannot keep up must neither stop the guest nor leave it with less than it
 // asked for: what it does not give comes from another source, and that is said once.
-// Threads: one at a time. Blocks for kEntropyPatience at most.
+// Threads: one at a time. Blocks for kEntropyPatience in a kEntropyWindow at most, however often it
+// is asked.
 #pragma once
 
 #include <chrono>
@@ -14,8 +15,9 @@
 
 namespace vmm {
 
-/// How long one fill() waits for a slow device.
+/// How long a slow device is waited for, in one fill() or in many.
 inline constexpr std::chrono::milliseconds kEntropyPatience{100};
+inline constexpr std::chrono::seconds kEntropyWindow{1};
 
 /// Fails with ErrorKind::Config when `path` cannot be a source of random bytes: it has to be a
 /// character device that can be read. `fallback` outlives the source.

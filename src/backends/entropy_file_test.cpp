@@ -127,6 +127,23 @@ TEST_F(SlowEntropyTest, WaitingEndsWhenPatienceDoes) {
     EXPECT_EQ(fallback.bytes, 6u);
 }
 
+// A guest may ask for a byte at a time, a thousand times in a request.
+TEST_F(SlowEntropyTest, PatienceIsForManyRequestsTogether) {
+    const auto start = std::chrono::steady_clock::now();
+    std::array<std::byte, 1> out{};
+
+    for (int i = 0; i < 200; ++i)
+        source->fill(out);
+
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 100 * kEntropyPatience);
+    EXPECT_EQ(fallback.bytes, 200u);
+
+    ASSERT_EQ(::write(other_end.get(), "x", 1), 1);
+    std::this_thread::sleep_for(kEntropyWindow + kEntropyPatience);
+    source->fill(out);
+    EXPECT_EQ(out[0], std::byte{'x'});
+}
+
 TEST_F(SlowEntropyTest, DeviceThatWentAwayIsReplaced) {
     slave = {};
     other_end = {};
