@@ -68,7 +68,8 @@ bool Worker::ensure_thread() noexcept {
         thread_ = std::thread{[this] { run(); }};
         ::pthread_setname_np(thread_.native_handle(), name_.c_str());
     } catch (const std::system_error& error) {
-        log::error("cannot start thread ", name_, ": ", error.what());
+        if (!std::exchange(complained_, true))  // a driver can try as often as it likes
+            log::error("cannot start thread ", name_, ": ", error.what());
     }
     return thread_.joinable();
 }
@@ -306,7 +307,7 @@ void Worker::activated(const Command& command) noexcept {
 bool Worker::watch_kicks(const Queue& queue) noexcept {
     const auto watched = control(epoll_, EPOLL_CTL_ADD, queue.kick_event().fd(), EPOLLIN | EPOLLET,
                                  tag(About::Kick, queue.index()));
-    if (!watched)
+    if (!watched && !std::exchange(complained_, true))
         log::error(name_, ": queue ", queue.index(), ": ", watched.error().one_line());
     return watched.has_value();
 }

@@ -166,6 +166,7 @@ private:
     };
     std::vector<Call> calls_;  // one a source at most
 
+    bool complained_ = false;  // in ensure_thread(), or on the thread: never both at once
     std::thread thread_;
 };
 

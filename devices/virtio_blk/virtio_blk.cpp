@@ -18,7 +18,8 @@ namespace vmm::virtio_blk {
 namespace {
 
 constexpr std::uint32_t kMaxQueues = 256;
-constexpr std::uint32_t kCompletions = 0;  // source of the worker
+constexpr std::uint32_t kMaxOutstanding = 1 << 16;  // what one io_uring can have
+constexpr std::uint32_t kCompletions = 0;           // source of the worker
 /// Requests taken before they are started: what comes first is under way while the rest is read.
 constexpr unsigned kBatch = 32;
 constexpr unsigned kTurns = 64;  // batches in a row, where there are other queues
@@ -90,6 +91,10 @@ Result<> check(const BlkOptions& options) {
         !std::has_single_bit(options.queue_size))
         return bad(cat("queue_size=", options.queue_size, " is not possible"),
                    cat("Choose a power of two from 2 to ", virtio::Queue::kMaxSize, "."));
+    if (options.queues * options.queue_size > kMaxOutstanding)
+        return bad(cat("num_queues=", options.queues, " with queue_size=", options.queue_size,
+                       " are too many requests at a time"),
+                   cat("Their product is at most ", kMaxOutstanding, "."));
     if (options.serial.size() > kIdBytes)
         return bad(cat("serial=", options.serial, " is too long"),
                    cat("A serial number has at most ", kIdBytes, " bytes."));
@@ -243,6 +248,11 @@ void Blk::write_config(std::uint32_t offset, std::span<const std::byte> from) no
         write_back_ = from[0] == std::byte{1};
 }
 
+// Spec: 5.2.5.2. Also what a driver wrote that gave up before it got this far is forgotten.
+void Blk::negotiated(virtio::Features features) noexcept {
+    write_back_ = (features & f::kFlush) != 0;
+}
+
 void Blk::attach(virtio::Link& link) noexcept {
     link_ = &link;
     worker_->attach(link);
@@ -291,10 +301,11 @@ void Blk::ready(std::uint32_t, std::uint32_t) noexcept {
 
 // False if there may be nothing more.
 bool Blk::take_batch(virtio::Queue& queue, Lane& lane) noexcept {
-    const Limits now = limits();
     unsigned taken = 0;
     while (taken < kBatch && queue.pop(*chain_)) {
-        take(queue, lane, now);
+        // Asked for again each time: what the driver has changed before it made a chain available
+        // (`writeback`), or was told (the capacity), holds for that chain.
+        take(queue, lane, limits());
         ++taken;
     }
     if (taken > 0) {
@@ -372,6 +383,7 @@ void Blk::stop(virtio::Queue& queue) noexcept {
         collect();
     }
     lane.queue = nullptr;
+    rest();  // those of the other queues still want to wake us
 }
 
 void Blk::stopped() noexcept {

@@ -51,6 +51,7 @@ public:
     std::span<const std::uint16_t> queue_sizes() const noexcept override { return sizes_; }
     std::uint32_t config_size() const noexcept override;
     bool accepts(virtio::Features) const noexcept override { return true; }
+    void negotiated(virtio::Features features) noexcept override;
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept override;
     void attach(virtio::Link& link) noexcept override;

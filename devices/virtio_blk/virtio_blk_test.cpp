@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 #include "virtio_blk/blk_rig.hpp"
 
@@ -94,12 +95,14 @@ TEST_P(BlkTest, DiscardAndZeroesReachTheBackend) {
 }
 
 TEST_P(BlkTest, ManyRequestsAreStartedTogether) {
-    start_disk();
+    make({.kind = GetParam()});
+    ASSERT_TRUE(rig->negotiate());
+    rig->set_up_queue(0);
     const Gpa to = rig->room(512);
     for (unsigned i = 0; i < 5; ++i)
         add(kIn, i, {{to, 512, true}});
 
-    rig->kick(0);
+    rig->write_status(15);  // the device sees all of them at once
     for (unsigned i = 0; i < 5; ++i)
         EXPECT_TRUE(rig->wait_used(0).has_value());
 
@@ -224,6 +227,41 @@ TEST_P(BlkTest, WritebackFieldIsIgnoredUnlessNegotiated) {
 
     EXPECT_EQ(result(write(0, filled(512, 'd'))), kOk);
 
+    EXPECT_FALSE(backend.seen().at(0).durable);
+}
+
+TEST_P(BlkTest, WritebackFieldHoldsForAllThatComesAfterIt) {
+    Sent second;
+    backend.after_submit = [&, first = true]() mutable {
+        if (!std::exchange(first, false))
+            return;
+        // In the midst of a batch.
+        rig->write_config<std::uint8_t>(32, 0);
+        second = add(kOut, 0, {{rig->put(filled(512, 'd')), 512}});
+    };
+    start_disk();
+
+    EXPECT_EQ(result(write(0, filled(512, 'd'))), kOk);
+    EXPECT_EQ(result(second), kOk);
+
+    ASSERT_THAT(backend.seen(), SizeIs(2));
+    EXPECT_FALSE(backend.seen()[0].durable);
+    EXPECT_TRUE(backend.seen()[1].durable);
+}
+
+TEST_P(BlkTest, WritebackFieldStartsAsFlushSays) {
+    start({.kind = GetParam(), .without = virtio::feature(9)});
+    EXPECT_EQ(rig->config<std::uint8_t>(32), 0);
+}
+
+TEST_P(BlkTest, WritebackFieldOfADriverThatGaveUpIsForgotten) {
+    make({.kind = GetParam()});
+    rig->write_config<std::uint8_t>(32, 0);
+
+    ASSERT_TRUE(rig->start());
+
+    EXPECT_EQ(rig->config<std::uint8_t>(32), 1);
+    EXPECT_EQ(result(write(0, filled(512, 'd'))), kOk);
     EXPECT_FALSE(backend.seen().at(0).durable);
 }
 
@@ -418,6 +456,9 @@ TEST(BlkOptionsTest, BadValuesAreNamed) {
     EXPECT_THAT(error_of({.queue_size = 100}), HasSubstr("queue_size=100 is not possible"));
     EXPECT_THAT(error_of({.queue_size = 2048}), HasSubstr("Choose a power of two from 2 to 1024."));
     EXPECT_THAT(error_of({.queue_size = 1}), HasSubstr("queue_size=1 is not possible"));
+    EXPECT_THAT(error_of({.name = "root", .queues = 65, .queue_size = 1024}),
+                HasSubstr("root: num_queues=65 with queue_size=1024 are too many requests at a "
+                          "time\n  help: Their product is at most 65536.\n"));
     EXPECT_THAT(error_of({.serial = std::string(21, 's')}),
                 HasSubstr("A serial number has at most 20 bytes."));
     EXPECT_EQ(error_of({.serial = std::string(20, 's')}), "no error");

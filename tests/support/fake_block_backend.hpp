@@ -75,7 +75,8 @@ public:
             end(**which);
             held_.erase(which);
         }
-        event_->signal();
+        if (std::exchange(armed_, false))  // as io_uring may: nobody else is woken
+            event_->signal();
     }
     /// And holds no more.
     void release_all() {
@@ -99,8 +100,9 @@ public:
         size_error_ = error;
     }
 
-    /// Called on the I/O thread after each batch; set before the device starts.
+    /// Called on the I/O thread after each batch, and each request; set before the device starts.
     std::function<void()> after_commit;
+    std::function<void()> after_submit;
 
     // What happened.
     std::vector<Seen> seen() {
@@ -130,7 +132,11 @@ private:
     public:
         explicit Queue(FakeBlockBackend& disk) : disk_{disk} {}
 
-        void submit(BlockRequest& request) noexcept override { batch_.push(request); }
+        void submit(BlockRequest& request) noexcept override {
+            batch_.push(request);
+            if (disk_.after_submit)
+                disk_.after_submit();
+        }
         void commit() noexcept override {
             {
                 const std::scoped_lock held{disk_.mutex_};
@@ -143,11 +149,13 @@ private:
         }
         BlockRequest* reap() noexcept override {
             const std::scoped_lock held{disk_.mutex_};
+            disk_.armed_ = false;
             return disk_.done_.pop();
         }
         bool arm() noexcept override {
             const std::scoped_lock held{disk_.mutex_};
-            return !disk_.done_.empty();
+            disk_.armed_ = disk_.done_.empty();
+            return !disk_.armed_;
         }
         int completion_fd() const noexcept override { return disk_.event_->fd(); }
         void wait() noexcept override {
@@ -208,6 +216,7 @@ private:
     mutable std::mutex mutex_;  // over what follows
     std::vector<std::byte> bytes_;
     bool holding_ = false;
+    bool armed_ = true;  // somebody sleeps until the event comes
     int size_error_ = 0;
     std::vector<BlockRequest*> held_;
     std::array<int, 5> failures_{};
