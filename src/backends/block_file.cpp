@@ -219,6 +219,8 @@ private:
             info_.physical_block = unit_or(physical, info_.logical_block);
         if (traits_.direct)
             find_direct_units(fd_.get(), info_.logical_block, traits_);
+        else
+            traits_.cache_page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
         info_.can_discard = !info_.readonly && device_discards(device);
         info_.can_unmap_zeroes = info_.can_discard;
     }

@@ -157,9 +157,8 @@ void BlockFileQueue::start_ring() noexcept {
 
 void BlockFileQueue::to_pool(BlockRequest& request) noexcept {
     if (pool_ == nullptr)
-        pool_ =
-            std::make_unique<BlockPool>(io_, event_, try_ring_ ? kThreadsForRest : kThreadsForAll);
-    if (pool_->put(request))
+        pool_ = std::make_unique<BlockPool>(io_, event_, kThreadsForAll);
+    if (pool_->put(request, try_ring_ ? kThreadsForRest : kThreadsForAll))
         ++counts_.pool;
     else
         perform(request);
@@ -190,14 +189,16 @@ bool BlockFileQueue::reap_ring() noexcept {
         to_pool(*request);  // the rest of it
         return true;
     }
-    if (result == -EINTR || result == -EAGAIN) {
-        to_pool(*request);
+    if (result == -EINTR || result == -EAGAIN || result == -ENOMEM) {
+        to_pool(*request);  // which waits for what there was too little of
         return true;
     }
     if (result < 0)
         request->error = -result;
     else if (result == 0 && moves_data(*request) && request->length > 0)
         request->error = EIO;  // the file ends here
+    if (request->durable || request->kind == Kind::Flush)
+        request->error = io_.stable(request->kind, request->error);
     done_.push(*request);
     return true;
 }

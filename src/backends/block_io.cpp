@@ -99,6 +99,8 @@ void BlockIo::perform(BlockRequest& request, BlockScratch& scratch) noexcept {
         case Kind::Read:
         case Kind::Write:
             request.error = straight(request) ? transfer(request) : bounce(request, scratch);
+            if (request.durable)
+                request.error = stable(request.kind, request.error);
             return;
         case Kind::Flush:
             request.error = flush();
@@ -193,7 +195,19 @@ int BlockIo::move_piece(Kind kind, iovec piece, std::uint64_t offset, int flags)
 }
 
 int BlockIo::flush() noexcept {
-    return retry([&] { return calls_.flush(); });
+    return stable(Kind::Flush, retry([&] { return calls_.flush(); }));
+}
+
+// A full disk may also refuse a write before any of it is in the cache; only EIO tells for certain
+// that something was lost.
+int BlockIo::stable(Kind kind, int error) noexcept {
+    if (traits_.direct)
+        return error;
+    if (error == EIO || (error != 0 && kind == Kind::Flush)) {
+        int none = 0;
+        lost_.compare_exchange_strong(none, error, std::memory_order_relaxed);
+    }
+    return error != 0 ? error : lost_.load(std::memory_order_relaxed);
 }
 
 int BlockIo::discard(const BlockRequest& request) noexcept {
@@ -206,9 +220,31 @@ int BlockIo::discard(const BlockRequest& request) noexcept {
     return error == ENOSYS || error == ENOTTY ? EOPNOTSUPP : error;
 }
 
+// The kernel zeroes a device beside its page cache. A write to the other part of a page that is
+// zeroed in part may read that page from the device before and write it back after, since many
+// kernels do not keep the two apart: what was to be zero is as it was. So the ends of a range go
+// through the cache, as that write does.
 int BlockIo::write_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept {
+    const std::uint64_t page = traits_.cache_page;
+    const std::uint64_t end = request.offset + request.length;
+    BlockRequest whole = request;
+    whole.offset = (request.offset + page - 1) / page * page;
+    const std::uint64_t whole_end = end / page * page;
+    if (whole.offset >= whole_end)
+        return zeroes_by_hand(request.offset, end, scratch);
+    whole.length = whole_end - whole.offset;
+    if (const int error = zeroes_by_hand(request.offset, whole.offset, scratch))
+        return error;
+    if (const int error = whole_pages_of_zeroes(whole, scratch))
+        return error;
+    return zeroes_by_hand(whole_end, end, scratch);
+}
+
+int BlockIo::whole_pages_of_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept {
     const int error = zeroes_by_kernel(request);
-    return not_supported(error) ? zeroes_by_hand(request, scratch) : error;
+    if (!not_supported(error))
+        return error;
+    return zeroes_by_hand(request.offset, request.offset + request.length, scratch);
 }
 
 int BlockIo::zeroes_by_kernel(const BlockRequest& request) noexcept {
@@ -228,18 +264,19 @@ int BlockIo::zeroes_by_kernel(const BlockRequest& request) noexcept {
     });
 }
 
-int BlockIo::zeroes_by_hand(const BlockRequest& request, BlockScratch& scratch) noexcept {
+int BlockIo::zeroes_by_hand(std::uint64_t from, std::uint64_t to, BlockScratch& scratch) noexcept {
+    if (from == to)
+        return 0;
     const auto ours = scratch.get();
     if (ours.empty())
         return ENOMEM;
-    std::ranges::fill(ours, std::byte{0});
-    std::uint64_t offset = request.offset;
-    for (std::uint64_t left = request.length; left > 0;) {
-        const auto bytes = std::min<std::uint64_t>(left, ours.size());
-        if (const int error = move_piece(Kind::Write, {ours.data(), bytes}, offset, 0))
+    const auto zeroes = ours.first(std::min<std::uint64_t>(to - from, ours.size()));
+    std::ranges::fill(zeroes, std::byte{0});
+    while (from < to) {
+        const auto bytes = std::min<std::uint64_t>(to - from, zeroes.size());
+        if (const int error = move_piece(Kind::Write, {zeroes.data(), bytes}, from, 0))
             return error;
-        offset += bytes;
-        left -= bytes;
+        from += bytes;
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -75,6 +76,8 @@ struct BlockTraits {
     bool memory = false;          ///< tmpfs and its like: nothing waits for a disk
     std::size_t memory_unit = 1;  ///< O_DIRECT: buffers start at multiples of it
     std::size_t file_unit = 1;    ///< O_DIRECT: lengths and offsets are multiples of it
+    /// A device behind the page cache: the pages of that. The kernel may zero whole ones only.
+    std::size_t cache_page = 1;
 };
 
 class BlockIo {
@@ -93,6 +96,11 @@ public:
     /// The buffers can be given to the kernel as they are.
     bool straight(const BlockRequest& request) const noexcept;
 
+    /// The answer to a flush or a durable write, given the kernel's (0 or errno): once one has
+    /// failed, all fail. The kernel tells once that it could not write what is in its cache, then
+    /// takes that for clean; a later flush that succeeds would be a lie.
+    int stable(BlockRequest::Kind kind, int error) noexcept;
+
     /// `bytes` of the request are done; true if that was all.
     static bool advance(BlockRequest& request, std::uint64_t bytes) noexcept;
 
@@ -103,11 +111,13 @@ private:
     int discard(const BlockRequest& request) noexcept;
     int write_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept;
     int zeroes_by_kernel(const BlockRequest& request) noexcept;
-    int zeroes_by_hand(const BlockRequest& request, BlockScratch& scratch) noexcept;
+    int whole_pages_of_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept;
+    int zeroes_by_hand(std::uint64_t from, std::uint64_t to, BlockScratch& scratch) noexcept;
     int flush() noexcept;
 
     BlockCalls& calls_;
     BlockTraits traits_;
+    std::atomic<int> lost_{0};  // errno of the first failure to make something stable
 };
 
 }  // namespace vmm

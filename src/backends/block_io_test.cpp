@@ -155,6 +155,60 @@ TEST_F(BlockIoTest, DurableWritesSayToTheKernelThatTheyAre) {
     EXPECT_THAT(calls.seen, ElementsAre("write 0+8 f2", "write 3+5 f2"));  // RWF_DSYNC
 }
 
+// The kernel tells once that it could not write what it had in its cache.
+TEST_F(BlockIoTest, FlushAfterAFailedOneFails) {
+    BlockIo io{calls, {}};
+    const auto error_of = [&](BlockRequest request) {
+        io.perform(request, scratch);
+        return request.error;
+    };
+    BlockRequest durable = over(Kind::Write, 0, {8});
+    durable.durable = true;
+    BlockRequest durable_zeroes{.kind = Kind::WriteZeroes, .durable = true, .length = 512};
+
+    calls.script = {-ENOSPC};
+    EXPECT_EQ(error_of({.kind = Kind::Flush}), ENOSPC);
+
+    EXPECT_EQ(error_of({.kind = Kind::Flush}), ENOSPC);
+    EXPECT_EQ(error_of(durable), ENOSPC);
+    EXPECT_EQ(error_of(durable_zeroes), ENOSPC);
+    EXPECT_EQ(error_of(over(Kind::Write, 0, {8})), 0);
+    EXPECT_EQ(error_of(over(Kind::Read, 0, {8})), 0);
+}
+
+TEST_F(BlockIoTest, FlushAfterALostDurableWriteFails) {
+    BlockIo io{calls, {}};
+    BlockRequest durable = over(Kind::Write, 0, {8});
+    durable.durable = true;
+    const auto flushed = [&] {
+        BlockRequest flush{.kind = Kind::Flush};
+        io.perform(flush, scratch);
+        return flush.error;
+    };
+
+    // A full disk has refused it, and nothing is lost.
+    calls.script = {-ENOSPC};
+    BlockRequest refused = durable;
+    io.perform(refused, scratch);
+    EXPECT_EQ(refused.error, ENOSPC);
+    EXPECT_EQ(flushed(), 0);
+
+    calls.script = {-EIO};
+    io.perform(durable, scratch);
+    EXPECT_EQ(durable.error, EIO);
+    EXPECT_EQ(flushed(), EIO);
+}
+
+TEST_F(BlockIoTest, DirectFlushTellsOfItselfOnly) {
+    BlockIo io{calls, {.direct = true}};
+    calls.script = {-EIO};
+    BlockRequest flush{.kind = Kind::Flush};
+    io.perform(flush, scratch);
+    EXPECT_EQ(flush.error, EIO);
+    io.perform(flush, scratch);
+    EXPECT_EQ(flush.error, 0);
+}
+
 TEST_F(BlockIoTest, CrookedBuffersBounceUnderDirectIo) {
     const BlockTraits direct{.direct = true, .memory_unit = 512, .file_unit = 512};
     calls.bytes.replace(512, 512, std::string(512, 'r'));
@@ -227,6 +281,28 @@ TEST_F(BlockIoTest, ZeroesByHandComeInBoundedPieces) {
 
     EXPECT_THAT(calls.seen, ElementsAre("fallocate 17 0+614400", "write 0+262144",
                                         "write 262144+262144", "write 524288+90112"));
+}
+
+TEST_F(BlockIoTest, PartsOfPagesOfACachedDeviceAreZeroedThroughTheCache) {
+    const BlockTraits cached{.block_device = true, .cache_page = 1024};
+    BlockRequest request = kZeroes;
+    const auto zero = [&](std::uint64_t from, std::uint64_t to) {
+        calls.seen.clear();
+        request.offset = from;
+        request.length = to - from;
+        EXPECT_EQ(perform(request, cached), 0);
+        return calls.seen;
+    };
+
+    EXPECT_THAT(zero(1024, 3072), ElementsAre("zeroout 1024+2048"));
+    EXPECT_THAT(zero(512, 3584),
+                ElementsAre("write 512+512", "zeroout 1024+2048", "write 3072+512"));
+    EXPECT_THAT(zero(512, 1536), ElementsAre("write 512+1024"));
+    EXPECT_THAT(zero(1024, 1536), ElementsAre("write 1024+512"));
+    EXPECT_EQ(calls.bytes.substr(1024, 512), std::string(512, '\0'));
+
+    calls.script = {-EIO};
+    EXPECT_EQ(perform(kZeroes, cached), EIO);
 }
 
 TEST_F(BlockIoTest, FullDiskWhileZeroingIsTheError) {

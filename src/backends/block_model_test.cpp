@@ -44,7 +44,7 @@ void PrintTo(const Way& way, std::ostream* out) {
 /// Aligned as O_DIRECT wants it.
 struct Buffer {
     struct Free {
-        void operator()(std::byte* memory) const noexcept { std::free(memory); }
+        void operator()(std::byte* unused) const noexcept { std::free(unused); }
     };
     std::unique_ptr<std::byte, Free> memory{
         static_cast<std::byte*>(std::aligned_alloc(4096, kPart))};

@@ -9,9 +9,8 @@
 
 namespace vmm {
 
-BlockPool::BlockPool(BlockIo& io, const EventFd& done, unsigned max_threads)
-    : io_{io}, event_{done}, max_threads_{max_threads} {
-    threads_.reserve(max_threads);
+BlockPool::BlockPool(BlockIo& io, const EventFd& done, unsigned room) : io_{io}, event_{done} {
+    threads_.reserve(room);
 }
 
 BlockPool::~BlockPool() {
@@ -24,13 +23,15 @@ BlockPool::~BlockPool() {
         thread.join();
 }
 
-bool BlockPool::put(BlockRequest& request) noexcept {
+bool BlockPool::put(BlockRequest& request, unsigned most) noexcept {
     bool enough = false;
     {
         const std::scoped_lock held{mutex_};
         enough = waiting_count_ < idle_;
     }
-    if (!enough && threads_.size() < max_threads_ && !add_thread() && threads_.empty())
+    if (!enough && threads_.size() < most)
+        add_thread();
+    if (threads_.empty())
         return false;
     {
         const std::scoped_lock held{mutex_};
@@ -51,17 +52,18 @@ bool BlockPool::any_done() noexcept {
     return !done_.empty();
 }
 
-bool BlockPool::add_thread() noexcept {
+// Not tried again once it failed: a guest can ask for it with each request.
+void BlockPool::add_thread() noexcept {
+    if (no_more_)
+        return;
     const SignalsBlocked blocked;
-    bool added = true;
     try {
         threads_.emplace_back([this] { run(); });
         ::pthread_setname_np(threads_.back().native_handle(), "disk-pool");
     } catch (const std::system_error& error) {
         log::warn("cannot start a thread for disk I/O: ", error.what());
-        added = false;
+        no_more_ = true;
     }
-    return added;
 }
 
 void BlockPool::run() noexcept {

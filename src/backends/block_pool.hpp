@@ -17,28 +17,30 @@ namespace vmm {
 
 class BlockPool {
 public:
-    /// `io` and `done` outlive the pool; `done` is signalled at each completion.
-    BlockPool(BlockIo& io, const EventFd& done, unsigned max_threads);
+    /// `io` and `done` outlive the pool; `done` is signalled at each completion. Never more than
+    /// `room` threads.
+    BlockPool(BlockIo& io, const EventFd& done, unsigned room);
     /// Waits for what is being done.
     ~BlockPool();
     BlockPool(const BlockPool&) = delete;
     BlockPool& operator=(const BlockPool&) = delete;
 
-    /// False if there is no thread and none can be had: nothing was taken.
-    [[nodiscard]] bool put(BlockRequest& request) noexcept;
+    /// With `most` threads, as far as they are needed. False if there is no thread and none can be
+    /// had: nothing was taken.
+    [[nodiscard]] bool put(BlockRequest& request, unsigned most) noexcept;
     /// Moves what is done to the end of `to`.
     void take_done(BlockRequestList& to) noexcept;
     bool any_done() noexcept;
 
 private:
-    bool add_thread() noexcept;
+    void add_thread() noexcept;
     void run() noexcept;
     BlockRequest* next() noexcept;
 
     BlockIo& io_;
     const EventFd& event_;
-    unsigned max_threads_;
     std::vector<std::thread> threads_;
+    bool no_more_ = false;  // the host would not give another
 
     std::mutex mutex_;
     std::condition_variable work_;

@@ -19,6 +19,7 @@ namespace {
 
 constexpr unsigned kMaxEntries = 256;  // prepared at a time; more are outstanding all the same
 constexpr unsigned kMaxWorkers = 16;   // of each kind
+constexpr unsigned kMaxPauses = 1000;  // of a millisecond: then the kernel will take nothing
 constexpr unsigned kDeferred =
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
 
@@ -117,7 +118,7 @@ void BlockRing::start(BlockRequestList& refused) noexcept {
 
 // True if the kernel took all.
 bool BlockRing::submit() noexcept {
-    bool said = false;
+    unsigned pauses = 0;
     while (prepared_ > 0) {
         const int taken =
             deferred_ ? io_uring_submit_and_get_events(&ring_) : io_uring_submit(&ring_);
@@ -127,11 +128,11 @@ bool BlockRing::submit() noexcept {
         }
         if (taken == -EINTR)
             continue;
-        if (taken != 0 && !passing(-taken)) {
+        if ((taken != 0 && !passing(-taken)) || ++pauses > kMaxPauses) {
             error_ = -taken;
             return false;
         }
-        if (!std::exchange(said, true))
+        if (!std::exchange(said_waiting_, true))
             log::warn("io_uring has to wait: errno ", -taken);
         const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
         ::nanosleep(&pause, nullptr);

@@ -54,6 +54,7 @@ private:
     bool fixed_ = false;     // the file is registered
     bool deferred_ = false;  // DEFER_TASKRUN
     bool armed_ = true;      // the eventfd is signalled
+    bool said_waiting_ = false;
     unsigned prepared_ = 0;
     int error_ = 0;  // why the kernel takes no more
 };
