@@ -74,6 +74,21 @@ set +e"""
     lab.case("kinds", around(before, guest, after), kinds, limit=150, root=True)
 
 
+def claimed(r):
+    """A device that a file system is mounted from is nobody's to write; the error says what to do."""
+    r.exits(2)
+    r.prints_once(r"error: disk ext-loop: open: Device or resource busy \(errno 16\)", "err")
+    r.prints_once("Something else has claimed the device: unmount it", "err")
+
+
+def claimed_case(lab):
+    lab.tool("mke2fs")
+    before = """truncate -s 40M back; $T/mke2fs -q -F -t ext4 back; attach ext-loop back; mkdir ext
+mount -t ext4 ext-loop ext"""
+    lab.case("claimed", around(before, lab.vmm(disks=("ext-loop",)), "umount ext; losetup -d $(readlink ext-loop)"),
+             claimed, root=True)
+
+
 def intx(r):
     """Without MSI, one line for all, and still all works; a discard gives the host its blocks back."""
     r.fine()
@@ -196,6 +211,7 @@ done"""
 
 def cases(lab):
     kinds_case(lab)
+    claimed_case(lab)
     intx_case(lab)
     ext4_case(lab)
     many_case(lab)

@@ -48,6 +48,10 @@ Error open_failed(const BlockFileOptions& options, int error) {
             if (!options.readonly && ::access(options.path.c_str(), R_OK) == 0)
                 return std::move(made).hint("Add readonly=on, or make the file writable.");
             return std::move(made).hint("Give the user who runs vmm access to the file.");
+        case EBUSY:
+            return std::move(made).hint(
+                "Something else has claimed the device: unmount it, stop what uses it, or add "
+                "readonly=on.");
         case EINVAL:
             return std::move(made).hint(
                 "The file system may know no O_DIRECT: leave out direct=on.");
@@ -70,8 +74,11 @@ Result<UniqueFd> open_file(const BlockFileOptions& options) {
     if (::stat(options.path.c_str(), &status) != 0)
         return std::unexpected(open_failed(options, errno));
     VMM_TRY(check_kind(options.path, status));
-    const int flags =
-        O_CLOEXEC | (options.readonly ? O_RDONLY : O_RDWR) | (options.direct ? O_DIRECT : 0);
+    // The kernel's own claim on a device: file locks hold between openings of one device node only,
+    // and a file system that is mounted from it takes none.
+    const bool claim = S_ISBLK(status.st_mode) && !options.readonly;
+    const int flags = O_CLOEXEC | (options.readonly ? O_RDONLY : O_RDWR) |
+                      (options.direct ? O_DIRECT : 0) | (claim ? O_EXCL : 0);
     // Nobody asks when a guest last read its disk. Only the file's owner may leave that out.
     UniqueFd fd{::open(options.path.c_str(), flags | O_NOATIME)};
     if (!fd && errno == EPERM)

@@ -1,8 +1,12 @@
 #include "backends/block_file.hpp"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,8 +16,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -401,6 +408,17 @@ TEST_P(BlockFileTest, EveryBatchWakesTheThreadThatSleeps) {
     }
 }
 
+/// Starts what was submitted and waits until so many are done.
+void finish(BlockQueue& queue, std::size_t count) {
+    queue.commit();
+    for (std::size_t done = 0; done < count;) {
+        if (queue.reap() != nullptr)
+            ++done;
+        else
+            queue.wait();
+    }
+}
+
 TEST(BlockFileQueueTest, BatchesTakeTheRingWhereThereIsOne) {
     const Folder folder;
     const std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
@@ -414,17 +432,97 @@ TEST(BlockFileQueueTest, BatchesTakeTheRingWhereThereIsOne) {
         requests[i] = {.kind = Kind::Read, .length = kBlock, .iovecs = {&pieces[i], 1}};
         queue->submit(requests[i]);
     }
-    queue->commit();
-    for (int done = 0; done < 2;) {
-        if (queue->reap() != nullptr)
-            ++done;
-        else
-            queue->wait();
-    }
+    finish(*queue, 2);
     if (queue->counts().ring == 0)
         GTEST_SKIP() << "this host has no io_uring";
     EXPECT_EQ(queue->counts().ring, 2u);
     EXPECT_EQ(queue->counts().pool, 0u);
+}
+
+/// The kernel's own, but that reads wait until so many are under way.
+struct MeetingCalls final : BlockCalls {
+    explicit MeetingCalls(int fd) : kernel{fd} {}
+
+    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
+        if (flags == 0) {
+            std::unique_lock held{mutex};
+            most = std::max(most, ++inside);
+            met.notify_all();
+            met.wait_for(held, std::chrono::seconds{10}, [&] { return most >= 2; });
+            --inside;
+        }
+        return kernel.read(to, offset, flags);
+    }
+    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
+        return kernel.write(from, offset, flags);
+    }
+    int flush() noexcept override { return kernel.flush(); }
+    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
+        return kernel.fallocate(mode, offset, length);
+    }
+    int block_ioctl(unsigned long request, std::uint64_t offset,
+                    std::uint64_t length) noexcept override {
+        return kernel.block_ioctl(request, offset, length);
+    }
+
+    KernelBlockCalls kernel;
+    std::mutex mutex;
+    std::condition_variable met;
+    unsigned inside = 0;
+    unsigned most = 0;
+};
+
+/// For the calling thread and those that it starts.
+void forbid_io_uring() {
+    std::array code{
+        sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+        sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, __NR_io_uring_setup},
+        sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+        sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    };
+    const sock_fprog program{.len = code.size(), .filter = code.data()};
+    ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+// As a container does it. The first request is one that the pool has anyway.
+TEST(BlockFileQueueTest, WhereIoUringIsForbiddenThreadsServeAndTheLogSaysSo) {
+    const Folder folder;
+    const std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
+    const UniqueFd fd{::open(path.c_str(), O_RDWR)};
+    testing::internal::CaptureStderr();
+    std::thread{[&] {
+        forbid_io_uring();
+        auto calls = std::make_unique<MeetingCalls>(fd.get());
+        const unsigned& most = calls->most;
+        const auto queue =
+            std::move(BlockFileQueue::create(fd.get(), {.depth = 8}, std::move(calls)).value());
+        std::array<std::byte, 2 * kBlock> memory{};
+        std::array<iovec, 2> pieces{iovec{memory.data(), kBlock},
+                                    iovec{memory.data() + kBlock, kBlock}};
+        std::array<BlockRequest, 3> requests;
+        requests[0] = {.kind = Kind::WriteZeroes, .offset = kBlock, .length = kBlock};
+        queue->submit(requests[0]);
+        finish(*queue, 1);
+        for (std::size_t i = 0; i < 2; ++i) {
+            requests[i + 1] = {.kind = Kind::Read,
+                               .offset = i * kBlock,
+                               .length = kBlock,
+                               .iovecs = {&pieces[i], 1}};
+            queue->submit(requests[i + 1]);
+        }
+        finish(*queue, 2);
+
+        for (const BlockRequest& request : requests)
+            EXPECT_EQ(request.error, 0);
+        EXPECT_EQ(memory.front(), std::byte{'a'});
+        EXPECT_EQ(memory.back(), std::byte{0});
+        EXPECT_EQ(queue->counts().ring, 0u);
+        EXPECT_EQ(most, 2u) << "reads wait for each other";
+    }}.join();
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                HasSubstr("io_uring cannot be used (io_uring_setup: Operation not permitted (errno "
+                          "1)): disks are served by threads, which is slower"));
 }
 
 /// `count` writes of a block in one batch, all done when it returns.
@@ -436,13 +534,7 @@ void write_batch(BlockQueue& queue, std::size_t count) {
         request = {.kind = Kind::Write, .length = kBlock, .iovecs = {&piece, 1}};
         queue.submit(request);
     }
-    queue.commit();
-    for (std::size_t done = 0; done < count;) {
-        if (queue.reap() != nullptr)
-            ++done;
-        else
-            queue.wait();
-    }
+    finish(queue, count);
 }
 
 struct CacheWriteTest : testing::Test {
