@@ -2,29 +2,48 @@
 from nest.lab import around
 
 MODULES = ("virtio_blk", "virtio_net", "virtio-rng", "pvpanic-pci")
-SIZE = 2 << 20  # bytes each way over the network
+SIZE = 2 << 20  # bytes each way over a network
+TAP, PASST = "10.77.0.1", "10.99.0.1"
+LINE = "a-line-from-the-guest-" * 20
 
 
-def devices(r, net, disk):
-    r.fine()
-    r.says("pcicheck", functions=7)
-    for name, file in (("vda", "one"), ("vdb", "four")):
-        disk.has_worked(r, name, file)
-    net.moved(r, "10.77.0.1", SIZE)
-    r.says("hwrng", bytes=65536, values=256, **{"from": "virtio_rng.0"})
+def devices(net, disk, pins):
+    def check(r):
+        r.fine()
+        r.says("pcicheck", functions=9)
+        for name, file in (("vda", "one"), ("vdb", "four")):
+            disk.has_worked(r, name, file)
+        for address in (TAP, PASST):
+            net.moved(r, address, SIZE)
+        r.says("hwrng", bytes=65536, values=256, **{"from": "virtio_rng.0"})
+        r.require(r.text("log") == LINE + "\n", f"the port's file has {r.text('log')[:100]!r}")
+        for device in range(7) if pins else ():
+            r.says("irqs", f"virtio{device}", kind="IO-APIC")
+            r.number("irqs", "count", least=1, at=f"virtio{device}")
+    return check
+
+
+def case(lab, name, *, packed=True, pins=False):
+    net, disk = lab.load("net"), lab.load("disk")
+    lab.peer()
+    lab.tool("passt")
+    ring = "packed=on" if packed else "packed=off"
+    before = f"truncate -s 8M one; truncate -s 8M four\n{net.TAP}\n{net.USER}\n{net.PEER}"
+    after = disk.worked("one", "one") + disk.worked("four", "four", 2) + "tunctl -d tap0 >/dev/null"
+    moves = [f"{step}:{address}:{net.PORT}:{SIZE}" for address in (TAP, PASST) for step in ("tcpget", "tcpput")]
+    together = "+".join(["churn:vda:1:60", "churn:vdb:2:60", *moves, "hwrng:65536", "flood:100", f"port:log:{LINE}"])
+    fills = "".join(f",fill:{vd}:{disk.FILL_AT}:{disk.FILL}:7" for vd in ("vda", "vdb"))
+    echoes = ",".join(f"tcpecho:{address}:{net.PORT}" for address in (TAP, PASST))
+    irqs = ",".join(f"irqs:virtio{device}" for device in range(7 if pins else 1))
+    guest = lab.vmm("--net", f"tap=tap0,{ring}", "--net", f"user,{ring}", "--rng", ring, "--pvpanic",
+                    "--console", f"tty,{ring}", "--console-port", "name=log,file=$O/log", "--serial", "null", cpus=2,
+                    modules=MODULES, console="hvc0", append="quiet panic=-1" + " pci=nomsi" * pins,
+                    disks=(f"one,{ring}", "path=four,num_queues=2,packed=off"),
+                    steps=f"addr:eth0:10.77.0.2/24,carrier:eth0:1,dhcp:eth1,{echoes},together:{together}{fills},"
+                          f"{irqs},pcicheck,kmsg:3,off")
+    lab.case(name, around(before, guest, after), devices(net, disk, pins), root=True, limit=180)
 
 
 def cases(lab):
-    net, disk = lab.load("net"), lab.load("disk")
-    lab.peer()
-    before = f"truncate -s 8M one; truncate -s 8M four\n{net.TAP}\n{net.PEER}"
-    after = disk.worked("one", "one") + disk.worked("four", "four", 2) + "tunctl -d tap0 >/dev/null"
-    at = f"10.77.0.1:{net.PORT}"
-    together = "+".join(["churn:vda:1:60", "churn:vdb:2:60", f"tcpget:{at}:{SIZE}", f"tcpput:{at}:{SIZE}",
-                         "hwrng:65536", "flood:100"])
-    fills = "".join(f",fill:{name}:{disk.FILL_AT}:{disk.FILL}:7" for name in ("vda", "vdb"))
-    guest = lab.vmm("--net", "tap=tap0", "--rng", "--pvpanic", "--console", "tty", "--serial", "null", cpus=2,
-                    modules=MODULES, console="hvc0", disks=("one", "path=four,num_queues=2,packed=off"),
-                    steps=f"addr:eth0:10.77.0.2/24,carrier:eth0:1,tcpecho:{at},together:{together}{fills},"
-                          "pcicheck,kmsg:3,off")
-    lab.case("devices", around(before, guest, after), lambda r: devices(r, net, disk), root=True, limit=180)
+    case(lab, "devices")
+    case(lab, "pins", packed=False, pins=True)  # neither MSI-X nor packed rings

@@ -12,7 +12,9 @@ PEER = f"$T/peer serve {PORT} >$O/peer &"
 
 # passt lends the guest an address of the host, and needs one to lend, with a route; it runs as an ordinary user.
 # The guest reaches the host under the address of the gateway.
+# Echo requests leave through a socket that the host has to allow, and reach it under any other of its addresses.
 USER = """ifconfig dummy0 10.99.0.2 netmask 255.255.255.0 up; route add default gw 10.99.0.1 dev dummy0 2>/dev/null
+ifconfig dummy0:1 10.98.0.1 netmask 255.255.255.0 up; echo 0 65535 >/proc/sys/net/ipv4/ping_group_range
 chmod 666 /dev/kvm
 export PATH=$T:$PATH"""
 
@@ -76,6 +78,7 @@ def user(size):
         r.fine()
         r.says("dhcp", "eth0", address="10.99.0.2/24")
         has_bits(r, "eth0", packed=True, queues=1)
+        pinged(r, "10.98.0.1", 1400)
         moved(r, "10.99.0.1", size)
         for verb in ("get", "put"):
             r.prints(rf"^@test peer verb={verb} bytes={size} ", "published")
@@ -91,7 +94,7 @@ def user_case(lab, name, size, **options):
     lab.peer()
     lab.tool("passt")
     guest = "$T/peer as 1000 " + lab.vmm("--net", "user,publish=9080:8080", modules=MODULES, steps="ask")
-    steps = f"nic:eth0,dhcp:eth0,{traffic('10.99.0.1', size)},serve:8080"
+    steps = f"nic:eth0,dhcp:eth0,ping:10.98.0.1:3:1400,{traffic('10.99.0.1', size)},serve:8080"
     client = ("{ grep Uid /proc/$(pidof passt)/status >$O/passt; grep Uid /proc/$p/status >$O/vmm; "
               "$T/peer echo 127.0.0.1:9080 hello; "
               f"$T/peer get 127.0.0.1:9080 {size}; $T/peer put 127.0.0.1:9080 {size}; }} >$O/published; "
