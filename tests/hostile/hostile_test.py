@@ -43,6 +43,13 @@ class JudgeTest(unittest.TestCase):
         found = self.complaints(second="kept = bytearray(b'x' * (4 << 20))")
         self.assertTrue(any("memory grew" in text for text in found), found)
 
+    def test_thread_that_finds_no_rest_after_a_case(self):
+        rest = "say('rest row01.x'); wait()"
+        self.assertEqual(self.complaints(second=rest), [])
+        spin = "threading.Thread(target=exec, args=('while True: pass',), daemon=True).start()"
+        found = self.complaints(second=f"{spin}; {rest}", timeout=60)
+        self.assertTrue(any(re.fullmatch("row01.x: thread .* finds no rest", text) for text in found), found)
+
     def of_rounds(self, *anonymous_kib, warm_up=0):
         rounds = [vmm_under_test.Round(1, 0, vmm_under_test.Vitals(kib, 10, 3)) for kib in anonymous_kib]
         run = vmm_under_test.Run(names=["row01.x"], rounds=rounds, exit_code=judge.ALL_GOOD)

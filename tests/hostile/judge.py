@@ -37,5 +37,6 @@ def complaints(run, *, rounds, at_least, warm_up=0):
     for name, ns in run.busy.items():
         if ns > MOST_BUSY_NS:
             yield f"thread {name} ran for {ns / 1e6:.1f} ms while there was nothing to do"
+    yield from (f"{name}: thread {thread} finds no rest" for name, thread in run.spinning)
     if len(run.log) > MOST_LOG_LINES:
         yield f"{len(run.log)} log lines, at most {MOST_LOG_LINES} are all right"

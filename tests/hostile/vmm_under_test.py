@@ -29,34 +29,60 @@ class Run:
     rounds: list = dataclasses.field(default_factory=list)
     other_lines: list = dataclasses.field(default_factory=list)
     busy: dict = dataclasses.field(default_factory=dict)  # name of a thread: ns of CPU time while all was idle
+    rests: int = 0  # cases after which somebody looked for a thread that spins
+    spinning: list = dataclasses.field(default_factory=list)  # (name of the case, of the thread)
     log: list = dataclasses.field(default_factory=list)  # lines of standard error
     exit_code: int | None = None
     timed_out: bool = False
 
 
 def own_threads(folder):
-    """Without the kernel's helpers of io_uring, which come and go."""
+    """Without the kernel's helpers of io_uring, which come and go, and a disk's, which come when it is slow, 4 at most."""
     for task in (folder / "task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if not (task / "comm").read_text().startswith("iou-wrk-"):
+            if not (task / "comm").read_text().startswith(("iou-wrk-", "disk-pool")):
                 yield task
+
+
+def descriptors(folder):
+    """Without the io_uring of a disk, which comes when it is needed, once."""
+    names = []
+    for each in (folder / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(each))
+    return len([name for name in names if name != "anon_inode:[io_uring]"])
 
 
 def vitals(pid):
     folder = pathlib.Path("/proc", str(pid))
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-    return Vitals(int(status["RssAnon"].split()[0]), len(os.listdir(folder / "fd")), len([*own_threads(folder)]))
+    return Vitals(int(status["RssAnon"].split()[0]), descriptors(folder), len([*own_threads(folder)]))
 
 
-def cpu_times(pid):
-    """{thread: ns on a CPU so far}, but for vCPUs: the guest waits by looking again and again."""
-    times = {}
+def devices_threads(pid):
+    """(name, folder) of each thread but vCPUs: the guest waits by looking again and again."""
     for task in pathlib.Path("/proc", str(pid), "task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one of io_uring's, gone
             name = (task / "comm").read_text().strip()
             if not name.startswith("vcpu"):
-                times[f"{name} ({task.name})"] = int((task / "schedstat").read_text().split()[0])
+                yield f"{name} ({task.name})", task
+
+
+def cpu_times(pid):
+    """{thread: ns on a CPU so far}"""
+    times = {}
+    for name, task in devices_threads(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            times[name] = int((task / "schedstat").read_text().split()[0])
     return times
+
+
+def runnable(pid):
+    """Threads that have a CPU or wait for one: proc_pid_stat(5), field 3."""
+    for name, task in devices_threads(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "R":
+                yield name
 
 
 def busy_while_idle(pid, seconds):
@@ -64,6 +90,18 @@ def busy_while_idle(pid, seconds):
     time.sleep(seconds)
     after = cpu_times(pid)
     return {name: after[name] - before.get(name, 0) for name in after}
+
+
+def spinning(pid, patience=1.0, window=0.004, most=0.25):
+    """Names of the threads that find no rest: in each window they ran for more than this part, or still want to."""
+    end = time.monotonic() + patience
+    while True:
+        began = time.monotonic_ns()
+        ran = busy_while_idle(pid, window)
+        limit = (time.monotonic_ns() - began) * most
+        restless = {*(name for name, ns in ran.items() if ns > limit), *runnable(pid)}
+        if not restless or time.monotonic() > end:
+            return restless
 
 
 def environment():
@@ -102,6 +140,12 @@ def take(line, run, current):
 def watch(process, run, rounds, idle):
     current = Round()
     for line in process.stdout:
+        if line.startswith("rest "):
+            run.rests += 1
+            run.spinning += [(line.split()[1], thread) for thread in spinning(process.pid)]
+            process.stdin.write("n")
+            process.stdin.flush()
+            continue
         if not take(line.rstrip("\n"), run, current):
             continue
         current.vitals = vitals(process.pid)

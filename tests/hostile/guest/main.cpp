@@ -6,7 +6,9 @@
 //   device=reset  resets of the machine, each a round of its own
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
-// after that it waits for a byte from the host. In the end the exit code is kAllGood or kSomeBad.
+// after that it waits for a byte from the host. In the last round it also says "rest NAME" and
+// waits when a case has done its worst, before the device is reset: does a thread spin now?
+// In the end the exit code is kAllGood or kSomeBad.
 #include "lab.hpp"
 
 namespace guest {
@@ -20,6 +22,7 @@ struct Options {
     char device[32] = {};
     char only[96] = {};
     unsigned rounds = 1;
+    bool last_round = false;
 };
 
 struct Score {
@@ -99,6 +102,13 @@ void report(const Name& name, const char* why, const u64* number, Score& score) 
     say("\n");
 }
 
+void rest(const Name& name) {
+    say("rest ");
+    say(name.text());
+    say("\n");
+    hear();
+}
+
 void judge(const Case& of, Lab& lab, const char* ring, const Options& options, Score& score) {
     Name name;
     name.row(of.row).add(lab.kind->name).add(".").add(ring).add(of.name);
@@ -108,6 +118,8 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
     lab.has_number = false;
     of.run(lab);
     const bool alive = lab.alive();
+    if (options.last_round)
+        rest(name);
     lab.tidy();
     // Alive it is, or as good as new after a reset.
     if (lab.why == nullptr && !alive && lab.up())
@@ -213,7 +225,7 @@ const char* all_work(const Ram& ram) {
 
 extern "C" [[noreturn]] void guest_main(u64 start_info) {
     static Lab lab;
-    const Options options = read_options(command_line(start_info));
+    Options options = read_options(command_line(start_info));
     const Ram ram = find_ram(start_info);
     if (same(options.device, "reset"))
         run_resets(ram);
@@ -227,6 +239,7 @@ extern "C" [[noreturn]] void guest_main(u64 start_info) {
     unsigned failed = 0;
     for (unsigned round = 1; round <= options.rounds; ++round) {
         Score score;
+        options.last_round = round == options.rounds;
         if (platform)
             run_platform(ram, options, score);
         else
