@@ -195,7 +195,7 @@ void Net::ready(std::uint32_t source, std::uint32_t events) noexcept {
 void Net::receive(Pair& pair) noexcept {
     if (pair.gone)
         return;
-    const Pause pause = pair.receiver.running() ? pair.receiver.run(*chain_) : Pause::Starved;
+    const Pause pause = pair.receiver.running() ? take_frames(pair) : Pause::Starved;
     // Whoever gives no buffers, or uses no such queue, still sees the link go down.
     if (pause == Pause::Gone || (pair.hung_up && pause != Pause::Budget))
         lose(pair);
@@ -203,6 +203,30 @@ void Net::receive(Pair& pair) noexcept {
         pair.receiver.queue()->kick();
     else if (pause == Pause::Idle)
         moderate(pair);
+}
+
+Pause Net::take_frames(Pair& pair) noexcept {
+    Pause pause = pair.receiver.run(*chain_);
+    while (pause == Pause::Starved && held_too_long(pair)) {
+        pair.receiver.wait_no_longer();
+        pause = pair.receiver.run(*chain_);
+    }
+    return pause;
+}
+
+// Linux adds buffers after it was given a used one, and then only if few are left: a frame that
+// waited for more than there are would wait for ever, and so would all behind it.
+bool Net::held_too_long(Pair& pair) noexcept {
+    const std::uint64_t frame = pair.receiver.held_frame();
+    const bool same = frame == std::exchange(pair.held, frame);
+    if (frame == 0)
+        return false;
+    const auto now = Moderation::Clock::now();
+    if (same)
+        return now >= pair.held_until;
+    pair.held_until = now + options_.patience;
+    worker_->call_after(options_.patience, pair.index);
+    return false;
 }
 
 // The channel is empty: back to being told when it is not, or a rest.
@@ -279,6 +303,7 @@ void Net::stop(virtio::Queue& queue) noexcept {
     Pair& pair = pairs_[index / 2u];
     if (index % 2 == 0) {
         pair.receiver.stop();
+        pair.held = 0;
         return;
     }
     pair.transmitter.stop();

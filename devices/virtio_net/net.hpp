@@ -11,6 +11,7 @@
 // set_link(), announce() and counts() from any thread; the rest as virtio/device.hpp has it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -36,6 +37,9 @@ struct Options {
     MacAddress mac{};
     std::optional<std::uint16_t> mtu;  ///< told to the guest; empty: what the host's side has
     std::uint16_t queue_size = 256;    ///< of receive and transmit queues; a power of two
+    /// How long a frame waits for buffers that it lacks; less than a second. A driver that adds
+    /// some without being given a frame first does so sooner.
+    std::chrono::milliseconds patience{10};
 };
 
 class Net final : public virtio::Device, private virtio::Worker::Handler, private ControlTarget {
@@ -85,9 +89,11 @@ private:
         Transmitter transmitter;
         Moderation moderation;
         std::uint64_t seen = 0;  // frames received when the channel was empty last
-        bool muted = false;      // a rest: nobody waits for EPOLLIN
-        bool blocked = false;    // send() waits for EPOLLOUT
-        bool hung_up = false;    // nothing more will come than is there
+        std::uint64_t held = 0;  // Receiver::held_frame() when that was last asked
+        Moderation::Clock::time_point held_until;
+        bool muted = false;    // a rest: nobody waits for EPOLLIN
+        bool blocked = false;  // send() waits for EPOLLOUT
+        bool hung_up = false;  // nothing more will come than is there
         bool gone = false;
     };
     static constexpr std::uint32_t kLinkSource = ~std::uint32_t{0};
@@ -114,6 +120,8 @@ private:
     Receiver::Rules rules() const noexcept;
     void watch_channels() noexcept;
     void receive(Pair& pair) noexcept;
+    Pause take_frames(Pair& pair) noexcept;
+    [[nodiscard]] bool held_too_long(Pair& pair) noexcept;
     void transmit(Pair& pair) noexcept;
     void moderate(Pair& pair) noexcept;
     void watch_again(Pair& pair) noexcept;

@@ -195,7 +195,8 @@ TEST_P(NetTest, HostIsGivenAsManyPiecesAsFramesNeed) {
 }
 
 TEST_P(NetTest, FrameWaitsForTheBuffersThatItLacks) {
-    Bench b = started();
+    const DeviceRig::Options driver{.kind = GetParam()};
+    Bench b{driver, 1, {.patience = std::chrono::milliseconds{900}}};
     ASSERT_TRUE(b.rig.start());
     // The driver has shown that it gives eight buffers...
     std::vector<Gpa> at;
@@ -224,6 +225,33 @@ TEST_P(NetTest, FrameWaitsForTheBuffersThatItLacks) {
     }
     EXPECT_EQ(got.substr(12), frame);
     EXPECT_EQ(b.header_at(at[6]).num_buffers, 4);
+}
+
+TEST_P(NetTest, FrameThatWaitsInVainIsDroppedAndTheNextArrives) {
+    Bench b = started();
+    ASSERT_TRUE(b.rig.start());
+    // As above, but the driver adds buffers only after it was given a frame.
+    std::vector<Gpa> at;
+    for (int i = 0; i < 8; ++i)
+        at.push_back(b.give_room(1500));
+    b.rig.kick(kRx);
+    ASSERT_TRUE(b.wire().put(frame_of(1488 + 5 * 1500)));
+    for (int i = 0; i < 6; ++i)
+        ASSERT_TRUE(b.rig.wait_used(kRx).has_value());
+
+    ASSERT_TRUE(b.wire().put(frame_of(1488 + 3 * 1500, 2)));
+    ASSERT_TRUE(b.wire().put(frame_of(60, 3)));
+
+    ASSERT_TRUE(b.rig.wait_used(kRx).has_value());
+    EXPECT_EQ(b.rig.memory().text(Gpa{at[6].value() + 12}, 60), frame_of(60, 3));
+    EXPECT_EQ(b.net->traffic().receive_dropped, 1u);
+
+    // And so once more, with one buffer left.
+    ASSERT_TRUE(b.wire().put(frame_of(1488 + 1500, 4)));
+    ASSERT_TRUE(b.wire().put(frame_of(60, 5)));
+    ASSERT_TRUE(b.rig.wait_used(kRx).has_value());
+    EXPECT_EQ(b.rig.memory().text(Gpa{at[7].value() + 12}, 60), frame_of(60, 5));
+    EXPECT_EQ(b.net->traffic().receive_dropped, 2u);
 }
 
 TEST_P(NetTest, WithoutMergingAFrameHasItsOwnBuffer) {

@@ -148,7 +148,8 @@ void Receiver::make_space() noexcept {
 }
 
 // The frame that was read goes to the driver, or waits for more buffers; unless the driver has
-// given as many as it ever did, and the frame is too large for it.
+// given as many as it ever did, and the frame is too large for it. Whoever calls run() sees to it
+// that the wait has an end: many drivers add buffers only when they are given a used one.
 bool Receiver::settle(virtio::Chain& chain) noexcept {
     if (overflowed_ == 0) {
         deliver();

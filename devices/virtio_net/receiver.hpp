@@ -72,6 +72,14 @@ public:
     /// Moves frames until one of the reasons comes up. `chain` is working space.
     Pause run(virtio::Chain& chain) noexcept;
 
+    /// Number of the frame that waits until the driver adds buffers; 0: there is none.
+    std::uint64_t held_frame() const noexcept {
+        return held_ == 0 ? 0 : 1 + counts_.frames.value() + counts_.dropped.value();
+    }
+    /// It was waited for long enough: the driver's buffers are taken for all that it has, and what
+    /// lacks more is dropped.
+    void wait_no_longer() noexcept { most_waiting_ = end_waiting_ - first_waiting_; }
+
     /// Bytes that the next frame will have, if it is like the last ones.
     std::uint64_t expected() const noexcept { return expected_; }
 
@@ -115,7 +123,7 @@ private:
     std::size_t first_vector_ = 0;
     std::size_t end_vector_ = 0;
     std::uint64_t room_ = 0;        // bytes of all that wait
-    std::size_t most_waiting_ = 0;  // ever since start()
+    std::size_t most_waiting_ = 0;  // since start() or wait_no_longer()
     std::uint64_t expected_ = 1;    // bytes, as the last frames had
     unsigned unpublished_ = 0;      // chains
     std::unique_ptr<std::byte[]> overflow_;
