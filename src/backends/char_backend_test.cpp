@@ -475,6 +475,33 @@ TEST_F(BackendThreadsTest, SlowReaderOfAPipeGetsEveryByteInOrder) {
     EXPECT_EQ(seen, text);
 }
 
+// The I/O threads of devices still write when the machine ends.
+TEST_F(BackendThreadsTest, DrainBesideAWriterLosesNoCount) {
+    test::Pipe pipe;
+    test::Pipe input;
+    make_tty(input.in.get(), pipe.out.get());
+    pipe.out = UniqueFd{};
+    constexpr std::size_t kLines = 100'000;
+    std::atomic<std::size_t> taken{0};
+    std::atomic<bool> sent{false};
+    std::size_t seen = 0;
+
+    std::thread writer{[&] {
+        for (std::size_t i = 0; i < kLines; ++i)
+            taken += send("line\n");
+        sent = true;
+    }};
+    std::thread reader{[&] { seen = test::read_all(pipe.in.get(), 5000ms).size(); }};
+    while (!sent)
+        backend->drain(0ms);
+    writer.join();
+    const std::uint64_t lost = backend->drain(5s);
+    backend.reset();
+    reader.join();
+
+    EXPECT_EQ(seen + lost, taken.load());
+}
+
 TEST_F(BackendThreadsTest, ResumeFromAnotherThreadBringsTheRestOfTheInput) {
     test::Pipe output;
     test::Pipe input;

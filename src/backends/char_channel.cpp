@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "vmm/log.hpp"
@@ -106,7 +107,7 @@ void CharChannel::write_here(std::unique_lock<std::mutex>& lock) noexcept {
 
 /// The loop sleeps: sees that it comes if there is something for it.
 void CharChannel::see_to_it() noexcept {
-    if (ring_.empty())
+    if (ring_.empty() && !starved_)
         return;
     awake_ = true;
     if (recently())
@@ -244,12 +245,22 @@ void CharChannel::wait_for_output() noexcept {
         start_timer();
 }
 
+/// What another thread writes just now is not lost and not ours to drop; its write does not wait.
+void CharChannel::lose_waiting(std::unique_lock<std::mutex>& lock) noexcept {
+    while (writing_) {
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+    }
+    lost_ += ring_.used();
+    ring_.drop(ring_.used());
+}
+
 /// For good: the terminal or pipe is gone.
 void CharChannel::lose_output(int error) noexcept {
     {
-        const std::lock_guard lock{lock_};
-        lost_ += ring_.used();
-        ring_.drop(ring_.used());
+        std::unique_lock lock{lock_};
+        lose_waiting(lock);
         swallow_ = true;
     }
     if (error != 0)
@@ -259,9 +270,8 @@ void CharChannel::lose_output(int error) noexcept {
 /// For now: the disk is full, later bytes may find room.
 void CharChannel::lose_buffered(int error) noexcept {
     {
-        const std::lock_guard lock{lock_};
-        lost_ += ring_.used();
-        ring_.drop(ring_.used());
+        std::unique_lock lock{lock_};
+        lose_waiting(lock);
     }
     if (!std::exchange(told_full_, true))
         log::warn(name_, ": output to ", place_.empty() ? "standard output" : place_,
@@ -300,9 +310,8 @@ std::uint64_t CharChannel::drain(milliseconds limit) noexcept {
     while (unread_output() > 0 && left() > 0)
         ::poll(nullptr, 0, std::min(left(), 5));
 
-    const std::lock_guard lock{lock_};
-    lost_ += ring_.used();
-    ring_.drop(ring_.used());
+    std::unique_lock lock{lock_};
+    lose_waiting(lock);
     return lost_ + unread_output();
 }
 

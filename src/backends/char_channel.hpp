@@ -101,6 +101,7 @@ private:
     void wait_for_output() noexcept;
     void lose_output(int error) noexcept;
     void lose_buffered(int error) noexcept;
+    void lose_waiting(std::unique_lock<std::mutex>& lock) noexcept;
     void tell_room() noexcept;
     void start_timer() noexcept;
     void write_here(std::unique_lock<std::mutex>& lock) noexcept;

@@ -170,6 +170,18 @@ TEST_F(TtyBackendTest, ReaderThatSleepsFillsTheBufferThenOnRoomComes) {
     EXPECT_TRUE(turn_until([&] { return user.rooms == 1; }));
 }
 
+TEST_F(TtyBackendTest, RoomIsToldToWhoeverWroteAllThatWasTakenHimself) {
+    make_tty(in.in.get(), out.out.get());
+    attach();
+    // As much as fits goes out at once, because it looks like a line.
+    std::string text(CharBackend::kBufferSize, 'x');
+    text.back() = '\n';
+    text += "more\n";
+    ASSERT_EQ(send(text), CharBackend::kBufferSize);
+
+    EXPECT_TRUE(turn_until([&] { return user.rooms == 1; }));
+}
+
 TEST_F(TtyBackendTest, DrainStopsAfterItsTimeAndCountsWhatWasLost) {
     make_tty(in.in.get(), out.out.get());
     while (send(std::string(4096, 'x')) > 0)
