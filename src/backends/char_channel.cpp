@@ -19,8 +19,10 @@ namespace {
 using std::chrono::milliseconds;
 
 // A user that was stopped is told only when this much is free, so that it does not stop and go with
-// each byte a slow reader takes.
+// each byte a slow reader takes; but once it has waited for so long, any byte is worth it, since
+// one that hears nothing takes the reader for gone.
 constexpr std::size_t kRoomWorthTelling = CharBackend::kBufferSize / 4;  // bytes
+constexpr milliseconds kWaitWorthTelling{250};
 
 // With this much waiting the loop does not sleep out its millisecond.
 constexpr std::size_t kHurry = CharBackend::kBufferSize / 2;  // bytes
@@ -77,8 +79,8 @@ std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
     if (swallow_)
         return swallow(bytes);
     const std::size_t taken = ring_.push(bytes);
-    if (taken < bytes.size())
-        starved_ = true;
+    if (taken < bytes.size() && !std::exchange(starved_, true))
+        starved_since_ = SteadyClock::now();
     // A line is written whole and at once: somebody may act on it. What comes in between waits for
     // company, except for the first byte after a pause.
     const bool line = !bytes.empty() && bytes.back() == std::byte{'\n'};
@@ -111,7 +113,7 @@ void CharChannel::see_to_it() noexcept {
         return;
     awake_ = true;
     if (recently())
-        start_timer();
+        start_timer(kTogether);
     else
         wake_.signal();
 }
@@ -122,9 +124,10 @@ std::size_t CharChannel::swallow(std::span<const std::byte> bytes) noexcept {
     return bytes.size();
 }
 
-void CharChannel::start_timer() noexcept {
+/// `after` is less than a second.
+void CharChannel::start_timer(std::chrono::nanoseconds after) noexcept {
     itimerspec when{};
-    when.it_value.tv_nsec = std::chrono::nanoseconds{kTogether}.count();
+    when.it_value.tv_nsec = after.count();
     ::timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
 
@@ -242,7 +245,7 @@ void CharChannel::flush() noexcept {
 
 void CharChannel::wait_for_output() noexcept {
     if (!arm(out_, Event::Output, EPOLLOUT))
-        start_timer();
+        start_timer(kTogether);
 }
 
 /// What another thread writes just now is not lost and not ours to drop; its write does not wait.
@@ -283,8 +286,13 @@ void CharChannel::tell_room() noexcept {
         return;
     {
         const std::lock_guard lock{lock_};
-        if (!starved_ || ring_.room() < kRoomWorthTelling)
+        if (!starved_ || ring_.room() == 0)
             return;
+        if (const auto waited = SteadyClock::now() - starved_since_;
+            ring_.room() < kRoomWorthTelling && waited < kWaitWorthTelling) {
+            start_timer(kWaitWorthTelling - waited);
+            return;
+        }
         starved_ = false;
     }
     const std::lock_guard user_lock{*user_lock_};

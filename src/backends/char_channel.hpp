@@ -103,7 +103,7 @@ private:
     void lose_buffered(int error) noexcept;
     void lose_waiting(std::unique_lock<std::mutex>& lock) noexcept;
     void tell_room() noexcept;
-    void start_timer() noexcept;
+    void start_timer(std::chrono::nanoseconds after) noexcept;
     void write_here(std::unique_lock<std::mutex>& lock) noexcept;
     void see_to_it() noexcept;
     bool recently() const noexcept { return SteadyClock::now() - last_write_ < kTogether; }
@@ -147,6 +147,7 @@ private:
     bool awake_ = false;      // the loop will come and look: no need to tell it
     bool hurried_ = false;    // it was told to come before its time
     bool starved_ = false;    // the user waits for on_room()
+    SteadyClock::time_point starved_since_;
 
     LoopHook hook_;  // last: nothing is called before all is there, or after some of it is gone
 };
