@@ -334,13 +334,25 @@ void CharChannel::set_input(HostStream stream) noexcept {
 
 void CharChannel::read_input() noexcept {
     const auto room = std::span{input_.get(), kInputSize}.subspan(input_used_);
-    if (user_ == nullptr || !in_ || room.empty() || !may_read())
+    if (user_ == nullptr || !in_ || room.empty())
         return;
+    if (!may_read()) {
+        input_waits();
+        return;
+    }
     const auto moved = in_.read(room);
     input_used_ += filter_input(room.first(moved.bytes));
     if (moved.flow == HostStream::Flow::Ended)
         input_ended();
     offer_input();
+}
+
+void CharChannel::read_past_input() noexcept {
+    if (user_ == nullptr || !in_ || !may_read())
+        return;
+    std::array<std::byte, kInputSize> past{};
+    const auto moved = in_.read(past);
+    static_cast<void>(filter_input(std::span{past}.first(moved.bytes)));
 }
 
 void CharChannel::offer_input() noexcept {
@@ -356,6 +368,7 @@ void CharChannel::offer_input() noexcept {
         std::copy(waiting.begin() + static_cast<std::ptrdiff_t>(taken), waiting.end(),
                   waiting.begin());
         input_used_ -= taken;
+        input_taken_ = input_taken_ || taken > 0;
         input_blocked_ = input_used_ > 0;
     }
     wait_for_input();
@@ -366,6 +379,7 @@ void CharChannel::wait_for_input() noexcept {
         return;
     if (input_used_ == kInputSize) {
         arm(in_, Event::Input, 0);  // full: only a hang-up is news
+        input_waits();
         return;
     }
     if (arm(in_, Event::Input, EPOLLIN))

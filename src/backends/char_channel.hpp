@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "backends/byte_ring.hpp"
 #include "backends/char_backend.hpp"
@@ -64,6 +65,8 @@ protected:
     /// Takes out what is not for the guest; what stays is at the front.
     virtual std::size_t filter_input(std::span<std::byte> bytes) noexcept { return bytes.size(); }
     virtual bool may_read() const noexcept { return true; }
+    /// Input waits, because we may not read it or because the user has no room for what was read.
+    virtual void input_waits() noexcept {}
     virtual void input_ended() noexcept { set_input({}); }
     /// The other end hung up; there may still be input in between.
     virtual void peer_left() noexcept {}
@@ -81,6 +84,12 @@ protected:
     HostStream& output() noexcept { return out_; }
     const HostStream& output() const noexcept { return out_; }
     bool has_input() const noexcept { return static_cast<bool>(in_); }
+    /// Whether the user has taken any input since this was asked last, or there is room for more.
+    bool input_moves() noexcept {
+        return std::exchange(input_taken_, false) || input_used_ < kInputSize;
+    }
+    /// Reads what has no room, for filter_input() to see it; it is lost to the user.
+    void read_past_input() noexcept;
     void continue_input() noexcept { wait_for_input(); }
 
 private:
@@ -130,6 +139,7 @@ private:
     std::mutex* user_lock_ = nullptr;
     std::unique_ptr<std::byte[]> input_;  // read from the host, not yet taken by the user
     std::size_t input_used_ = 0;          // bytes, at most kInputSize
+    bool input_taken_ = false;            // some of it, since input_moves()
     bool input_blocked_ = false;          // the user took less than all and has not asked for more
     bool read_again_ = false;  // the input cannot be waited for (a file): go on next time
     bool told_full_ = false;   // said once that the file takes no more

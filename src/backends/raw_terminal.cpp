@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "vmm/thread.hpp"
+
 namespace vmm {
 namespace {
 
@@ -48,6 +50,13 @@ void set_modes(const termios& modes) {
     ::pthread_sigmask(SIG_BLOCK, &block, &old);
     ::tcsetattr(g_terminal.fd, TCSANOW, &modes);
     ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+void remember(const termios& before) {
+    g_terminal.before = before;
+    g_terminal.raw = before;
+    ::cfmakeraw(&g_terminal.raw);
+    g_terminal.raw.c_oflag |= OPOST;
 }
 
 void go_raw() {
@@ -131,10 +140,7 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::create(int fd, const EventFd& 
 
     g_terminal.fd = fd;
     g_terminal.notify = changed.fd();
-    g_terminal.before = before;
-    g_terminal.raw = before;
-    ::cfmakeraw(&g_terminal.raw);
-    g_terminal.raw.c_oflag |= OPOST;
+    remember(before);
     g_terminal.continued = false;
     g_terminal.resized = false;
 
@@ -158,6 +164,11 @@ RawTerminal::~RawTerminal() {
 }
 
 void RawTerminal::enter() noexcept {
+    const SignalsBlocked quiet;
+    // What the shell left there, not what it had there while we were in the background.
+    termios now{};
+    if (!g_terminal.is_raw && foreground() && ::tcgetattr(g_terminal.fd, &now) == 0)
+        remember(now);
     g_terminal.wanted = true;
     go_raw();
 }

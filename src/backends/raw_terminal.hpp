@@ -33,7 +33,8 @@ public:
     RawTerminal& operator=(const RawTerminal&) = delete;
     ~RawTerminal();
 
-    /// Raw from now on, or from when the process comes to the foreground.
+    /// Raw from now on, or from when the process is brought to the foreground by SIGCONT. A shell
+    /// sends none to a job that runs: to be called again once foreground() says so.
     void enter() noexcept;
     void leave() noexcept;
 

@@ -1,14 +1,19 @@
 #include "backends/tty_channel.hpp"
 
 #include <sys/ioctl.h>
+#include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
 namespace vmm {
 namespace {
+
+constexpr std::chrono::nanoseconds kLookEach = std::chrono::milliseconds{500};
 
 std::optional<TerminalSize> size_of(int fd) {
     winsize size{};
@@ -25,7 +30,7 @@ Result<std::unique_ptr<CharBackend>> TtyChannel::create(boost::asio::io_context&
     Parts parts = VMM_TRY(Parts::create());
     auto channel = std::make_unique<TtyChannel>(loop, std::move(parts), config, events);
     if (::isatty(STDIN_FILENO) == 1)
-        channel->terminal_ = VMM_TRY(RawTerminal::create(STDIN_FILENO, channel->wake()));
+        VMM_TRY(channel->use_terminal());
     channel->set_input(HostStream::shared_input(STDIN_FILENO));
     channel->set_output(HostStream::shared_output(STDOUT_FILENO));
     if (!channel->output())
@@ -37,16 +42,55 @@ TtyChannel::TtyChannel(boost::asio::io_context& loop, Parts parts, const CharBac
                        CharBackendEvents& events)
     : CharChannel{loop, std::move(parts), config, "", Output::Direct}, events_{events} {}
 
+Result<> TtyChannel::use_terminal() {
+    look_again_ = UniqueFd{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+    if (!look_again_)
+        return std::unexpected(Error::os("timerfd_create", errno));
+    watch(look_again_.get());
+    terminal_ = VMM_TRY(RawTerminal::create(STDIN_FILENO, wake()));
+    return {};
+}
+
 void TtyChannel::attach(ByteChannelUser& user, std::mutex& lock) noexcept {
-    if (terminal_)
+    if (terminal_) {
         terminal_->enter();
+        if (!terminal_->foreground())
+            look_again_soon();
+    }
     CharChannel::attach(user, lock);
 }
 
 void TtyChannel::detach() noexcept {
     CharChannel::detach();
-    if (terminal_)
-        terminal_->leave();
+    if (!terminal_)
+        return;
+    const itimerspec never{};
+    ::timerfd_settime(look_again_.get(), 0, &never, nullptr);
+    looks_again_ = false;
+    terminal_->leave();
+}
+
+void TtyChannel::look_again_soon() noexcept {
+    // Not put off by whoever asks again: a guest that only says that it has room could do that.
+    if (!look_again_ || std::exchange(looks_again_, true))
+        return;
+    itimerspec when{};
+    when.it_value.tv_nsec = kLookEach.count();
+    ::timerfd_settime(look_again_.get(), 0, &when, nullptr);
+}
+
+void TtyChannel::watched_ready() noexcept {
+    std::uint64_t times = 0;
+    [[maybe_unused]] const auto got = ::read(look_again_.get(), &times, sizeof times);
+    looks_again_ = false;
+    if (!terminal_->foreground()) {
+        look_again_soon();
+        return;
+    }
+    terminal_->enter();
+    if (!input_moves())
+        read_past_input();
+    continue_input();
 }
 
 std::optional<TerminalSize> TtyChannel::terminal_size() const noexcept {
@@ -72,8 +116,11 @@ void TtyChannel::woken() noexcept {
     if (!terminal_)
         return;
     const auto changes = terminal_->take_changes();
-    if (changes.continued)
+    if (changes.continued) {
         continue_input();
+        if (!terminal_->foreground())
+            look_again_soon();
+    }
     if (changes.resized)
         if (const auto size = terminal_size())
             events_.terminal_resized(*size);

@@ -2,6 +2,10 @@
 //
 // A terminal gets raw mode and the Ctrl-A keys; a pipe, a file, /dev/null or a closed descriptor is
 // read to its end, and that is not the end of the guest.
+// A terminal is looked at from time to time while nothing tells us about it: in the background,
+// since a shell brings a job that runs to the foreground without a signal; and while the guest
+// takes no input, since Ctrl-A x must be seen behind whatever was typed before. What the guest has
+// no room for is then lost.
 #pragma once
 
 #include <memory>
@@ -28,9 +32,15 @@ public:
 private:
     std::size_t filter_input(std::span<std::byte> bytes) noexcept override;
     bool may_read() const noexcept override { return !terminal_ || terminal_->foreground(); }
+    void input_waits() noexcept override { look_again_soon(); }
     void woken() noexcept override;
+    void watched_ready() noexcept override;
+    void look_again_soon() noexcept;
+    Result<> use_terminal();
 
     CharBackendEvents& events_;
+    UniqueFd look_again_;                    // a timer; none: there is no terminal
+    bool looks_again_ = false;               // it runs
     std::unique_ptr<RawTerminal> terminal_;  // none: standard input is something else
     EscapeKeys keys_;
 };

@@ -340,6 +340,41 @@ TEST_F(TerminalBackendTest, CtrlAXWorksWhenTheGuestTakesNoInput) {
     EXPECT_TRUE(turn_until([&] { return events.quits == 1; }));
 }
 
+TEST_F(TerminalBackendTest, CtrlAXWorksBehindMoreThanWaitsForTheGuest) {
+    start();
+    user.room = 0;
+    for (int i = 0; i < 6; ++i) {
+        test::write_text(terminal.person.get(), std::string(1000, 'a'));
+        turn();
+    }
+    EXPECT_LE(turns(50ms), 10u);
+    test::write_text(terminal.person.get(), "\x01x");
+
+    EXPECT_TRUE(turn_until([&] {
+        backend->resume_input();  // though it has no room
+        return events.quits == 1;
+    }));
+    user.room = 10'000;
+    backend->resume_input();
+    EXPECT_TRUE(turn_until([&] { return user.seen == std::string(4096, 'a'); }));
+}
+
+TEST_F(TerminalBackendTest, AGuestThatTakesItsInputSlowlyGetsAllOfIt) {
+    start();
+    user.room = 0;
+    for (int i = 0; i < 6; ++i)
+        test::write_text(terminal.person.get(), std::string(1000, 'a'));
+    for (int i = 0; i < 30; ++i) {
+        user.room = 1;
+        backend->resume_input();
+        turn(50ms);
+    }
+    user.room = 10'000;
+    backend->resume_input();
+
+    EXPECT_TRUE(turn_until([&] { return user.seen == std::string(6000, 'a'); }));
+}
+
 TEST_F(TerminalBackendTest, CtrlAHShowsHelp) {
     start();
     test::write_text(terminal.person.get(), "\x01h");
@@ -414,10 +449,18 @@ struct TerminalOfAChildTest : testing::Test {
         child = ::fork();
         if (child != 0)
             return;
+        take_terminal();
+        run(body);
+    }
+    void take_terminal() {
         ::setsid();
         ::dup2(terminal.program.get(), 0);
         ::dup2(terminal.program.get(), 1);
         ::ioctl(0, TIOCSCTTY, 0);
+        terminal.person = UniqueFd{};
+    }
+    template <class Body>
+    [[noreturn]] void run(Body body) {
         boost::asio::io_context loop;
         test::RecordingBackendEvents events;
         test::RecordingUser user;
@@ -473,6 +516,33 @@ TEST_F(TerminalOfAChildTest, ExitWithoutCleaningUpGivesTheTerminalBack) {
 
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
     EXPECT_TRUE(test::same(terminal.modes(), before));
+}
+
+// As after "vmm ... &" and "fg": the shell sends no SIGCONT to a job that runs.
+TEST_F(TerminalOfAChildTest, BecomesRawWhenItComesToTheForegroundWithoutASignal) {
+    test::Pipe go;
+    child = ::fork();
+    if (child == 0) {  // the shell
+        take_terminal();
+        const pid_t job = ::fork();
+        if (job == 0) {
+            ::setpgid(0, 0);
+            run(forever);
+        }
+        test::read_all(go.in.get(), 10s, 1);
+        ::tcsetpgrp(0, job);
+        ::waitpid(job, nullptr, 0);
+        ::_exit(0);
+    }
+    ASSERT_EQ(test::read_all(terminal.person.get(), 5000ms, 5), "ready");
+    EXPECT_FALSE(terminal.raw());
+    test::write_text(go.out.get(), "!");
+
+    for (int i = 0; i < 500 && !terminal.raw(); ++i)
+        ::usleep(10'000);
+    EXPECT_TRUE(terminal.raw());
+    terminal.person = UniqueFd{};  // which ends both
+    wait();
 }
 
 TEST_F(TerminalOfAChildTest, StopGivesTheTerminalBackAndContinueTakesIt) {
