@@ -334,7 +334,8 @@ void Net::stopped() noexcept {
 
 void Net::run_control(virtio::Queue& queue) noexcept {
     queue.disable_kicks();
-    for (unsigned commands = 0; commands < kControlBudget; ++commands) {
+    // A command may take the host a while: whoever waits for the thread waits for one at most.
+    for (unsigned commands = 0; commands < kControlBudget && !worker_->commanded(); ++commands) {
         if (!queue.pop(*chain_)) {
             queue.publish();
             if (!queue.enable_kicks())
@@ -359,6 +360,8 @@ void Net::run_control(virtio::Queue& queue) noexcept {
 bool Net::set_pairs(std::uint16_t pairs) noexcept {
     if (pairs == 0 || pairs > pairs_.size())
         return false;
+    if (pairs == active_)
+        return true;
     active_ = pairs;
     backend_->activate(pairs);
     // What came while they were not looked at.
@@ -376,7 +379,10 @@ void Net::acknowledge_announcement() noexcept {
 }
 
 void Net::set_guest_offloads(Features bits) noexcept {
-    given_ = guest_offloads(bits);
+    const FrameOffloads given = guest_offloads(bits);
+    if (given == given_)
+        return;
+    given_ = given;
     backend_->use(given_);
     for (Pair& pair : pairs_)
         pair.receiver.set_rules(rules());

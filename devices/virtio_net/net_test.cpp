@@ -401,6 +401,37 @@ TEST_P(NetTest, GuestOffloadsFollowTheControlQueue) {
     EXPECT_EQ(b.host.used(), FrameOffloads{.checksum = true});
 }
 
+TEST_P(NetTest, CommandsThatChangeNothingDoNotReachTheHost) {
+    Bench b = started(0, 2);
+    ASSERT_TRUE(b.rig.start());
+    EXPECT_EQ(b.command("\x05\x00\x02\x00\x00\x00\x00\x00\x00\x00"s, 4), 0);
+    ASSERT_EQ(b.host.uses, 2u);  // at the start, and now
+
+    EXPECT_EQ(b.command("\x05\x00\x02\x00\x00\x00\x00\x00\x00\x00"s, 4), 0);
+    EXPECT_EQ(b.command("\x04\x00\x01\x00"s, 4), 0);
+
+    EXPECT_EQ(b.host.uses, 2u);
+    EXPECT_EQ(b.host.activations, 1u);
+}
+
+TEST_P(NetTest, ResetDoesNotWaitForAllCommands) {
+    Bench b = started();
+    ASSERT_TRUE(b.rig.start());
+    const Gpa ack = b.rig.room(1);
+    const std::array commands{b.rig.put("\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00"s),
+                              b.rig.put("\x05\x00\x02\x00\x00\x00\x00\x00\x00\x00"s)};
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return b.host.uses == 1; }));
+    b.host.use_takes_ms = 20;
+    for (unsigned i = 0; i < 20; ++i)
+        b.rig.queue(2).add({{commands[i % 2], 10}, {ack, 1, true}});
+    b.rig.kick(2);
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return b.host.uses > 2; }));
+
+    ASSERT_TRUE(b.rig.reset());
+
+    EXPECT_LT(b.host.uses, 15u);
+}
+
 TEST_P(NetTest, LinkChangesReachTheDriver) {
     Bench b = started();
     ASSERT_TRUE(b.rig.start());

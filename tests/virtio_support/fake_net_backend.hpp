@@ -139,6 +139,9 @@ public:
         link_.signal();
     }
     std::atomic<bool> refuse_sends{false};
+    std::atomic<unsigned> use_takes_ms{0};  // how long use() takes
+    std::atomic<unsigned> uses{0};          // calls of use() so far
+    std::atomic<unsigned> activations{0};   // and of activate()
     std::atomic<int> receives{0};
     std::atomic<std::size_t> pieces_offered{0};  // of what the last receive() was given
     std::atomic<int> sends{0};
@@ -153,10 +156,15 @@ public:
     FrameOffloads takes() const noexcept override { return can_take; }
     FrameOffloads gives() const noexcept override { return can_give; }
     void use(FrameOffloads offloads) noexcept override {
+        std::this_thread::sleep_for(std::chrono::milliseconds{use_takes_ms});
         const std::scoped_lock held{mutex_};
+        ++uses;
         used_ = offloads;
     }
-    void activate(std::size_t count) noexcept override { active = count; }
+    void activate(std::size_t count) noexcept override {
+        ++activations;
+        active = count;
+    }
     std::optional<std::uint16_t> mtu() const noexcept override { return host_mtu; }
     int link_fd() const noexcept override { return link_.fd(); }
     bool link_up() noexcept override { return up_; }
