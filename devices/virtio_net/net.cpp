@@ -279,6 +279,7 @@ void Net::lose(Pair& pair) noexcept {
     if (std::exchange(pair.gone, true))
         return;
     worker_->unwatch(pair.channel->fd());
+    pair.transmitter.lose();
     if (std::exchange(pair.blocked, false) && pair.transmitter.running())
         pair.transmitter.queue()->kick();
     if (!std::exchange(lost_, true))

@@ -488,6 +488,24 @@ TEST_P(NetTest, HostThatGoesAwayIsALinkThatIsDown) {
     EXPECT_TRUE(b.rig.wait_used(kTx).has_value());
 }
 
+TEST_P(NetTest, HostThatOnlyStopsSendingTakesNoMoreFrames) {
+    Bench b = started();
+    ASSERT_TRUE(b.rig.start());
+    b.give_room(2048);
+    b.rig.kick(kRx);
+    // More than fits, and nobody takes it.
+    for (unsigned i = 0; i < 64; ++i)
+        b.send(frame_of(32000));
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return b.net->traffic().sent > 0; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+
+    b.wire().stop_sending();
+
+    for (unsigned i = 0; i < 64; ++i)
+        ASSERT_TRUE(b.rig.wait_used(kTx).has_value()) << i;
+    EXPECT_GT(b.net->traffic().send_dropped, 0u);
+}
+
 TEST_P(NetTest, LostHostIsSeenWithoutAnyBuffers) {
     Bench b = started();
     ASSERT_TRUE(b.rig.start());

@@ -24,6 +24,11 @@ public:
 
     void start(virtio::Queue& queue, FrameOffloads allowed);
     void stop() noexcept { queue_ = nullptr; }
+    /// The channel is known to be gone, whatever it still says to those who send.
+    void lose() noexcept {
+        gone_ = true;
+        unflushed_ = false;
+    }
     bool running() const noexcept { return queue_ != nullptr; }
     virtio::Queue* queue() const noexcept { return queue_; }
 

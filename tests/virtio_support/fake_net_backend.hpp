@@ -67,6 +67,8 @@ public:
             buffer.substr(FrameHeader::kSize, static_cast<std::size_t>(got) - FrameHeader::kSize);
         return frame;
     }
+    /// Nothing more will come from here; what the device sends is still taken, while it fits.
+    void stop_sending() { ::shutdown(end_.get(), SHUT_WR); }
     /// The host's side goes away.
     void cut() { end_ = {}; }
 
