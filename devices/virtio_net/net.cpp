@@ -124,7 +124,7 @@ Receiver::Rules Net::rules() const noexcept {
     const std::uint16_t mtu =
         std::max({kEthernetMtu, options_.mtu.value_or(0), backend_->mtu().value_or(0)});
     return {.mergeable = has(f::kMrgRxbuf),
-            .checksums = given_.checksum,
+            .undone = given_,
             .longest = given_.any_segmentation() ? kMaxFrame : mtu + kFrameAround};
 }
 
@@ -321,6 +321,9 @@ void Net::stopped() noexcept {
     }
     if (backend_->link_fd() >= 0)
         worker_->unwatch(backend_->link_fd());
+    // The next driver may not want what this one did, and frames wait for it from here on.
+    given_ = {};
+    backend_->use(given_);
     features_ = 0;
     active_ = 0;
     queues_ = {};

@@ -196,6 +196,21 @@ TEST_P(NetHostileTest, Row06ReceiveChainOf4GiBIsHarmless) {
     expect_alive();
 }
 
+TEST_P(NetHostileTest, SegmentsThatNobodyAskedForAreDropped) {
+    b.give_room(2048);
+    b.give_room(2048);
+    b.rig.kick(kRx);
+    EXPECT_EQ(b.command("\x05\x00\x82\x00\x00\x00\x00\x00\x00\x00"s, 4), 0);  // CSUM, TSO4
+
+    for (const auto type : {FrameHeader::kGsoTcp6, FrameHeader::kGsoUdpL4, FrameHeader::kGsoTcp4})
+        ASSERT_TRUE(b.wire().put(frame_of(1400, type), {.flags = 1, .gso_type = type}));
+    EXPECT_EQ(b.rig.wait_used(kRx)->length, 1412u);
+    EXPECT_EQ(b.net->traffic().receive_dropped, 2u);
+
+    ASSERT_TRUE(b.rig.reset());
+    EXPECT_EQ(b.host.used(), FrameOffloads{});
+}
+
 TEST_P(NetHostileTest, Row16NoBuffersMeansNoWork) {
     ASSERT_TRUE(b.wire().put(frame_of(60)));
     ASSERT_TRUE(b.wire().put(frame_of(61)));

@@ -18,25 +18,6 @@ constexpr bool has(Features features, Features bits) {
     return (features & bits) == bits;
 }
 
-bool segmentation_allowed(std::uint8_t type, FrameOffloads allowed) noexcept {
-    switch (type) {
-        case FrameHeader::kGsoTcp4:
-            return allowed.tso4;
-        case FrameHeader::kGsoTcp6:
-            return allowed.tso6;
-        case FrameHeader::kGsoTcp4 | FrameHeader::kGsoEcn:
-            return allowed.tso4 && allowed.ecn;
-        case FrameHeader::kGsoTcp6 | FrameHeader::kGsoEcn:
-            return allowed.tso6 && allowed.ecn;
-        case FrameHeader::kGsoUdp:
-            return allowed.ufo;
-        case FrameHeader::kGsoUdpL4:
-            return allowed.uso;
-        default:
-            return false;
-    }
-}
-
 }  // namespace
 
 Features host_features(FrameOffloads takes) noexcept {
@@ -96,6 +77,25 @@ bool consistent(Features features) noexcept {
         if ((features & need.bits) != 0 && (features & need.one_of) == 0)
             return false;
     return true;
+}
+
+bool segmentation_allowed(std::uint8_t type, FrameOffloads allowed) noexcept {
+    switch (type) {
+        case FrameHeader::kGsoTcp4:
+            return allowed.tso4;
+        case FrameHeader::kGsoTcp6:
+            return allowed.tso6;
+        case FrameHeader::kGsoTcp4 | FrameHeader::kGsoEcn:
+            return allowed.tso4 && allowed.ecn;
+        case FrameHeader::kGsoTcp6 | FrameHeader::kGsoEcn:
+            return allowed.tso6 && allowed.ecn;
+        case FrameHeader::kGsoUdp:
+            return allowed.ufo;
+        case FrameHeader::kGsoUdpL4:
+            return allowed.uso;
+        default:
+            return false;
+    }
 }
 
 bool accept_header(FrameHeader& header, std::size_t length, FrameOffloads allowed) noexcept {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "virtio/features.hpp"
 #include "vmm/net_backend.hpp"
@@ -20,6 +21,9 @@ FrameOffloads guest_offloads(virtio::Features features) noexcept;
 
 /// Does each bit come with those that it needs?
 bool consistent(virtio::Features features) noexcept;
+
+/// May a frame with this gso_type be passed on?
+[[nodiscard]] bool segmentation_allowed(std::uint8_t gso_type, FrameOffloads allowed) noexcept;
 
 /// A driver's header for a frame of `length` bytes: true if it keeps to what was negotiated and
 /// makes sense for that frame. Fields that then mean nothing are cleared.

@@ -4,12 +4,23 @@
 #include <array>
 #include <utility>
 
+#include "virtio_net/offloads.hpp"
 #include "vmm/scatter.hpp"
 
 namespace vmm::virtio_net {
 namespace {
 
 constexpr std::size_t kLargest = FrameHeader::kSize + kMaxFrame;
+
+// Zero if there are fewer.
+std::byte byte_of(std::span<const iovec> pieces, std::size_t offset) noexcept {
+    for (const iovec& piece : pieces) {
+        if (offset < piece.iov_len)
+            return static_cast<const std::byte*>(piece.iov_base)[offset];
+        offset -= piece.iov_len;
+    }
+    return {};
+}
 
 }  // namespace
 
@@ -79,14 +90,25 @@ FrameIo Receiver::receive() noexcept {
     while (end < end_vector_ && offered < expected_ && expected_ > kShortFrame)
         offered += vectors_[end++].iov_len;
     const iovec next = std::exchange(vectors_[end], {overflow_.get(), kLargest});
-    const FrameIo io =
-        channel_->receive(std::span{vectors_}.subspan(first_vector_, end - first_vector_ + 1));
+    const auto pieces = std::span{vectors_}.subspan(first_vector_, end - first_vector_ + 1);
+    const FrameIo io = channel_->receive(pieces);
+    const bool wanted = io.status != FrameIo::Status::Done ||
+                        may_be_segmented(byte_of(pieces, offsetof(FrameHeader, gso_type)));
     vectors_[end] = next;
+    if (!wanted)
+        return {.status = FrameIo::Status::Dropped};
     if (io.status != FrameIo::Status::Done)
         return io;
     overflowed_ = io.bytes - std::min<std::uint64_t>(io.bytes, offered);
     expected_ = std::max<std::uint64_t>(io.bytes, expected_ - expected_ / 8);
     return io;
+}
+
+// Spec: 5.1.6.4.1: no gso_type that was not negotiated. The host may still have such frames, from
+// before this driver or from before it changed its mind.
+bool Receiver::may_be_segmented(std::byte gso_type) const noexcept {
+    const auto type = std::to_integer<std::uint8_t>(gso_type);
+    return type == FrameHeader::kGsoNone || segmentation_allowed(type, rules_.undone);
 }
 
 void Receiver::publish() noexcept {
@@ -196,7 +218,7 @@ void Receiver::deliver() noexcept {
 void Receiver::finish_header(std::uint16_t buffers) noexcept {
     const std::array<std::uint16_t, 1> number{buffers};
     scatter(vectors(), offsetof(FrameHeader, num_buffers), std::as_bytes(std::span{number}));
-    if (rules_.checksums)
+    if (rules_.undone.checksum)
         return;
     const std::array flags{std::byte{0}};
     scatter(vectors(), offsetof(FrameHeader, flags), flags);

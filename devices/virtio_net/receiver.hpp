@@ -56,10 +56,11 @@ class Receiver {
 public:
     explicit Receiver(FrameChannel& channel);
 
-    /// Buffers may be merged; headers show undone checksums; frames have at most `longest` bytes.
+    /// Buffers may be merged; frames come with no more left undone than `undone`, and have at most
+    /// `longest` bytes.
     struct Rules {
         bool mergeable = false;
-        bool checksums = false;
+        FrameOffloads undone;
         std::size_t longest = kMaxFrame;
     };
     void start(virtio::Queue& queue, Rules rules);
@@ -97,6 +98,7 @@ private:
     static constexpr unsigned kPublishEach = 16;      // chains
 
     [[nodiscard]] FrameIo receive() noexcept;
+    [[nodiscard]] bool may_be_segmented(std::byte gso_type) const noexcept;
     [[nodiscard]] bool fill(virtio::Chain& chain, std::uint64_t bytes) noexcept;
     [[nodiscard]] bool take(virtio::Chain& chain) noexcept;
     [[nodiscard]] bool settle(virtio::Chain& chain) noexcept;

@@ -107,7 +107,8 @@ public:
 
     /// What the guest may leave undone in frames that we send.
     virtual FrameOffloads takes() const noexcept = 0;
-    /// What could be left undone in frames that we receive, if use() asks for it.
+    /// What could be left undone in frames that we receive, if use() asks for it; nothing is until
+    /// it does.
     virtual FrameOffloads gives() const noexcept = 0;
     virtual void use(FrameOffloads offloads) noexcept = 0;
 

@@ -184,6 +184,8 @@ public:
         : interface_{std::move(interface)}, offloads_{offloads} {
         for (UniqueFd& fd : fds)
             channels_.push_back(std::make_unique<TapChannel>(std::move(fd)));
+        // prepare() left them on; who comes first may not want them.
+        set_offloads({});
         if (interface_)
             follow_link();
     }
@@ -193,10 +195,7 @@ public:
     FrameOffloads takes() const noexcept override { return offloads_; }
     FrameOffloads gives() const noexcept override { return offloads_; }
 
-    void use(FrameOffloads offloads) noexcept override {
-        if (::ioctl(channels_[0]->fd(), TUNSETOFFLOAD, tun_bits(offloads)) != 0)
-            log::debug("TUNSETOFFLOAD: errno ", errno);
-    }
+    void use(FrameOffloads offloads) noexcept override { set_offloads(offloads); }
     void activate(std::size_t count) noexcept override {
         for (std::size_t i = 0; i < channels_.size(); ++i)
             channels_[i]->attach(i < count);
@@ -215,6 +214,10 @@ public:
     }
 
 private:
+    void set_offloads(FrameOffloads offloads) noexcept {
+        if (::ioctl(channels_[0]->fd(), TUNSETOFFLOAD, tun_bits(offloads)) != 0)
+            log::debug("TUNSETOFFLOAD: errno ", errno);
+    }
     // News of interfaces from the kernel. Without them the guest sees a link that stays as it is.
     void follow_link() {
         link_ =

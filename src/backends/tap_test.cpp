@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -99,6 +101,26 @@ TEST_F(TapTest, MadeInterfaceIsUpAndGoesWithUs) {
         EXPECT_NE(request.ifr_flags & IFF_UP, 0);
     }
     EXPECT_NE(about(SIOCGIFINDEX, request, name), 0);
+}
+
+TEST_F(TapTest, HostSegmentsAndChecksumsUntilItIsToldNotTo) {
+    const std::string name = own_name("s");
+    const auto segments = [&] {
+        ethtool_value asked{.cmd = ETHTOOL_GTSO, .data = 0};
+        ifreq request{};
+        request.ifr_data = reinterpret_cast<char*>(&asked);
+        EXPECT_EQ(about(SIOCETHTOOL, request, name), 0);
+        return asked.data == 0;
+    };
+    const auto tap = open_tap({.name = name});
+    ASSERT_TRUE(tap) << tap.error().report();
+    EXPECT_TRUE(segments());
+
+    (*tap)->use({.checksum = true, .tso4 = true});
+    EXPECT_FALSE(segments());
+
+    (*tap)->use({});
+    EXPECT_TRUE(segments());
 }
 
 TEST_F(TapTest, FramesGoBothWays) {
