@@ -282,6 +282,21 @@ TEST_F(SocketBackendTest, SecondClientIsTurnedAwayAndComesAgainLater) {
     EXPECT_EQ(test::read_all(third.get()), "yours now");
 }
 
+TEST_F(SocketBackendTest, HangUpOfTheClientBeforeLeavesTheNewOneAlone) {
+    make(CharMode::Socket, path());
+    attach();
+    UniqueFd first = test::connect_to(path());
+    turn();
+    // Both before the loop looks.
+    const UniqueFd second = test::connect_to(path());
+    first = UniqueFd{};
+    turn();
+    send("yours");
+    turn();
+
+    EXPECT_EQ(test::read_all(second.get()), "yours");
+}
+
 TEST_F(SocketBackendTest, ClientThatOnlyClosedItsSendingHalfStillReads) {
     make(CharMode::Socket, path());
     attach();

@@ -117,8 +117,7 @@ void SocketChannel::watched_ready() noexcept {
     if (!client)
         return;
     // A client that said it has no more to send is not watched; here is where it is missed.
-    if (output() && hung_up(output()))
-        set_output({});
+    let_go_if_hung_up();
     if (output()) {
         log::info(name(), ": turned away a second client of ", place());
         return;
@@ -136,6 +135,11 @@ void SocketChannel::connect(UniqueFd client) noexcept {
 
 void SocketChannel::input_ended() noexcept {
     set_input({});
+    let_go_if_hung_up();
+}
+
+// Whoever hung up may be the client before this one.
+void SocketChannel::let_go_if_hung_up() noexcept {
     if (output() && hung_up(output()))
         set_output({});
 }

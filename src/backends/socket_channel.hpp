@@ -48,10 +48,11 @@ public:
 
 private:
     void input_ended() noexcept override;
-    void peer_left() noexcept override { set_output({}); }
+    void peer_left() noexcept override { let_go_if_hung_up(); }
     void output_ended(int error) noexcept override;
     void watched_ready() noexcept override;
     void connect(UniqueFd client) noexcept;
+    void let_go_if_hung_up() noexcept;
 
     SocketFile file_;
 };
