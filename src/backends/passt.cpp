@@ -38,9 +38,12 @@ int poll_once(int fd, milliseconds at_most) {
     return ::poll(&p, 1, static_cast<int>(at_most.count()));
 }
 
-/// A child process. Waits for its end, and sees to it.
+/// A child process. Waits for its end, and sees to it. Where the kernel reaps children by itself
+/// (whoever started us has it ignore SIGCHLD), its number may be a stranger's once it has ended.
 class Child {
 public:
+    static constexpr int kUnknown = -1;  ///< no status of waitpid()
+
     explicit Child(pid_t pid)
         : pid_{pid}, fd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
     Child(Child&& other) noexcept
@@ -49,26 +52,38 @@ public:
     ~Child() {
         if (ended(milliseconds{0}))
             return;
-        ::kill(pid_, SIGTERM);
+        send(SIGTERM);
         if (ended(kEndAtMost))
             return;
-        ::kill(pid_, SIGKILL);
+        send(SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
 
-    /// How it ended, as waitpid() says it; nothing if it has not within this time.
+    /// How it ended, as waitpid() says it, or kUnknown; nothing if it has not within this time.
     std::optional<int> ended(milliseconds at_most) {
         if (status_ || pid_ < 0)
             return status_.value_or(0);
         if (fd_)
             poll_once(fd_.get(), at_most);
         int status = 0;
-        if (::waitpid(pid_, &status, WNOHANG) == pid_)
+        const pid_t found = ::waitpid(pid_, &status, WNOHANG);
+        if (found == pid_)
             status_ = status;
+        else if (found < 0 && errno == ECHILD)
+            status_ = kUnknown;
         return status_;
     }
 
 private:
+    // Linux 5.1 has the call, 5.3 the descriptor. Without one it is ours as long as nobody else
+    // waits for it.
+    void send(int signal) const {
+        if (fd_)
+            ::syscall(SYS_pidfd_send_signal, fd_.get(), signal, nullptr, 0);
+        else
+            ::kill(pid_, signal);
+    }
+
     pid_t pid_;
     UniqueFd fd_;
     std::optional<int> status_;
@@ -77,6 +92,8 @@ private:
 std::string how(const std::optional<int>& status) {
     if (!status)
         return "passt closed its end";
+    if (*status == Child::kUnknown)
+        return "passt ended";
     if (WIFSIGNALED(*status))
         return cat("passt was killed by signal ", WTERMSIG(*status));
     return cat("passt ended with status ", WEXITSTATUS(*status));
@@ -150,7 +167,7 @@ public:
     std::string why_gone() override {
         const auto status = child_.ended(milliseconds{100});
         sayings_.read();
-        const std::string last = WIFEXITED(status.value_or(0)) ? sayings_.last_line() : "";
+        const std::string last = WIFSIGNALED(status.value_or(0)) ? "" : sayings_.last_line();
         return last.empty() ? how(status) : cat(how(status), " (", last, ")");
     }
 

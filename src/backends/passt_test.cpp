@@ -88,6 +88,16 @@ TEST(PasstTest, ProgramThatIsKilledAtStartIsAnError) {
               "error: user network: passt was killed by signal 9\n  help: See man passt.\n");
 }
 
+// As some launchers leave it: the kernel then keeps no status.
+TEST(PasstTest, IgnoredSigchldHidesTheStatusAndNothingElse) {
+    const Script script{"echo 'No routable interface for IPv4' >&2; exit 1"};
+    const auto before = ::signal(SIGCHLD, SIG_IGN);
+    const std::string said = refusal({.program = script.path()});
+    ::signal(SIGCHLD, before);
+    EXPECT_EQ(said.substr(0, said.find('\n')),
+              "error: user network: passt ended: No routable interface for IPv4");
+}
+
 TEST(PasstTest, DescriptorsOfOthersAreNotForIt) {
     const Script script{"ls /proc/$$/fd | tr '\\n' ' ' >&2; exit 3"};
     // One that whoever started us left open for every program.
