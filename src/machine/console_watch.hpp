@@ -13,7 +13,8 @@
 namespace vmm::machine {
 
 /// Stands between a device and its ByteSink. Fixed memory, a few instructions a byte.
-/// Threads: write() with the device's lock held, last_panic() when no vCPU runs.
+/// Threads: write() with the device's lock held, last_panic() and forget() when neither a vCPU nor
+/// the device's own thread runs.
 class ConsoleWatch final : public ByteSink {
 public:
     explicit ConsoleWatch(ByteSink& next) : next_{next} {}

@@ -350,11 +350,12 @@ Result<> Pc::start() {
 Result<> Pc::reset() {
     vcpu_set_.pause();
     events_.clear();
+    for (auto* const part : resettables_)
+        part->reset();
+    // Behind the devices, whose threads still bring what the guest has said.
     for (const HostSide* const side : host_sides())
         if (side->watch)
             side->watch->forget();
-    for (auto* const part : resettables_)
-        part->reset();
     VMM_TRY(ram_->clear());
     VMM_TRY(vm_->reset());
     for (const auto& vcpu : vcpus_)
