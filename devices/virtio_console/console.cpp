@@ -81,6 +81,19 @@ void Console::set_size(std::size_t port, std::uint16_t columns, std::uint16_t ro
     control_->set_size(port, size);
 }
 
+bool Console::has_output(std::size_t port) noexcept {
+    const std::scoped_lock held{lock_};
+    return ports_.at(port).has_output();
+}
+
+std::uint64_t Console::drop_output() noexcept {
+    const std::scoped_lock held{lock_};
+    std::uint64_t lost = 0;
+    for (Port& port : ports_)
+        lost += port.drop_output();
+    return lost;
+}
+
 // The register side.
 
 void Console::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {

@@ -51,6 +51,12 @@ public:
     /// The terminal behind a console port has another size. Any thread that holds no lock.
     void set_size(std::size_t port, std::uint16_t columns, std::uint16_t rows) noexcept;
 
+    /// For the end of the machine, when no vCPU runs any more: whether a port's driver has output
+    /// that did not go out yet; and an end to it, which gives how many bytes were lost since the
+    /// start. Any thread.
+    bool has_output(std::size_t port) noexcept;
+    std::uint64_t drop_output() noexcept;
+
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Console; }
     virtio::Features features() const noexcept override { return offered_; }
     std::span<const std::uint16_t> queue_sizes() const noexcept override { return sizes_; }

@@ -162,6 +162,19 @@ TEST_P(PortsTest, OutputOfAPortThatIsNoConsoleWaitsHoweverLong) {
     EXPECT_EQ(seen(1), "precious");
 }
 
+TEST_P(PortsTest, WhatIsLeftAtTheEndIsCountedOverAllPorts) {
+    start_open();
+    set_room(1, 0);
+    set_room(0, 1);
+    add_output("one");
+    add_output("three", 1);
+    rig->kick(out(0));
+    rig->kick(out(1));
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return seen() == "o" && console->has_output(1); }));
+
+    EXPECT_EQ(console->drop_output(), 2u + 5u);
+}
+
 TEST_P(PortsTest, InputWaitsUntilSomebodyInTheGuestOpensThePort) {
     start_two();
     add_input_buffers(1, 64, 1);

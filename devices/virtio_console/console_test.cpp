@@ -151,6 +151,25 @@ TEST_P(ConsoleTest, HostThatReadsInTimeLosesNothing) {
     EXPECT_EQ(seen(), "kept all");
 }
 
+TEST_P(ConsoleTest, WhatIsLeftAtTheEndIsKnownAndCounted) {
+    start();
+    EXPECT_FALSE(console->has_output(0));
+    EXPECT_TRUE(print("first"));
+    EXPECT_FALSE(console->has_output(0));
+
+    set_room(2);
+    add_output("second");
+    add_output("third");
+    rig->kick(1);
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return seen() == "firstse"; }));
+    EXPECT_TRUE(console->has_output(0));
+
+    EXPECT_EQ(console->drop_output(), 9u);
+    EXPECT_FALSE(console->has_output(0));
+    EXPECT_EQ(console->drop_output(), 9u);
+    EXPECT_EQ(seen(), "firstse");
+}
+
 TEST_P(ConsoleTest, InputReachesTheDriver) {
     start();
     add_input_buffers(2, 64);

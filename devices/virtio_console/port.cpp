@@ -127,8 +127,11 @@ bool Port::take_turn(virtio::Queue& queue) noexcept {
 
 // Goes on with the request in chain_ where the last turn stopped.
 Port::Sent Port::send(const GuestMemory& memory, std::uint64_t& budget) noexcept {
-    if (state_ == Output::Dropped)
+    if (state_ == Output::Dropped) {
+        const std::uint64_t all = chain_.readable_bytes();
+        dropped_ += all - std::min(all, sent_);
         return Sent::All;
+    }
     // A piece lies in one region of RAM, or in two that touch; more is not worth room.
     std::array<iovec, 4> pieces{};
     std::uint64_t skip = sent_;
@@ -184,6 +187,18 @@ void Port::give_up() noexcept {
         log::warn(label_, ": nobody reads the output; it is dropped until somebody does");
     if (output_ != nullptr)
         output_->kick();
+}
+
+std::uint64_t Port::drop_output() noexcept {
+    state_ = Output::Dropped;
+    if (output_ == nullptr)
+        return dropped_;
+    // The ring is as it is, now that no driver runs: it is seen once.
+    const unsigned turns = 1 + output_->size() / kTurnChains;
+    for (unsigned i = 0; i < turns && take_turn(*output_); ++i) {
+    }
+    output_->publish();
+    return dropped_;
 }
 
 void Port::leave(const virtio::Queue& queue) noexcept {

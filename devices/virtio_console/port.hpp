@@ -60,6 +60,12 @@ public:
     void transmit(virtio::Queue& queue) noexcept;
     void leave(const virtio::Queue& queue) noexcept;
 
+    /// The driver has output that did not go out yet.
+    bool has_output() const noexcept { return output_ != nullptr && output_->has_next(); }
+    /// Takes what is left and drops it; gives how many bytes were dropped since the start. With the
+    /// lock held, when the machine is at its end.
+    std::uint64_t drop_output() noexcept;
+
     /// Somebody in the guest reads what comes in; until then it waits.
     void set_open(bool open) noexcept;
 
@@ -92,7 +98,8 @@ private:
     bool starved_ = false;  ///< receive() took less than all, and the host waits for us
 
     Output state_ = Output::Flows;
-    std::uint64_t sent_ = 0;  ///< bytes of the driver's next request that went out already
+    std::uint64_t sent_ = 0;     ///< bytes of the driver's next request that went out already
+    std::uint64_t dropped_ = 0;  ///< bytes
     bool complained_ = false;
 };
 

@@ -68,6 +68,13 @@ public:
     /// Ends input and calls to the user, and restores the terminal. Output still goes out.
     virtual void detach() noexcept = 0;
 
+    /// Writes out what can be written at once; true if nothing is left that a reader has yet to
+    /// take.
+    virtual bool push() noexcept = 0;
+
+    /// Output goes somewhere: waiting until push() is true makes sense.
+    virtual bool has_reader() const noexcept = 0;
+
     /// Writes out what is buffered, for at most `limit`; for the end of the process, when no vCPU
     /// runs any more. Returns how many bytes were never written since the start.
     virtual std::uint64_t drain(std::chrono::milliseconds limit) noexcept = 0;

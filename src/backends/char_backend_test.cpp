@@ -214,6 +214,19 @@ TEST_F(PtyBackendTest, DrainWaitsForTheReader) {
     EXPECT_EQ(seen, "read in time");
 }
 
+TEST_F(PtyBackendTest, PushSaysWhenAllWasRead) {
+    make(CharMode::Pty);
+    EXPECT_TRUE(backend->push());
+    const UniqueFd client = open_client();
+    send("read");
+    EXPECT_TRUE(backend->has_reader());
+    EXPECT_FALSE(backend->push());
+
+    EXPECT_EQ(test::read_all(client.get(), 500ms, 4), "read");
+    EXPECT_TRUE(backend->push());
+    EXPECT_EQ(backend->drain(0ms), 0u);
+}
+
 TEST_F(PtyBackendTest, SizeIsWhatTheClientSet) {
     make(CharMode::Pty);
     EXPECT_EQ(backend->terminal_size(), std::nullopt);
@@ -241,6 +254,18 @@ TEST_F(SocketBackendTest, BytesGoBothWays) {
 
     EXPECT_TRUE(turn_until([&] { return user.seen == "root\r"; }));
     EXPECT_EQ(test::read_all(client.get()), "login: ");
+}
+
+TEST_F(SocketBackendTest, HasAReaderWhileAClientIsThere) {
+    make(CharMode::Socket, path());
+    attach();
+    EXPECT_EQ(send("x"), 1u);
+    EXPECT_FALSE(backend->push());
+    EXPECT_FALSE(backend->has_reader());
+
+    const UniqueFd client = test::connect_to(path());
+    EXPECT_TRUE(turn_until([&] { return backend->has_reader(); }));
+    EXPECT_TRUE(backend->push());
 }
 
 TEST_F(SocketBackendTest, OutputBeforeTheFirstClientWaitsForIt) {

@@ -304,6 +304,16 @@ bool CharChannel::drained() const noexcept {
     return ring_.empty();
 }
 
+bool CharChannel::push() noexcept {
+    flush();
+    return drained() && unread_output() == 0;
+}
+
+bool CharChannel::has_reader() const noexcept {
+    const std::lock_guard lock{lock_};
+    return out_ || swallow_;
+}
+
 std::uint64_t CharChannel::drain(milliseconds limit) noexcept {
     const auto end = SteadyClock::now() + limit;
     const auto left = [end] {

@@ -53,6 +53,8 @@ public:
 
     void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
     void detach() noexcept override;
+    bool push() noexcept final;
+    bool has_reader() const noexcept final;
     std::uint64_t drain(std::chrono::milliseconds limit) noexcept final;
     const std::string& place() const noexcept final { return place_; }
     std::optional<TerminalSize> terminal_size() const noexcept override { return std::nullopt; }

@@ -39,7 +39,8 @@ public:
     virtual void press_power_button() = 0;
     virtual void look_at_disks() = 0;  ///< they may have other sizes now; in any state
 
-    /// Brings output that is still buffered to the host's side; gives how many bytes were lost.
+    /// Brings output that is still on its way to the host's side; gives how many bytes were lost.
+    /// After stop().
     virtual std::uint64_t drain(std::chrono::milliseconds at_most) = 0;
 
     /// The kernel's last panic line that went over a console since the last reset; empty if none.

@@ -7,6 +7,7 @@
 #include "config/validate.hpp"
 #include "kvm/x86_64/create_vm.hpp"
 #include "machine/host_entropy.hpp"
+#include "machine/last_output.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "x86_64/layout.hpp"
@@ -386,14 +387,24 @@ void Pc::look_at_disks() {
 }
 
 std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
-    using Clock = std::chrono::steady_clock;
-    const auto end = Clock::now() + at_most;
+    std::vector<LastOutput> sides;
+    const auto add = [&](const HostSide& side, virtio_console::Console* device, std::size_t port) {
+        if (side.backend)
+            sides.push_back({*side.backend, [=] { return device && device->has_output(port); }});
+    };
+    virtio_console::Console* const console = pci_ ? pci_->console() : nullptr;
+    virtio_console::Console* const ports = pci_ ? pci_->console_ports() : nullptr;
+    add(com1_, nullptr, 0);
+    add(hvc0_, console, 0);
+    for (std::size_t i = 0; i < console_ports_.size(); ++i)
+        add(console_ports_[i], ports, i);
+    let_out(sides, at_most);
+
     std::uint64_t lost = 0;
-    for (const HostSide* const side : host_sides()) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-        if (side->backend)
-            lost += side->backend->drain(std::max(left, std::chrono::milliseconds{0}));
-    }
+    for (auto* const device : {console, ports})
+        lost += device != nullptr ? device->drop_output() : 0;
+    for (const LastOutput& side : sides)
+        lost += side.backend.drain(std::chrono::milliseconds{0});
     return lost;
 }
 
