@@ -1,6 +1,7 @@
 #include "cli/config_command.hpp"
 
 #include "cli/print.hpp"
+#include "config/file_clashes.hpp"
 #include "config/json_write.hpp"
 #include "config/load.hpp"
 #include "config/reference.hpp"
@@ -19,12 +20,19 @@ Result<> show(const Arguments& arguments) {
 }
 
 Result<> check(const Arguments& arguments) {
-    const auto config = VMM_TRY(config::load(arguments.config_file, arguments.flags));
-    VMM_TRY(config::validate(config));
+    VMM_TRY(load_valid(arguments));
     return print("ok\n");
 }
 
 }  // namespace
+
+Result<VmConfig> load_valid(const Arguments& arguments) {
+    auto config = VMM_TRY(config::load(arguments.config_file, arguments.flags));
+    VMM_TRY(config::validate(config));
+    VMM_TRY(
+        config::check_files(config, {.config = arguments.config_file, .log = arguments.log.file}));
+    return config;
+}
 
 Result<> config_command(const Arguments& arguments) {
     switch (arguments.command) {

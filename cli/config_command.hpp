@@ -1,10 +1,14 @@
-// `vmm config show|check|schema|reference`.
+// `vmm config show|check|schema|reference`, and what `vmm run` has in common with `check`.
 #pragma once
 
 #include "cli/arguments.hpp"
+#include "config/vm_config.hpp"
 #include "vmm/error.hpp"
 
 namespace vmm::cli {
+
+/// The configuration that the arguments make, checked as far as that goes without a machine.
+Result<VmConfig> load_valid(const Arguments& arguments);
 
 Result<> config_command(const Arguments& arguments);
 

@@ -9,8 +9,6 @@
 #include "cli/help.hpp"
 #include "cli/print.hpp"
 #include "cli/run_command.hpp"
-#include "config/load.hpp"
-#include "config/validate.hpp"
 #include "vmm/log.hpp"
 #include "vmm/standard_fds.hpp"
 #include "vmm/text.hpp"
@@ -28,8 +26,8 @@ Result<> start_log(const Arguments& arguments) {
 }
 
 Result<int> run(const Arguments& arguments) {
-    const auto config = VMM_TRY(config::load(arguments.config_file, arguments.flags));
-    VMM_TRY(config::validate(config));
+    const auto config = VMM_TRY(load_valid(arguments));
+    VMM_TRY(start_log(arguments));  // not before it is sure that the log is none of the files
     return run_machine(config);
 }
 
@@ -46,9 +44,9 @@ Result<int> dispatch(const Arguments& arguments) {
         print_error(help_page(Id::None));
         return to_int(ExitCode::BadRequest);
     }
-    VMM_TRY(start_log(arguments));
     if (arguments.command == Id::Run)
         return run(arguments);
+    VMM_TRY(start_log(arguments));
     VMM_TRY(config_command(arguments));
     return to_int(ExitCode::Success);
 }

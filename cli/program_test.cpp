@@ -254,4 +254,21 @@ TEST_F(ProgramTest, LogFileThatCannotBeOpenedIsABadRequest) {
     EXPECT_THAT(outcome.err, HasSubstr("open log file /dev/null/a.log"));
 }
 
+TEST_F(ProgramTest, OutputThatIsADiskIsRefusedAndTheDiskStaysWhole) {
+    const auto disk = file("d.img", "precious");
+    const std::vector<std::vector<std::string>> outputs{{"--serial", "file=" + disk},
+                                                        {"--log-file", disk}};
+    for (const auto& output : outputs)
+        for (const auto& command : {std::vector<std::string>{"run"}, {"config", "check"}}) {
+            auto args = command;
+            args.insert(args.end(), {"-k", "K", "--disk", disk});
+            args.insert(args.end(), output.begin(), output.end());
+            const auto outcome = vmm(args);
+
+            EXPECT_EQ(outcome.code, 2);
+            EXPECT_THAT(outcome.err, StartsWith("error: disks[0] (--disk) and "));
+            EXPECT_EQ(content(disk), "precious");
+        }
+}
+
 }  // namespace

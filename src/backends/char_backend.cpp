@@ -1,6 +1,7 @@
 #include "backends/char_backend.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -10,13 +11,14 @@
 #include "backends/pty_channel.hpp"
 #include "backends/socket_channel.hpp"
 #include "backends/tty_channel.hpp"
+#include "vmm/log.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
 namespace {
 
 Result<UniqueFd> open_output(const std::string& path) {
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     UniqueFd fd{::open(path.c_str(), flags, 0644)};
     if (fd)
         return fd;
@@ -28,11 +30,24 @@ Result<UniqueFd> open_output(const std::string& path) {
     return std::unexpected(std::move(error).hint("Name a file that you may create or write."));
 }
 
+/// Empties the file when the machine starts, so that one that cannot start leaves it as it was.
+class FileChannel final : public CharChannel {
+public:
+    using CharChannel::CharChannel;
+
+    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override {
+        // Pipes and devices (EINVAL) have nothing to empty.
+        if (::ftruncate(output().fd(), 0) != 0 && errno != EINVAL)
+            log::warn(place(), " keeps what was in it: it cannot be emptied (errno ", errno, ")");
+        CharChannel::attach(user, lock);
+    }
+};
+
 Result<std::unique_ptr<CharBackend>> make_file(boost::asio::io_context& loop,
                                                const CharBackendConfig& config) {
     auto parts = VMM_TRY(CharChannel::Parts::create());
     UniqueFd fd = VMM_TRY(open_output(config.path));
-    auto channel = std::make_unique<CharChannel>(loop, std::move(parts), config, config.path,
+    auto channel = std::make_unique<FileChannel>(loop, std::move(parts), config, config.path,
                                                  CharChannel::Output::Buffered);
     channel->set_output(HostStream::own(std::move(fd)));
     return channel;

@@ -27,7 +27,7 @@ namespace vmm {
 
 enum class CharMode : std::uint8_t {
     Tty,     ///< standard input and output, whatever they are
-    File,    ///< output only; the file is created or emptied
+    File,    ///< output only; the file is created, and emptied by attach()
     Pty,     ///< a pseudo-terminal of our own; place() is its name
     Socket,  ///< a Unix stream socket that one client at a time may connect to
     Null,    ///< output disappears, input never comes

@@ -48,11 +48,23 @@ TEST_F(FileBackendTest, OutputReplacesTheFile) {
     const std::string path = folder + "/log";
     std::ofstream{path} << "old and longer text";
     make(CharMode::File, path);
+    attach();
     send("hello ");
     send("world\n");
 
     EXPECT_TRUE(turn_until([&] { return content(path) == "hello world\n"; }));
     EXPECT_EQ(backend->place(), path);
+}
+
+TEST_F(FileBackendTest, MachineThatDoesNotStartLeavesTheFileAsItWas) {
+    const std::string path = folder + "/log";
+    std::ofstream{path} << "the last run";
+    make(CharMode::File, path);
+    EXPECT_EQ(content(path), "the last run");
+
+    backend.reset();
+
+    EXPECT_EQ(content(path), "the last run");
 }
 
 TEST_F(FileBackendTest, DrainWritesWhatTheLoopHadNoTimeFor) {
