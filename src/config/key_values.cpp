@@ -146,7 +146,7 @@ private:
     std::vector<std::string_view> names() const {
         std::vector<std::string_view> all;
         for (const Key& key : schema_.keys)
-            all.push_back(key.alias.empty() ? key.name : key.alias);
+            all.push_back(key.name);
         return all;
     }
 
@@ -165,7 +165,17 @@ private:
             if (key.name == name || (!key.alias.empty() && key.alias == name))
                 return &key;
         return std::unexpected(
-            bad(cat("unknown key ", in_quotes(name)), suggestion(name, names(), "Known keys")));
+            bad(cat("unknown key ", in_quotes(name)), meant(name, names(), "Known keys")));
+    }
+
+    /// What was meant may be another name of a key, too; the list has each key once.
+    std::string meant(std::string_view given, const std::vector<std::string_view>& known,
+                      std::string_view kind) const {
+        auto candidates = known;
+        for (const Key& key : schema_.keys)
+            if (!key.alias.empty())
+                candidates.push_back(key.alias);
+        return suggestion(given, candidates, known, kind);
     }
 
     /// A word alone is a choice, a switch, or the value of the first key.
@@ -184,7 +194,7 @@ private:
         if (first)
             return &schema_.keys.front();
         return std::unexpected(bad(cat(in_quotes(word), " is not a switch, and has no key"),
-                                   suggestion(word, words(), "Write key=value. Known keys")));
+                                   meant(word, words(), "Write key=value. Known keys")));
     }
 
     Result<> set_key(const Key& key, Item item) {

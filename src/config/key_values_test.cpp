@@ -215,6 +215,24 @@ TEST(KeyValuesTest, UnknownKeyListsAllAndNamesTheNearest) {
               "prefault, thp, file.\n");
 }
 
+TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
+    DiskConfig disk;
+    CpusConfig cpus;
+    const std::string keys =
+        "Known keys: path, readonly, direct, num_queues, queue_size, packed, serial, id.\n";
+
+    for (const std::string key : {"readnly", "READNLY", "ReadOnly", "Read"})
+        EXPECT_EQ(error_of("disks", &disk, "d.img," + key + "=on"),
+                  "error: unknown key '" + key + "'\n  help: Did you mean 'readonly'? " + keys);
+    EXPECT_EQ(error_of("disks", &disk, "d.img,READONLY"),
+              "error: 'READONLY' is not a switch, and has no key\n"
+              "  help: Did you mean 'readonly'? Write key=value. " +
+                  keys);
+    EXPECT_EQ(error_of("cpus", &cpus, "boto=2"),
+              "error: unknown key 'boto'\n"
+              "  help: Did you mean 'boot'? Known keys: boot_vcpus, max_vcpus, topology.\n");
+}
+
 TEST(KeyValuesTest, BareWordThatIsNoSwitchIsAnError) {
     MemoryConfig memory;
 

@@ -48,7 +48,8 @@ std::string_view nearest(std::string_view given, std::span<const std::string_vie
     for (const auto name : known) {
         if (name.size() > kLongestName)
             continue;
-        const bool begins = name.starts_with(given);
+        const bool begins =
+            given.size() <= name.size() && distance(given, name.substr(0, given.size())) == 0;
         const auto edits = begins ? 1 : distance(given, name);
         if (edits < best_distance) {
             best = name;
@@ -60,8 +61,13 @@ std::string_view nearest(std::string_view given, std::span<const std::string_vie
 
 std::string suggestion(std::string_view given, std::span<const std::string_view> known,
                        std::string_view kind) {
-    const auto near = nearest(given, known);
-    const auto all = cat(kind, ": ", listed(known), ".");
+    return suggestion(given, known, known, kind);
+}
+
+std::string suggestion(std::string_view given, std::span<const std::string_view> candidates,
+                       std::span<const std::string_view> shown, std::string_view kind) {
+    const auto near = nearest(given, candidates);
+    const auto all = cat(kind, ": ", listed(shown), ".");
     return near.empty() ? all : cat("Did you mean '", near, "'? ", all);
 }
 

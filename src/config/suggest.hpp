@@ -7,13 +7,17 @@
 
 namespace vmm::config {
 
-/// The name that `given` was probably meant to be; empty if none is near.
+/// The name that `given` was probably meant to be, in any case; empty if none is near.
 std::string_view nearest(std::string_view given, std::span<const std::string_view> known);
 
 /// "Did you mean 'size'? Known keys: size, shared.", without the question if nothing is near.
 /// `kind` is "Known keys" or the like.
 std::string suggestion(std::string_view given, std::span<const std::string_view> known,
                        std::string_view kind);
+
+/// The same, where what was meant can also be a name that the list leaves out.
+std::string suggestion(std::string_view given, std::span<const std::string_view> candidates,
+                       std::span<const std::string_view> shown, std::string_view kind);
 
 /// "a, b, c"
 std::string listed(std::span<const std::string_view> names);
