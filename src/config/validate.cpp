@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -229,76 +228,7 @@ Result<> check_consoles(const VmConfig& config) {
     return {};
 }
 
-// ---------------------------------------------------------------- devices
-
-Result<> check_queue_size(const std::string& path, std::uint32_t size) {
-    if (!std::has_single_bit(size))
-        return bad(cat(path, ".queue_size ", size, " is not a power of two"),
-                   cat("Give ", std::bit_floor(size), "."));
-    return {};
-}
-
-Result<> check_disk(const DiskConfig& disk, const std::string& path) {
-    if (disk.path.empty())
-        return bad(cat(path, " (--disk) has no path"), "Write --disk FILE or --disk path=FILE.");
-    return check_queue_size(path, disk.queue_size);
-}
-
-int hex_digit(char c) {
-    int value = -1;
-    std::from_chars(&c, &c + 1, value, 16);
-    return value;
-}
-
-bool is_unicast_mac(std::string_view text) {
-    constexpr std::size_t kLength = 17;  // xx:xx:xx:xx:xx:xx
-    if (text.size() != kLength)
-        return false;
-    for (std::size_t i = 0; i < kLength; ++i)
-        if (i % 3 == 2 ? text[i] != ':' : hex_digit(text[i]) < 0)
-            return false;
-    const bool group = (hex_digit(text[1]) & 1) != 0;
-    return !group && text != "00:00:00:00:00:00";
-}
-
-bool is_port(std::string_view text) {
-    const auto port = parse_number(text);
-    return port && *port >= 1 && *port <= 65535;
-}
-
-Result<> check_net(const NetConfig& net, const std::string& path) {
-    const bool user = net.backend == NetBackendKind::User;
-    if (user && (!net.tap.empty() || !net.fds.empty()))
-        return bad(cat(path, " (--net) has the backend user and a tap interface"),
-                   "Leave out tap and fds, or the backend.");
-    if (!user && !net.publish.empty())
-        return bad(cat(path, ".publish needs the backend user"), "Write --net user,publish=...");
-    for (const auto& ports : net.publish) {
-        const auto colon = std::min(ports.find(':'), ports.size());
-        const std::string_view host = std::string_view{ports}.substr(0, colon);
-        if (colon == ports.size() || !is_port(host) || !is_port(ports.substr(colon + 1)))
-            return bad(cat(path, ".publish: ", in_quotes(ports), " is not HOST:GUEST"),
-                       "Give two port numbers, such as 8080:80.");
-    }
-    if (!net.mac.empty() && !is_unicast_mac(net.mac))
-        return bad(cat(path, ".mac: ", in_quotes(net.mac), " is not the address of one interface"),
-                   "Give six bytes whose first is even, such as 52:54:00:12:34:56.");
-    if (net.num_queues % 2 != 0)
-        return bad(cat(path, ".num_queues ", net.num_queues, " is odd"),
-                   "Receive and transmit queues count alone and come in pairs.");
-    if (user && net.num_queues != 2)
-        return bad(cat(path, ".num_queues ", net.num_queues, " with the backend user"),
-                   "Leave it out: passt has one pair of queues.");
-    if (!net.fds.empty() && net.fds.size() != net.num_queues / 2)
-        return bad(cat(path, ".fds: ", net.fds.size(), " descriptors for ", net.num_queues / 2,
-                       " pairs of queues"),
-                   cat("Write num_queues=", 2 * net.fds.size(), ", or name as many descriptors."));
-    constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ less its final zero
-    if (net.tap.size() > kInterfaceNameMax)
-        return bad(cat(path, ".tap: ", in_quotes(net.tap), " is too long for an interface"),
-                   "Interface names have at most 15 bytes.");
-    return check_queue_size(path, net.queue_size);
-}
+// ---------------------------------------------------------------- command line
 
 /// Whether the kernel, not the program behind "--", is given `name`, such as "console=".
 bool has_parameter(std::string_view cmdline, std::string_view name) {
@@ -325,24 +255,6 @@ Result<> validate(const VmConfig& config) {
     VMM_TRY(check_memory(config.memory));
     VMM_TRY(check_consoles(config));
     return validate_devices(config);
-}
-
-Result<> validate_devices(const VmConfig& config) {
-    std::vector<std::string_view> ids;
-    for (std::size_t i = 0; i < config.disks.size(); ++i) {
-        VMM_TRY(check_disk(config.disks[i], cat("disks[", i, "]")));
-        ids.push_back(config.disks[i].id);
-    }
-    for (std::size_t i = 0; i < config.net.size(); ++i) {
-        VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
-        ids.push_back(config.net[i].id);
-    }
-    std::erase(ids, std::string_view{});
-    std::ranges::sort(ids);
-    if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
-        return bad(cat("two devices have the id ", in_quotes(*twice)),
-                   "Give each an id of its own.");
-    return {};
 }
 
 constexpr std::string_view kNoJitter = "initcall_blacklist=jent_mod_init";

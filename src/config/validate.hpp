@@ -12,7 +12,7 @@ namespace vmm::config {
 /// the host: what those allow is found out when the machine is built.
 Result<> validate(const VmConfig& config);
 
-/// The part of validate() for disks and network devices.
+/// The part of validate() for disks and network devices (validate_devices.cpp).
 Result<> validate_devices(const VmConfig& config);
 
 /// The kernel's command line with what `payload.auto_cmdline` adds. Running it on its own result

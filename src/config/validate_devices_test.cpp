@@ -90,7 +90,69 @@ TEST(ValidateNetTest, QueuesFitWhatIsBehindThem) {
 
 TEST(ValidateNetTest, InterfaceNameFitsTheKernel) {
     EXPECT_EQ(error_of(NetConfig{.tap = "fifteen-letters"}), "no error");
-    EXPECT_THAT(error_of(NetConfig{.tap = "sixteen-letters-"}), HasSubstr("too long"));
+    EXPECT_EQ(error_of(NetConfig{.tap = "vm%d"}), "no error");
+    EXPECT_EQ(error_of(NetConfig{.tap = "sixteen-letters-"}),
+              "error: net[0].tap: 'sixteen-letters-' is too long for an interface\n"
+              "  help: Interface names have at most 15 bytes.\n");
+    for (const std::string name : {"a/b", "a b", "a:b", "a\tb", ".", ".."})
+        EXPECT_THAT(error_of(NetConfig{.tap = name}),
+                    HasSubstr("cannot be the name of an interface\n  help: Interface names have no "
+                              "'/', ':' or blanks, and are not '.' or '..'.\n"))
+            << name;
+}
+
+TEST(ValidateNetTest, TapIsNamedOrHandedOver) {
+    EXPECT_EQ(error_of(NetConfig{.tap = "t0", .fds = {3}}),
+              "error: net[0] (--net) has the name of a tap and descriptors\n"
+              "  help: Leave out tap: the descriptors belong to an interface already. Or leave out "
+              "fds.\n");
+}
+
+std::string error_of(const NetConfig& first, const NetConfig& second) {
+    VmConfig config;
+    config.net = {first, second};
+    const auto result = validate_devices(config);
+    return result ? "no error" : result.error().report();
+}
+
+TEST(ValidateNetsTest, TapIsForOneDevice) {
+    EXPECT_EQ(error_of(NetConfig{.tap = "a"}, NetConfig{.tap = "b"}), "no error");
+    EXPECT_EQ(error_of(NetConfig{}, NetConfig{}), "no error");
+    EXPECT_EQ(
+        error_of(NetConfig{.tap = "a"}, NetConfig{.tap = "a"}),
+        "error: net[0] and net[1] (--net) both have the tap 'a'\n"
+        "  help: Give each a tap of its own; several queues of one tap are num_queues=N of one "
+        "device.\n");
+}
+
+TEST(ValidateNetsTest, DescriptorIsForOneQueuePair) {
+    EXPECT_EQ(error_of(NetConfig{.fds = {3}}, NetConfig{.fds = {4}}), "no error");
+    EXPECT_EQ(error_of(NetConfig{.fds = {3}}, NetConfig{.fds = {4, 3}, .num_queues = 4}),
+              "error: net[0] and net[1] (--net) both have the descriptor 3\n"
+              "  help: Give each pair of queues a descriptor of its own.\n");
+    EXPECT_EQ(error_of(NetConfig{.fds = {3, 3}, .num_queues = 4}),
+              "error: net[0] (--net) has the descriptor 3 twice\n"
+              "  help: Give each pair of queues a descriptor of its own.\n");
+}
+
+TEST(ValidateNetsTest, MacIsForOneDevice) {
+    EXPECT_EQ(
+        error_of(NetConfig{.mac = "52:54:00:00:00:0a"}, NetConfig{.mac = "52:54:00:00:00:0A"}),
+        "error: net[0] and net[1] (--net) both have the MAC address 52:54:00:00:00:0a\n"
+        "  help: Give each an address of its own, or leave mac out.\n");
+}
+
+TEST(ValidateNetsTest, PortOfTheHostLeadsToOnePlace) {
+    const auto user = [](std::vector<std::string> publish) {
+        return NetConfig{.backend = NetBackendKind::User, .publish = std::move(publish)};
+    };
+    EXPECT_EQ(error_of(user({"80:80", "81:80"}), user({"82:80"})), "no error");
+    EXPECT_EQ(error_of(user({"8080:80", "08080:81"})),
+              "error: net[0] (--net) has the host's port 8080 twice\n"
+              "  help: Publish each port of the host once.\n");
+    EXPECT_EQ(error_of(user({"8080:80"}), user({"8080:80"})),
+              "error: net[0] and net[1] (--net) both have the host's port 8080\n"
+              "  help: Publish each port of the host once.\n");
 }
 
 TEST(ValidateDevicesTest, IdsAreUnique) {
@@ -101,6 +163,54 @@ TEST(ValidateDevicesTest, IdsAreUnique) {
 
     EXPECT_EQ(validate_devices(config).error().report(),
               "error: two devices have the id 'x'\n  help: Give each an id of its own.\n");
+}
+
+TEST(ValidateDevicesTest, IdIsNoNameThatAnotherDeviceHasWithoutOne) {
+    VmConfig config;
+    const auto error = [&] {
+        const auto result = validate_devices(config);
+        return result ? "no error" : result.error().report();
+    };
+    config.disks = {DiskConfig{.path = "a", .id = "disk1"}, DiskConfig{.path = "b"}};
+    EXPECT_EQ(error(),
+              "error: disks[0].id: 'disk1' is the name of disks[1] already\n"
+              "  help: Give it another id, or give disks[1] an id, too.\n");
+    config.disks[1].id = "disk0";
+    EXPECT_EQ(error(), "no error");
+
+    config.net = {NetConfig{.tap = "a", .id = "net1"}, NetConfig{.tap = "b"}};
+    EXPECT_EQ(error(),
+              "error: net[0].id: 'net1' is the name of net[1] already\n"
+              "  help: Give it another id, or give net[1] an id, too.\n");
+    config.net = {NetConfig{.tap = "a"}, NetConfig{.tap = "b", .id = "net0"}};
+    EXPECT_EQ(error(),
+              "error: net[1].id: 'net0' is the name of net[0] already\n"
+              "  help: Give it another id, or give net[0] an id, too.\n");
+}
+
+TEST(ValidateDevicesTest, IdIsNoNameOfADeviceThatHasNoId) {
+    VmConfig config;
+    const auto error_with = [&](const char* id) {
+        config.disks = {DiskConfig{.path = "a", .id = id}};
+        const auto result = validate_devices(config);
+        return result ? "no error" : result.error().report();
+    };
+    for (const char* const id : {"rng", "console", "ports"})
+        EXPECT_EQ(error_with(id), "no error") << id;
+
+    config.rng.emplace();
+    config.console.mode = ConsoleMode::Null;
+    config.console_ports = {{.mode = ConsoleMode::Null, .name = "p"}};
+
+    EXPECT_EQ(error_with("rng"),
+              "error: disks[0].id: 'rng' is the name of the entropy device already\n"
+              "  help: Give it another id.\n");
+    EXPECT_EQ(error_with("console"),
+              "error: disks[0].id: 'console' is the name of the console already\n"
+              "  help: Give it another id.\n");
+    EXPECT_EQ(error_with("ports"),
+              "error: disks[0].id: 'ports' is the name of the device with console_ports already\n"
+              "  help: Give it another id.\n");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "backends/entropy_file.hpp"
 #include "backends/passt.hpp"
 #include "backends/tap.hpp"
+#include "config/device_name.hpp"
 #include "config/limits.hpp"
 #include "machine/disk_sizes.hpp"
 #include "virtio_net/mac.hpp"
@@ -28,11 +29,6 @@ constexpr pci::Identity kPvPanic{.vendor = 0x1b36,
                                  .class_code = 0x08'8000,
                                  .revision = 1};
 constexpr std::uint64_t kSmallestBar = 16;  // bytes
-
-/// What messages, threads and the person call a device: its id, or its kind and number.
-std::string name_of(const std::string& id, std::string_view kind, std::size_t number) {
-    return id.empty() ? cat(kind, number) : id;
-}
 
 Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
     if (net.backend == NetBackendKind::User) {
@@ -110,11 +106,12 @@ Result<> PciDevices::add_disks() {
         const auto& disk = disks[i];
         auto backend = VMM_TRY(
             open_block_file({.path = disk.path, .readonly = disk.readonly, .direct = disk.direct}));
-        auto body = VMM_TRY(virtio_blk::Blk::create({.name = name_of(disk.id, "disk", i),
-                                                     .serial = disk.serial,
-                                                     .queues = disk.num_queues,
-                                                     .queue_size = disk.queue_size},
-                                                    std::move(backend)));
+        auto body =
+            VMM_TRY(virtio_blk::Blk::create({.name = config::device_name(disk.id, "disk", i),
+                                             .serial = disk.serial,
+                                             .queues = disk.num_queues,
+                                             .queue_size = disk.queue_size},
+                                            std::move(backend)));
         disks_.push_back(body.get());
         VMM_TRY(add(std::move(body), disk.packed));
     }
@@ -129,7 +126,7 @@ Result<> PciDevices::add_nets() {
     const auto& nets = parts_.config.net;
     for (std::size_t i = 0; i < nets.size(); ++i) {
         const auto& net = nets[i];
-        const auto name = name_of(net.id, "net", i);
+        const auto name = config::device_name(net.id, "net", i);
         auto backend = VMM_TRY_OR(open_net(net), cat("--net: ", name));
         virtio_net::Options options{.name = name,
                                     .mac = mac_of(parts_.config, net, name),
@@ -145,8 +142,9 @@ Result<> PciDevices::add_nets() {
 Result<> PciDevices::add_console() {
     if (parts_.console == nullptr)
         return {};
-    auto body = VMM_TRY(virtio_console::Console::create(
-        {.name = "console", .ports = {{.console = true, .sink = parts_.console}}}));
+    auto body = VMM_TRY(
+        virtio_console::Console::create({.name = std::string{config::kConsoleName},
+                                         .ports = {{.console = true, .sink = parts_.console}}}));
     console_ = body.get();
     return add(std::move(body), parts_.config.console.packed);
 }
@@ -160,7 +158,7 @@ Result<> PciDevices::add_console_ports() {
     const auto& ports = parts_.config.console_ports;
     if (ports.empty())
         return {};
-    virtio_console::ConsoleOptions options{.name = "ports"};
+    virtio_console::ConsoleOptions options{.name = std::string{config::kConsolePortsName}};
     for (std::size_t i = 0; i < ports.size(); ++i)
         options.ports.push_back({.name = ports[i].name, .sink = parts_.console_ports[i]});
     auto body = VMM_TRY(virtio_console::Console::create(std::move(options)));
@@ -177,7 +175,7 @@ Result<> PciDevices::add_rng() {
         entropy_file_ = VMM_TRY(open_entropy_file(rng->src, host_entropy_));
         source = entropy_file_.get();
     }
-    auto body = VMM_TRY(virtio_rng::Rng::create({.name = "rng"}, *source));
+    auto body = VMM_TRY(virtio_rng::Rng::create({.name = std::string{config::kRngName}}, *source));
     return add(std::move(body), rng->packed);
 }
 
