@@ -157,10 +157,14 @@ public:
         request.ifr_mtu = to;
         if (mtu() == to || ::ioctl(socket_.get(), SIOCSIFMTU, &request) == 0)
             return {};
-        return std::unexpected(
-            Error::os("SIOCSIFMTU", errno)
-                .context(cat("set the MTU of ", name_, " to ", to))
-                .hint(cat("Let an administrator do it: ip link set dev ", name_, " mtu ", to)));
+        const int why = errno;
+        auto error =
+            Error::os("SIOCSIFMTU", why).context(cat("set the MTU of ", name_, " to ", to));
+        if (why == EINVAL)  // 65535 less an Ethernet header
+            return std::unexpected(
+                std::move(error).as(ErrorKind::Config).hint("A tap takes an MTU of 68 to 65521."));
+        return std::unexpected(std::move(error).hint(
+            cat("Let an administrator do it: ip link set dev ", name_, " mtu ", to)));
     }
 
 private:

@@ -276,6 +276,15 @@ TEST_F(TapTest, DescriptorWithoutHeaderSaysSo) {
                   "  help: Attach it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR.\n");
 }
 
+TEST_F(TapTest, MtuThatIsTooLargeSaysWhatIsPossible) {
+    const std::string name = own_name("m");
+    EXPECT_EQ(refusal({.name = name, .mtu = 65522}),
+              "error: tap \"" + name + "\": set the MTU of " + name +
+                  " to 65522: SIOCSIFMTU: Invalid argument (errno 22)\n"
+                  "  help: A tap takes an MTU of 68 to 65521.\n");
+    EXPECT_EQ(refusal({.name = name, .mtu = 65521}), "opened");
+}
+
 // Capabilities belong to a thread: this one gives one of its own up.
 TEST_F(TapTest, WithoutTheCapabilityTheErrorSaysWhatToDo) {
     const std::string name = own_name("k");
