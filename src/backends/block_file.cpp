@@ -52,6 +52,12 @@ Error open_failed(const BlockFileOptions& options, int error) {
             return std::move(made).hint(
                 "Something else has claimed the device: unmount it, stop what uses it, or add "
                 "readonly=on.");
+        case ENOTDIR:
+            return std::move(made).hint(
+                "Check the path: what stands in front of a '/' is no folder.");
+        case ELOOP:
+            return std::move(made).hint(
+                "Check the path: symbolic links in it lead round in circles.");
         case EINVAL:
             return std::move(made).hint(
                 "The file system may know no O_DIRECT: leave out direct=on.");
@@ -196,6 +202,8 @@ public:
             info_.can_discard = file_has_holes(fd_.get(), info_.size);
             info_.can_unmap_zeroes = info_.can_discard;
         }
+        if (info_.size == 0)
+            log::warn("disk ", info_.name, " is empty: the guest sees a disk without a block");
         if (info_.size % info_.logical_block != 0)
             log::warn("disk ", info_.name, ": the last ", info_.size % info_.logical_block,
                       " bytes are less than a block; the guest does not see them");

@@ -93,6 +93,35 @@ TEST(BlockFileOpenTest, WhatIsNoDiskIsRefused) {
     EXPECT_THAT(error_of({.path = "/dev/null"}), HasSubstr("Name a raw image file"));
 }
 
+TEST(BlockFileOpenTest, PathThatLeadsNowhereSaysWhere) {
+    const Folder folder;
+    const std::string file = folder.file("d.img", std::string(512, 'a'));
+    const std::string link = folder.path + "/loop";
+    ASSERT_EQ(::symlink(link.c_str(), link.c_str()), 0);
+
+    EXPECT_EQ(error_of({.path = file + "/x"}),
+              "error: disk " + file +
+                  "/x: open: Not a directory (errno 20)\n"
+                  "  help: Check the path: what stands in front of a '/' is no folder.\n");
+    EXPECT_EQ(error_of({.path = link}),
+              "error: disk " + link +
+                  ": open: Too many levels of symbolic links (errno 40)\n"
+                  "  help: Check the path: symbolic links in it lead round in circles.\n");
+}
+
+TEST(BlockFileOpenTest, EmptyFileIsAWarning) {
+    const Folder folder;
+    const std::string path = folder.file("disk", "");
+
+    testing::internal::CaptureStderr();
+    const auto made = error_of({.path = path});
+    const auto log = testing::internal::GetCapturedStderr();
+
+    EXPECT_EQ(made, "no error");
+    EXPECT_THAT(log,
+                HasSubstr("disk " + path + " is empty: the guest sees a disk without a block"));
+}
+
 TEST(BlockFileOpenTest, FileThatCannotBeWrittenSuggestsReadOnly) {
     if (::geteuid() == 0)
         GTEST_SKIP() << "root may write to everything";
