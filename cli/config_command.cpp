@@ -6,6 +6,7 @@
 #include "config/load.hpp"
 #include "config/reference.hpp"
 #include "config/validate.hpp"
+#include "vmm/log.hpp"
 
 namespace vmm::cli {
 namespace {
@@ -20,7 +21,7 @@ Result<> show(const Arguments& arguments) {
 }
 
 Result<> check(const Arguments& arguments) {
-    VMM_TRY(load_valid(arguments));
+    warn_about(VMM_TRY(load_valid(arguments)));
     return print("ok\n");
 }
 
@@ -32,6 +33,11 @@ Result<VmConfig> load_valid(const Arguments& arguments) {
     VMM_TRY(
         config::check_files(config, {.config = arguments.config_file, .log = arguments.log.file}));
     return config;
+}
+
+void warn_about(const VmConfig& config) {
+    for (const auto& warning : config::warnings(config))
+        log::warn(warning);
 }
 
 Result<> config_command(const Arguments& arguments) {

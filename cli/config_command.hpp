@@ -10,6 +10,9 @@ namespace vmm::cli {
 /// The configuration that the arguments make, checked as far as that goes without a machine.
 Result<VmConfig> load_valid(const Arguments& arguments);
 
+/// Says in the log what it asks for in vain.
+void warn_about(const VmConfig& config);
+
 Result<> config_command(const Arguments& arguments);
 
 }  // namespace vmm::cli

@@ -28,6 +28,7 @@ Result<> start_log(const Arguments& arguments) {
 Result<int> run(const Arguments& arguments) {
     const auto config = VMM_TRY(load_valid(arguments));
     VMM_TRY(start_log(arguments));  // not before it is sure that the log is none of the files
+    warn_about(config);
     return run_machine(config);
 }
 

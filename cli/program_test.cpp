@@ -254,6 +254,14 @@ TEST_F(ProgramTest, LogFileThatCannotBeOpenedIsABadRequest) {
     EXPECT_THAT(outcome.err, HasSubstr("open log file /dev/null/a.log"));
 }
 
+TEST_F(ProgramTest, PolicyThatDoesNothingIsAWarning) {
+    const auto outcome = vmm({"config", "check", "-k", "K", "--on-panic", "pause"});
+
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.out, "ok\n");
+    EXPECT_THAT(outcome.err, HasSubstr("does nothing without pvpanic (--pvpanic)"));
+}
+
 TEST_F(ProgramTest, OutputThatIsADiskIsRefusedAndTheDiskStaysWhole) {
     const auto disk = file("d.img", "precious");
     const std::vector<std::vector<std::string>> outputs{{"--serial", "file=" + disk},

@@ -258,6 +258,15 @@ Result<> validate(const VmConfig& config) {
 }
 
 constexpr std::string_view kNoJitter = "initcall_blacklist=jent_mod_init";
+std::vector<std::string> warnings(const VmConfig& config) {
+    std::vector<std::string> all;
+    if (config.on_panic != OnPanic::Exit && !config.pvpanic)
+        all.emplace_back(
+            "on_panic (--on-panic) does nothing without pvpanic (--pvpanic), the device through "
+            "which a guest reports its panic");
+    return all;
+}
+
 
 std::string effective_cmdline(const VmConfig& config) {
     const auto& cmdline = config.payload.cmdline;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/vm_config.hpp"
 #include "vmm/error.hpp"
@@ -14,6 +15,9 @@ Result<> validate(const VmConfig& config);
 
 /// The part of validate() for disks and network devices (validate_devices.cpp).
 Result<> validate_devices(const VmConfig& config);
+
+/// What a valid configuration asks for in vain, as records for the log.
+std::vector<std::string> warnings(const VmConfig& config);
 
 /// The kernel's command line with what `payload.auto_cmdline` adds. Running it on its own result
 /// adds nothing.

@@ -276,6 +276,20 @@ TEST(ValidatePortsTest, ThereAreAtMostThirtyOne) {
               "  help: Leave some out: a machine has at most 31.\n");
 }
 
+TEST(WarningsTest, PolicyForPanicsNeedsTheDeviceThatReportsThem) {
+    auto config = good();
+    EXPECT_TRUE(warnings(config).empty());
+
+    config.on_panic = OnPanic::Pause;
+    EXPECT_EQ(warnings(config),
+              std::vector<std::string>{
+                  "on_panic (--on-panic) does nothing without pvpanic (--pvpanic), the device "
+                  "through which a guest reports its panic"});
+
+    config.pvpanic = true;
+    EXPECT_TRUE(warnings(config).empty());
+}
+
 TEST(CmdlineTest, ConsoleIsPutInFront) {
     auto config = good();
     EXPECT_EQ(effective_cmdline(config), "console=ttyS0 initcall_blacklist=jent_mod_init");
