@@ -128,7 +128,7 @@ Result<> check_memory(const MemoryConfig& memory) {
 struct Channel {
     std::string noun;       ///< "the console"
     std::string who;        ///< as the start of a message
-    std::string_view flag;  ///< what the person types
+    std::string_view flag;  ///< what the person types in front of file=PATH
     ConsoleMode mode = ConsoleMode::Off;
     const std::string& file;
     const std::string& socket;
@@ -138,15 +138,15 @@ std::vector<Channel> channels_of(const VmConfig& config) {
     const auto& serial = config.serial;
     const auto& console = config.console;
     std::vector<Channel> channels;
-    channels.push_back(
-        {"the serial port", "--serial", "--serial", serial.mode, serial.file, serial.socket});
-    channels.push_back(
-        {"the console", "--console", "--console", console.mode, console.file, console.socket});
+    channels.push_back({"the serial port", "serial (--serial)", "--serial ", serial.mode,
+                        serial.file, serial.socket});
+    channels.push_back({"the console", "console (--console)", "--console ", console.mode,
+                        console.file, console.socket});
     for (std::size_t i = 0; i < config.console_ports.size(); ++i) {
         const auto& port = config.console_ports[i];
         const auto path = cat("console_ports[", i, "]");
-        channels.push_back({path, cat(path, " (--console-port)"), "--console-port", port.mode,
-                            port.file, port.socket});
+        channels.push_back({path, cat(path, " (--console-port)"), "--console-port name=NAME,",
+                            port.mode, port.file, port.socket});
     }
     return channels;
 }
@@ -155,16 +155,16 @@ Result<> check_channel(const Channel& channel) {
     const auto& [noun, who, flag, mode, file, socket] = channel;
     if (mode == ConsoleMode::File && file.empty())
         return bad(cat(who, ": the mode is file, but no file is named"),
-                   cat("Write ", flag, " file=PATH."));
+                   cat("Name one (", flag, "file=PATH), or give another mode."));
     if (mode == ConsoleMode::Socket && socket.empty())
         return bad(cat(who, ": the mode is socket, but no socket is named"),
-                   cat("Write ", flag, " socket=PATH."));
+                   cat("Name one (", flag, "socket=PATH), or give another mode."));
     if (mode != ConsoleMode::File && !file.empty())
         return bad(cat(who, ": a file is named, but the mode is not file"),
-                   cat("Write ", flag, " file=PATH alone, or leave the file out."));
+                   cat("Leave the mode out (", flag, "file=PATH), or the file."));
     if (mode != ConsoleMode::Socket && !socket.empty())
         return bad(cat(who, ": a socket is named, but the mode is not socket"),
-                   cat("Write ", flag, " socket=PATH alone, or leave the socket out."));
+                   cat("Leave the mode out (", flag, "socket=PATH), or the socket."));
     constexpr std::size_t kSocketPathMax = 107;  // sockaddr_un::sun_path less its final zero
     if (socket.size() > kSocketPathMax)
         return bad(cat(who, ": the path of the socket has ", socket.size(), " bytes"),
@@ -176,8 +176,9 @@ Result<> check_channel(const Channel& channel) {
 Result<> check_pair(const Channel& a, const Channel& b) {
     if (a.mode == ConsoleMode::Tty && b.mode == ConsoleMode::Tty)
         return bad(cat("both ", a.noun, " and ", b.noun, " want the terminal"),
-                   a.flag == "--serial" ? "Add --serial off, or give one of them another place."
-                                        : "Give one of them another place.");
+                   a.noun == "the serial port"
+                       ? "Switch the serial port off (--serial off), or give one of them another place."
+                       : "Give one of them another place.");
     if (!a.socket.empty() && a.socket == b.socket)
         return bad(cat("both ", a.noun, " and ", b.noun, " want the socket ", in_quotes(a.socket)),
                    "Give each a socket of its own.");
@@ -190,7 +191,7 @@ Result<> check_pair(const Channel& a, const Channel& b) {
 Result<> check_port_name(const std::string& name, const std::string& path) {
     if (name.empty())
         return bad(cat(path, " (--console-port) has no name"),
-                   "Add name=NAME, by which the guest finds it: /dev/virtio-ports/NAME.");
+                   "Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.");
     const auto fits = [](char c) { return c > ' ' && c <= '~' && c != '/'; };
     if (!std::ranges::all_of(name, fits) || name == "." || name == "..")
         return bad(cat(path, ".name: ", in_quotes(name), " cannot be the name of a device"),
@@ -257,7 +258,6 @@ Result<> validate(const VmConfig& config) {
     return validate_devices(config);
 }
 
-constexpr std::string_view kNoJitter = "initcall_blacklist=jent_mod_init";
 std::vector<std::string> warnings(const VmConfig& config) {
     std::vector<std::string> all;
     if (config.on_panic != OnPanic::Exit && !config.pvpanic)
@@ -267,6 +267,7 @@ std::vector<std::string> warnings(const VmConfig& config) {
     return all;
 }
 
+constexpr std::string_view kNoJitter = "initcall_blacklist=jent_mod_init";
 
 std::string effective_cmdline(const VmConfig& config) {
     const auto& cmdline = config.payload.cmdline;

@@ -31,7 +31,11 @@ Result<> check_queue_size(const std::string& path, std::uint32_t size) {
 
 Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     if (disk.path.empty())
-        return bad(cat(path, " (--disk) has no path"), "Write --disk FILE or --disk path=FILE.");
+        return bad(cat(path, " (--disk) has no path"), "Name its image: path=FILE.");
+    const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+    if (std::ranges::any_of(disk.serial, is_control))
+        return bad(cat(path, ".serial: ", in_quotes(disk.serial), " has a control character"),
+                   "Use letters, digits and signs.");
     return check_queue_size(path, disk.queue_size);
 }
 
@@ -105,7 +109,8 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
         return bad(cat(path, " (--net) has the backend user and a tap interface"),
                    "Leave out tap and fds, or the backend.");
     if (!user && !net.publish.empty())
-        return bad(cat(path, ".publish needs the backend user"), "Write --net user,publish=...");
+        return bad(cat(path, ".publish needs the backend user"),
+                   "Add backend=user (--net user,publish=HOST:GUEST), or leave publish out.");
     if (!net.tap.empty() && !net.fds.empty())
         return bad(cat(path, " (--net) has the name of a tap and descriptors"),
                    "Leave out tap: the descriptors belong to an interface already. Or leave out "

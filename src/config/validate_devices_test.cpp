@@ -26,7 +26,15 @@ TEST(ValidateDiskTest, PathMustBeGiven) {
     EXPECT_EQ(error_of(DiskConfig{.path = "a"}), "no error");
     EXPECT_EQ(error_of(DiskConfig{}),
               "error: disks[0] (--disk) has no path\n"
-              "  help: Write --disk FILE or --disk path=FILE.\n");
+              "  help: Name its image: path=FILE.\n");
+}
+
+TEST(ValidateDiskTest, SerialNumberIsPrintable) {
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .serial = "a b\xc3\xa4"}), "no error");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .serial = "a\nb"}),
+              "error: disks[0].serial: 'a.b' has a control character\n"
+              "  help: Use letters, digits and signs.\n");
+    EXPECT_THAT(error_of(DiskConfig{.path = "a", .serial = "\x7f"}), HasSubstr(".serial"));
 }
 
 TEST(ValidateDiskTest, QueueSizeIsAPowerOfTwo) {
@@ -43,7 +51,7 @@ TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
               "  help: Leave out tap and fds, or the backend.\n");
     EXPECT_EQ(error_of(NetConfig{.publish = {"8080:80"}}),
               "error: net[0].publish needs the backend user\n"
-              "  help: Write --net user,publish=...\n");
+              "  help: Add backend=user (--net user,publish=HOST:GUEST), or leave publish out.\n");
 }
 
 TEST(ValidateNetTest, PublishIsTwoPorts) {

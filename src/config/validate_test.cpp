@@ -135,27 +135,27 @@ TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
     auto config = good();
     config.serial = {.mode = ConsoleMode::File};
     EXPECT_EQ(error_of(config),
-              "error: --serial: the mode is file, but no file is named\n"
-              "  help: Write --serial file=PATH.\n");
+              "error: serial (--serial): the mode is file, but no file is named\n"
+              "  help: Name one (--serial file=PATH), or give another mode.\n");
 
     config.serial = {.mode = ConsoleMode::Socket};
     EXPECT_EQ(error_of(config),
-              "error: --serial: the mode is socket, but no socket is named\n"
-              "  help: Write --serial socket=PATH.\n");
+              "error: serial (--serial): the mode is socket, but no socket is named\n"
+              "  help: Name one (--serial socket=PATH), or give another mode.\n");
 
     config.serial = {.mode = ConsoleMode::Null, .file = "x"};
     EXPECT_EQ(error_of(config),
-              "error: --serial: a file is named, but the mode is not file\n"
-              "  help: Write --serial file=PATH alone, or leave the file out.\n");
+              "error: serial (--serial): a file is named, but the mode is not file\n"
+              "  help: Leave the mode out (--serial file=PATH), or the file.\n");
 
     config.serial = {.mode = ConsoleMode::Tty, .socket = "x"};
     EXPECT_EQ(error_of(config),
-              "error: --serial: a socket is named, but the mode is not socket\n"
-              "  help: Write --serial socket=PATH alone, or leave the socket out.\n");
+              "error: serial (--serial): a socket is named, but the mode is not socket\n"
+              "  help: Leave the mode out (--serial socket=PATH), or the socket.\n");
 
     config.serial = {.mode = ConsoleMode::Socket, .socket = std::string(108, 'x')};
     EXPECT_EQ(error_of(config),
-              "error: --serial: the path of the socket has 108 bytes\n"
+              "error: serial (--serial): the path of the socket has 108 bytes\n"
               "  help: Use one of at most 107 bytes.\n");
 }
 
@@ -182,7 +182,7 @@ TEST(ValidatePortsTest, PortsNeedNoConsole) {
 TEST(ValidatePortsTest, NameMustBeGiven) {
     EXPECT_EQ(error_of_ports({port("a"), {.mode = ConsoleMode::Pty}}),
               "error: console_ports[1] (--console-port) has no name\n"
-              "  help: Add name=NAME, by which the guest finds it: /dev/virtio-ports/NAME.\n");
+              "  help: Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.\n");
 }
 
 TEST(ValidatePortsTest, NameIsThatOfADevice) {
@@ -213,12 +213,12 @@ TEST(ValidatePortsTest, PortLeadsSomewhere) {
     EXPECT_EQ(error_of_ports({{.mode = ConsoleMode::Socket, .name = "a"}}),
               "error: console_ports[0] (--console-port): the mode is socket, but no socket is "
               "named\n"
-              "  help: Write --console-port socket=PATH.\n");
+              "  help: Name one (--console-port name=NAME,socket=PATH), or give another mode.\n");
     EXPECT_EQ(
         error_of_ports({{.mode = ConsoleMode::Socket, .name = "a", .file = "f", .socket = "s"}}),
         "error: console_ports[0] (--console-port): a file is named, but the mode is not "
         "file\n"
-        "  help: Write --console-port file=PATH alone, or leave the file out.\n");
+        "  help: Leave the mode out (--console-port name=NAME,file=PATH), or the file.\n");
     EXPECT_EQ(error_of_ports(
                   {{.mode = ConsoleMode::Socket, .name = "a", .socket = std::string(108, 'x')}}),
               "error: console_ports[0] (--console-port): the path of the socket has 108 bytes\n"
@@ -232,7 +232,7 @@ TEST(ValidatePortsTest, TheTerminalIsForOne) {
     config.console_ports = {a};
     EXPECT_EQ(error_of(config),
               "error: both the serial port and console_ports[0] want the terminal\n"
-              "  help: Add --serial off, or give one of them another place.\n");
+              "  help: Switch the serial port off (--serial off), or give one of them another place.\n");
 
     config.serial.mode = ConsoleMode::Off;
     EXPECT_EQ(error_of(config), "no error");
