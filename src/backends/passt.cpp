@@ -196,13 +196,11 @@ Result<> check_free(const std::string& ports) {
         return {};
     if (errno == EADDRINUSE)
         return std::unexpected(Error::os("bind", errno)
-                                   .as(ErrorKind::Config)
                                    .context(cat("publish=", ports))
                                    .hint(cat("Another program listens on port ", port,
                                              ": end it or publish another.")));
     if (errno == EACCES)
         return std::unexpected(Error::os("bind", errno)
-                                   .as(ErrorKind::Config)
                                    .context(cat("publish=", ports))
                                    .hint("Ports below 1024 need privileges: publish another."));
     return {};
@@ -289,9 +287,8 @@ Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const U
     const int error = ::posix_spawnp(&pid, options.program.c_str(), &plan.actions, &plan.attributes,
                                      pointers.data(), environ);
     if (error == ENOENT)
-        return std::unexpected(
-            Error{ErrorKind::Config, cat(options.program, " is not installed")}.hint(
-                "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora)."));
+        return std::unexpected(Error{ErrorKind::Os, cat(options.program, " is not installed")}.hint(
+            "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora)."));
     if (error != 0)
         return std::unexpected(Error::os("posix_spawnp", error).context(options.program));
     return Child{pid};

@@ -72,6 +72,7 @@ TEST(PasstTest, MissingProgramSaysHowToGetIt) {
               "error: user network: no-such-passt is not installed\n"
               "  help: Install it: apt install passt (Debian, Ubuntu) or dnf install passt "
               "(Fedora).\n");
+    EXPECT_EQ(start_passt({.program = "no-such-passt"}).error().kind(), ErrorKind::Os);
 }
 
 TEST(PasstTest, ProgramThatFailsIsQuoted) {
@@ -158,6 +159,7 @@ TEST(PasstTest, PortThatIsTakenSaysSo) {
                   ":80: bind: Address already in use (errno 98)\n"
                   "  help: Another program listens on port " +
                   port + ": end it or publish another.\n");
+    EXPECT_EQ(start_passt({.publish = {port + ":80"}}).error().kind(), ErrorKind::Os);
 }
 
 class RealPasstTest : public testing::Test {

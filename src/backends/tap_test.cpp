@@ -282,6 +282,7 @@ TEST_F(TapTest, MtuThatIsTooLargeSaysWhatIsPossible) {
               "error: tap \"" + name + "\": set the MTU of " + name +
                   " to 65522: SIOCSIFMTU: Invalid argument (errno 22)\n"
                   "  help: A tap takes an MTU of 68 to 65521.\n");
+    EXPECT_EQ(open_tap({.name = name, .mtu = 65522}).error().kind(), ErrorKind::Config);
     EXPECT_EQ(refusal({.name = name, .mtu = 65521}), "opened");
 }
 
