@@ -1,5 +1,8 @@
 #include "cli/run_command.hpp"
 
+#include <cerrno>
+#include <utility>
+
 #include "exit_code.hpp"
 #include "machine/machine.hpp"
 #include "print.hpp"
@@ -27,14 +30,26 @@ int exit_code_of(const machine::Outcome& outcome) {
     return outcome.value;
 }
 
+/// Whatever could not be opened: it is the process that has too much.
+Error explained(Error error) {
+    if (error.os_error() != EMFILE)
+        return error;
+    constexpr const char* kAdvice =
+        "Raise the hard limit of open files (ulimit -Hn, a systemd unit's LimitNOFILE=), or give "
+        "the machine fewer devices and queues.";
+    return std::move(error).as(ErrorKind::Os).hint(kAdvice);
+}
+
 }  // namespace
 
 Result<int> run_machine(const VmConfig& config) {
     const machine::Tell tell = [](std::string_view text) { print_error(cat("vmm: ", text, "\n")); };
-    const auto outcome = VMM_TRY(machine::run(config, tell));
-    if (!outcome.message.empty())
-        tell(outcome.message);
-    return exit_code_of(outcome);
+    auto outcome = machine::run(config, tell);
+    if (!outcome)
+        return std::unexpected(explained(std::move(outcome).error()));
+    if (!outcome->message.empty())
+        tell(outcome->message);
+    return exit_code_of(*outcome);
 }
 
 }  // namespace vmm::cli

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -199,9 +200,20 @@ private:
     std::optional<Error> failure_;
 };
 
+/// To what an administrator allows. The usual 1024 is there for programs that use select(), which
+/// we do not, and would be some 120 disks.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell) {
+    raise_descriptor_limit();
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
     ::mallopt(M_ARENA_MAX, 1);
