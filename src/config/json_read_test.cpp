@@ -268,12 +268,40 @@ TEST(JsonSchemaTest, DescribesTypesLimitsAndDefaults) {
                 HasSubstr("\"$schema\": \"https://json-schema.org/draft/2020-12/schema\""));
     EXPECT_THAT(json_schema(), HasSubstr("\"$ref\": \"#/$defs/MemoryConfig\""));
     EXPECT_THAT(json_schema(), HasSubstr("        \"boot_vcpus\": {\n"
-                                         "          \"type\": \"integer\",\n"
+                                         "          \"type\": [\n"
+                                         "            \"integer\",\n"
+                                         "            \"null\"\n"
+                                         "          ],\n"
                                          "          \"minimum\": 1,\n"
                                          "          \"maximum\": 1024,\n"
                                          "          \"description\": \"vCPUs that the guest starts "
                                          "with.\",\n"
                                          "          \"default\": 1\n"));
+}
+
+std::string without_blanks(std::string text) {
+    std::erase_if(text, [](char c) { return c == ' ' || c == '\n'; });
+    return text;
+}
+
+TEST(JsonSchemaTest, AsksForWhatMustBeGiven) {
+    const auto schema = without_blanks(json_schema());
+
+    EXPECT_THAT(schema, HasSubstr(R"("required":["path"])"));
+    EXPECT_THAT(schema, HasSubstr(R"("anyOf":[{"required":["mode"]},{"required":["file"]},)"
+                                  R"({"required":["socket"]}],"required":["name"])"));
+    EXPECT_THAT(schema, HasSubstr(R"("path":{"type":"string","description")"));
+}
+
+TEST(JsonSchemaTest, TakesWhatTheReaderTakes) {
+    const auto schema = without_blanks(json_schema());
+
+    EXPECT_THAT(schema,
+                HasSubstr(R"("on_reset":{"anyOf":[{"type":"string","enum":["reset","exit"]})"
+                          R"(,{"type":"string","pattern":)"
+                          R"("^([rR][eE][sS][eE][tT]|[eE][xX][iI][tT])$"},{"type":"null"}])"));
+    EXPECT_THAT(schema, HasSubstr(R"("pattern":"^[0-9]+([bB]|[KMGTkmgt]([iI]?[bB])?)?$")"));
+    EXPECT_THAT(schema, HasSubstr(R"({"anyOf":[{"$ref":"#/$defs/RngConfig"},{"type":"null"}])"));
 }
 
 }  // namespace

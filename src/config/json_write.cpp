@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <string_view>
 
 #include "config/features.hpp"
@@ -60,6 +61,22 @@ Json whole_number(const Key& key) {
     return json;
 }
 
+/// The names, and, as a pattern, the same in any case.
+Json choice(const Key& key) {
+    Json names = Json::array();
+    std::string pattern;
+    for (const auto name : key.choices) {
+        names.push_back(name);
+        pattern += pattern.empty() ? "^(" : "|";
+        for (const char c : name)
+            pattern += c >= 'a' && c <= 'z' ? cat("[", c, static_cast<char>(c - 'a' + 'A'), "]")
+                                            : std::string(1, c);
+    }
+    return {{"anyOf",
+             {{{"type", "string"}, {"enum", std::move(names)}},
+              {{"type", "string"}, {"pattern", pattern + ")$"}}}}};
+}
+
 Json type_json(const Key& key) {
     switch (key.type) {
         case Type::Bool:
@@ -67,15 +84,12 @@ Json type_json(const Key& key) {
         case Type::Number:
             return whole_number(key);
         case Type::Size:
-            return {{"anyOf",
-                     {whole_number(key),
-                      {{"type", "string"}, {"pattern", "^[0-9]+([KMGTkmgt]?[iI]?[bB]?)$"}}}}};
-        case Type::Choice: {
-            Json json{{"type", "string"}};
-            for (const auto choice : key.choices)
-                json["enum"].push_back(choice);
-            return json;
-        }
+            return {
+                {"anyOf",
+                 {whole_number(key),
+                  {{"type", "string"}, {"pattern", "^[0-9]+([bB]|[KMGTkmgt]([iI]?[bB])?)?$"}}}}};
+        case Type::Choice:
+            return choice(key);
         case Type::TextList:
             return {{"anyOf",
                      {{{"type", "string"}}, {{"type", "array"}, {"items", {{"type", "string"}}}}}}};
@@ -94,23 +108,55 @@ Json type_json(const Key& key) {
     }
 }
 
+/// A key that may be left out may be null, too.
+Json or_null(Json json) {
+    const Json null{{"type", "null"}};
+    if (json.contains("anyOf"))
+        json["anyOf"].push_back(null);
+    else if (json.contains("type"))
+        json["type"] = {json["type"], "null"};
+    else
+        json = {{"anyOf", {std::move(json), null}}};
+    return json;
+}
+
+/// Whether the key's value may also follow from another key.
+bool may_be_implied(const Object& schema, const Key& key) {
+    return &key == &schema.keys.front() &&
+           std::ranges::any_of(schema.keys, [](const Key& each) { return !each.implies.empty(); });
+}
+
+/// The keys that must be there: each of them, or for the first one, one that implies it.
+void require(const Object& schema, Json& json) {
+    for (const Key& key : schema.keys) {
+        if (key.required && !may_be_implied(schema, key))
+            json["required"].push_back(key.name);
+        if (key.required && may_be_implied(schema, key))
+            for (const Key& other : schema.keys)
+                if (&other == &key || !other.implies.empty())
+                    json["anyOf"].push_back({{"required", {other.name}}});
+    }
+}
+
 void define(const Object& schema, std::string_view parent, Json& definitions) {
     Json json{{"type", "object"},
               {"description", cat(schema.help, ".")},
               {"additionalProperties", false},
               {"properties", Json::object()}};
     for (const Key& key : schema.keys) {
-        Json property = type_json(key);
+        const bool must_be_there = key.required && !may_be_implied(schema, key);
+        Json property = must_be_there ? type_json(key) : or_null(type_json(key));
         const auto path = parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
         property["description"] =
             cat(key.help, ".", is_supported(path) ? "" : " Not supported yet.");
-        if (key.object == nullptr)
+        if (key.object == nullptr && !key.required)
             if (const auto value = key.access.get(schema.defaults()))
                 property["default"] = scalar(key, *value);
         json["properties"][std::string{key.name}] = std::move(property);
         if (key.object != nullptr)
             define(*key.object, path, definitions);
     }
+    require(schema, json);
     definitions[std::string{schema.name}] = std::move(json);
 }
 

@@ -55,7 +55,7 @@ std::string text_form(const Object& schema, const Key& key) {
 }
 
 std::string default_text(const Key& key, const Object& schema) {
-    if (key.object != nullptr)
+    if (key.object != nullptr || key.required)
         return {};
     const auto value = key.access.get(schema.defaults());
     return value ? value_text(key, *value) : std::string{};

@@ -167,13 +167,16 @@ constexpr Object kConsole{.name = "ConsoleConfig",
 
 constexpr std::array kConsolePortKeys{
     key<&ConsolePortConfig::mode>({.name = "mode",
-                                   .help = "Where the port's other end is; must be given",
+                                   .help = "Where the port's other end is; must be given, by "
+                                           "itself, file or socket",
                                    .choices = kModeNames,
+                                   .required = true,
                                    .bare_choice = true}),
     key<&ConsolePortConfig::name>(
         {.name = "name",
          .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
-         .most = kMaxPortName}),
+         .most = kMaxPortName,
+         .required = true}),
     key<&ConsolePortConfig::file>({.name = "file",
                                    .value = "FILE",
                                    .help = "File that takes the output; makes the mode file",
@@ -190,8 +193,10 @@ constexpr Object kConsolePort{.name = "ConsolePortConfig",
                               .defaults = defaults_of<ConsolePortConfig>};
 
 constexpr std::array kDiskKeys{
-    key<&DiskConfig::path>(
-        {.name = "path", .value = "FILE", .help = "Raw disk image or block device; must be given"}),
+    key<&DiskConfig::path>({.name = "path",
+                            .value = "FILE",
+                            .help = "Raw disk image or block device; must be given",
+                            .required = true}),
     key<&DiskConfig::readonly>(
         {.name = "readonly", .alias = "ro", .help = "The guest cannot write to it"}),
     key<&DiskConfig::direct>(

@@ -67,6 +67,7 @@ struct Key {
     std::span<const std::string_view> choices{};
     const Object* object = nullptr;
     std::string_view implies{};  ///< choice of the object's first key when only this key is given
+    bool required = false;       ///< there is no default; if others imply it, one of them will do
     bool bare_choice = false;    ///< a bare word that is a choice of this key is taken as one
     Access access{};
 };

@@ -175,10 +175,11 @@ Result<> check_channel(const Channel& channel) {
 /// Two channels that would be in each other's way. Devices such as /dev/null take all that comes.
 Result<> check_pair(const Channel& a, const Channel& b) {
     if (a.mode == ConsoleMode::Tty && b.mode == ConsoleMode::Tty)
-        return bad(cat("both ", a.noun, " and ", b.noun, " want the terminal"),
-                   a.noun == "the serial port"
-                       ? "Switch the serial port off (--serial off), or give one of them another place."
-                       : "Give one of them another place.");
+        return bad(
+            cat("both ", a.noun, " and ", b.noun, " want the terminal"),
+            a.noun == "the serial port"
+                ? "Switch the serial port off (--serial off), or give one of them another place."
+                : "Give one of them another place.");
     if (!a.socket.empty() && a.socket == b.socket)
         return bad(cat("both ", a.noun, " and ", b.noun, " want the socket ", in_quotes(a.socket)),
                    "Give each a socket of its own.");
@@ -190,8 +191,9 @@ Result<> check_pair(const Channel& a, const Channel& b) {
 
 Result<> check_port_name(const std::string& name, const std::string& path) {
     if (name.empty())
-        return bad(cat(path, " (--console-port) has no name"),
-                   "Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.");
+        return bad(
+            cat(path, " (--console-port) has no name"),
+            "Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.");
     const auto fits = [](char c) { return c > ' ' && c <= '~' && c != '/'; };
     if (!std::ranges::all_of(name, fits) || name == "." || name == "..")
         return bad(cat(path, ".name: ", in_quotes(name), " cannot be the name of a device"),

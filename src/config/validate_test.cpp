@@ -182,7 +182,8 @@ TEST(ValidatePortsTest, PortsNeedNoConsole) {
 TEST(ValidatePortsTest, NameMustBeGiven) {
     EXPECT_EQ(error_of_ports({port("a"), {.mode = ConsoleMode::Pty}}),
               "error: console_ports[1] (--console-port) has no name\n"
-              "  help: Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.\n");
+              "  help: Add its name, by which the guest finds it: name=NAME is "
+              "/dev/virtio-ports/NAME.\n");
 }
 
 TEST(ValidatePortsTest, NameIsThatOfADevice) {
@@ -230,9 +231,10 @@ TEST(ValidatePortsTest, TheTerminalIsForOne) {
     const ConsolePortConfig b{.mode = ConsoleMode::Tty, .name = "b"};
     auto config = good();
     config.console_ports = {a};
-    EXPECT_EQ(error_of(config),
-              "error: both the serial port and console_ports[0] want the terminal\n"
-              "  help: Switch the serial port off (--serial off), or give one of them another place.\n");
+    EXPECT_EQ(
+        error_of(config),
+        "error: both the serial port and console_ports[0] want the terminal\n"
+        "  help: Switch the serial port off (--serial off), or give one of them another place.\n");
 
     config.serial.mode = ConsoleMode::Off;
     EXPECT_EQ(error_of(config), "no error");

@@ -88,7 +88,7 @@ struct ConsoleConfig {
 /// A port of virtio-console that is no terminal: /dev/virtio-ports/NAME in the guest.
 struct ConsolePortConfig {
     ConsoleMode mode = ConsoleMode::Off;  ///< must be given
-    std::string name;
+    std::string name;                     ///< must be given
     std::string file;
     std::string socket;
 
