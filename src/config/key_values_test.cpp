@@ -219,7 +219,8 @@ TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
     DiskConfig disk;
     CpusConfig cpus;
     const std::string keys =
-        "Known keys: path, readonly, direct, num_queues, queue_size, packed, serial, id.\n";
+        "Known keys: path, image_type, readonly, direct, num_queues, queue_size, packed, serial, "
+        "id.\n";
 
     for (const std::string key : {"readnly", "READNLY", "ReadOnly", "Read"})
         EXPECT_EQ(error_of("disks", &disk, "d.img," + key + "=on"),
@@ -231,6 +232,15 @@ TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
     EXPECT_EQ(error_of("cpus", &cpus, "boto=2"),
               "error: unknown key 'boto'\n"
               "  help: Did you mean 'boot'? Known keys: boot_vcpus, max_vcpus, topology.\n");
+}
+
+TEST(KeyValuesTest, FormatOfAnImageIsRaw) {
+    DiskConfig disk;
+
+    EXPECT_EQ(error_of("disks", &disk, "d.img,image_type=Raw"), "no error");
+    EXPECT_EQ(error_of("disks", &disk, "d.img,image_type=qcow2"),
+              "error: image_type: 'qcow2' is not raw\n"
+              "  help: Make a raw image of it: qemu-img convert -O raw IN OUT.\n");
 }
 
 TEST(KeyValuesTest, BareWordThatIsNoSwitchIsAnError) {

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 4> kOnPanicNames{"exit", "reset", "pause"
 constexpr std::array<std::string_view, 6> kModeNames{"off", "null", "tty", "pty", "file", "socket"};
 constexpr std::array<std::string_view, 3> kAutoNames{"auto", "on", "off"};
 constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
+constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
 
 constexpr std::array kTopologyKeys{
     key<&CpuTopology::threads_per_core>(
@@ -197,6 +198,11 @@ constexpr std::array kDiskKeys{
                             .value = "FILE",
                             .help = "Raw disk image or block device; must be given",
                             .required = true}),
+    key<&DiskConfig::image_type>(
+        {.name = "image_type",
+         .help = "Format of the image; there is one",
+         .choices = kImageTypeNames,
+         .advice = "Make a raw image of it: qemu-img convert -O raw IN OUT."}),
     key<&DiskConfig::readonly>(
         {.name = "readonly", .alias = "ro", .help = "The guest cannot write to it"}),
     key<&DiskConfig::direct>(
@@ -343,6 +349,7 @@ static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
 static_assert(kOnCrashNames[static_cast<std::size_t>(OnCrash::Reset)] == "reset");
 static_assert(kOnPanicNames[static_cast<std::size_t>(OnPanic::Continue)] == "continue");
 static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
+static_assert(kImageTypeNames[static_cast<std::size_t>(ImageType::Raw)] == "raw");
 static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackendKind::User)] == "user");
 
 }  // namespace

@@ -68,6 +68,7 @@ struct Key {
     const Object* object = nullptr;
     std::string_view implies{};  ///< choice of the object's first key when only this key is given
     bool required = false;       ///< there is no default; if others imply it, one of them will do
+    std::string_view advice{};   ///< about a value that is none of the choices
     bool bare_choice = false;    ///< a bare word that is a choice of this key is taken as one
     Access access{};
 };

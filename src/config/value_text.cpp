@@ -1,6 +1,7 @@
 #include "config/value_text.hpp"
 
 #include <charconv>
+#include <utility>
 
 #include "config/suggest.hpp"
 #include "vmm/text.hpp"
@@ -96,9 +97,9 @@ Result<std::uint64_t> parse_choice(std::string_view text,
         if (same_ignoring_case(text, choices[i]))
             return i;
     const auto near = nearest(text, choices);
-    return std::unexpected(
-        bad(cat(in_quotes(text), " is none of ", listed(choices)),
-            near.empty() ? "Give one of these." : cat("Did you mean '", near, "'?")));
+    return std::unexpected(bad(
+        cat(in_quotes(text), choices.size() == 1 ? " is not " : " is none of ", listed(choices)),
+        near.empty() ? "Give one of these." : cat("Did you mean '", near, "'?")));
 }
 
 std::string size_text(std::uint64_t bytes) {
@@ -128,6 +129,17 @@ Result<> check_limits(const Key& key, const Value& value) {
         cat(low ? "The least is " : "The most is ", amount(key, low ? key.least : key.most), ".")));
 }
 
+namespace {
+
+Result<std::uint64_t> parse_choice_of(const Key& key, std::string_view text) {
+    auto choice = parse_choice(text, key.choices);
+    if (!choice && !key.advice.empty())
+        return std::unexpected(std::move(choice).error().hint(std::string{key.advice}));
+    return choice;
+}
+
+}  // namespace
+
 Result<Value> parse_value(const Key& key, std::string_view text) {
     Value value;
     switch (key.type) {
@@ -142,7 +154,7 @@ Result<Value> parse_value(const Key& key, std::string_view text) {
             value = VMM_TRY(parse_number(text));
             break;
         case Type::Choice:
-            value = VMM_TRY(parse_choice(text, key.choices));
+            value = VMM_TRY(parse_choice_of(key, text));
             break;
         default:
             value = std::string{text};

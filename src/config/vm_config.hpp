@@ -95,8 +95,11 @@ struct ConsolePortConfig {
     bool operator==(const ConsolePortConfig&) const = default;
 };
 
+enum class ImageType : std::uint8_t { Raw };
+
 struct DiskConfig {
     std::string path;
+    ImageType image_type = ImageType::Raw;  ///< for configurations that say it
     bool readonly = false;
     bool direct = false;  ///< O_DIRECT
     std::uint32_t num_queues = 1;
