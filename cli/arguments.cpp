@@ -27,7 +27,8 @@ constexpr std::array kCommands{
     Command{Id::ConfigCheck, "config check", "Say whether the configuration can be a machine",
             true},
     Command{Id::ConfigSchema, "config schema", "Print the JSON Schema of configurations", false},
-    Command{Id::ConfigReference, "config reference", "", false},
+    Command{Id::ConfigReference, "config reference", "Print the reference of all flags and keys",
+            false},
 };
 
 constexpr std::array<std::string_view, 6> kLevels{"trace", "debug", "info", "warn", "error", "off"};

@@ -125,7 +125,7 @@ TEST(ArgumentsTest, UnknownCommandNamesTheNearest) {
               "  help: Did you mean 'run'? Commands: run, config.\n");
     EXPECT_EQ(error_of({"config", "shwo"}),
               "error: unknown command 'shwo'\n"
-              "  help: Did you mean 'show'? Commands: show, check, schema.\n");
+              "  help: Did you mean 'show'? Commands: show, check, schema, reference.\n");
     EXPECT_THAT(error_of({""}), HasSubstr("unknown command ''"));
 }
 

@@ -52,7 +52,8 @@ Result<> config_command(const Arguments& arguments) {
             return print(config::reference_page());
         default:
             return std::unexpected(Error{ErrorKind::Config, "`vmm config` needs a command"}.hint(
-                "Write vmm config show, check or schema; `vmm config --help` says more."));
+                "Write vmm config show, check, schema or reference; `vmm config --help` says "
+                "more."));
     }
 }
 

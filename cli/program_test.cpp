@@ -114,6 +114,14 @@ TEST_F(ProgramTest, HelpOfRunListsTheFlags) {
     EXPECT_THAT(outcome.out, HasSubstr("--log-to-file"));
 }
 
+TEST_F(ProgramTest, HelpOfConfigListsItsCommands) {
+    const auto outcome = vmm({"config", "--help"});
+
+    EXPECT_EQ(outcome.code, 0);
+    for (const auto* const name : {"show", "check", "schema", "reference"})
+        EXPECT_THAT(outcome.out, HasSubstr(std::string{"  config "} + name + "  "));
+}
+
 TEST_F(ProgramTest, ShownConfigurationReadsBackToTheSameBytes) {
     const auto first = vmm({"config",
                             "show",
