@@ -10,6 +10,18 @@ from typing import Callable
 COMPLAINT = r"^@test kmsgline (?!.*(cgroup: Unknown subsys|PCI: Fatal: No config space access)).*$"
 
 
+# A message of the guest's kernel in the midst of a step's line: both write to one console.
+TANGLED = re.compile(r"^(@test .*?)(\[ *\d+\.\d{6}\] .*)\n", re.M)
+
+
+def untangled(text):
+    """The same with such messages on lines of their own, in front of the one that they cut in two."""
+    while True:
+        text, count = TANGLED.subn(r"\2\n\1", text)
+        if count == 0:
+            return text
+
+
 class Failed(Exception):
     """A case did not hold; the text says what was seen and what was expected."""
 
@@ -31,7 +43,7 @@ class Result:
         self.name, self.exit_code, self.seconds, self.note = name, exit_code, seconds, note
         self.lost = lost  # the machine that it ran on hung or ended
         self.folder = pathlib.Path(folder)
-        self.out = self.text("out")
+        self.out = untangled(self.text("out"))
         self.err = self.text("err")
 
     def text(self, name):

@@ -27,6 +27,12 @@ class ResultTest(unittest.TestCase):
         r = result("@test cpus count=1\r\nnoise\r\n@test cpus count=2\r\n")
         self.assertEqual(r.step("cpus"), {"count": "2"})
 
+    def test_kernel_message_in_the_midst_of_a_line_is_taken_out(self):
+        r = result("@test disk at=vda bits=1.2[   27.408093] hrtimer: interrupt took 12 ns\n.3 ro=[   28.000001] b\n1\nx\n")
+        self.assertEqual(r.step("disk", "vda"), {"at": "vda", "bits": "1.2.3", "ro": "1"})
+        self.assertEqual(r.out, "[   27.408093] hrtimer: interrupt took 12 ns\n[   28.000001] b\n"
+                                "@test disk at=vda bits=1.2.3 ro=1\nx\n")
+
     def test_carriage_returns_are_no_lines(self):
         self.assertEqual(result("@test a x=1\r\r\n@test b\r\n").out, "@test a x=1\n@test b\n")
 
