@@ -163,6 +163,7 @@ void length_ffffffff(Lab& lab) {
         return;
     Chain chain = lab.request();
     chain.d[lab.kind->data].length = 0xffff'ffff;
+    lab.busy = true;
     lab.submit(chain);
 }
 

@@ -97,6 +97,7 @@ public:
     const char* why = nullptr;
     u64 number = 0;
     bool has_number = false;
+    bool busy = false;  ///< the device has work that only a reset ends
 
 private:
     void put(const Chain& chain, u16 id);

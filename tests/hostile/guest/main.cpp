@@ -116,9 +116,10 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
         return;
     lab.why = nullptr;
     lab.has_number = false;
+    lab.busy = false;
     of.run(lab);
     const bool alive = lab.alive();
-    if (options.last_round)
+    if (options.last_round && !lab.busy)
         rest(name);
     lab.tidy();
     // Alive it is, or as good as new after a reset.
