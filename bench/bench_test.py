@@ -6,12 +6,18 @@ import os
 import pathlib
 import tempfile
 import unittest
+import unittest.mock
 
+import counted
 import devices
+import disk_icount
 import report
 import sides
 import start_order
 import terminal
+
+from nest.case import Result  # counted has made integration/ known
+from nest.lab import Lab
 
 
 def shell(script):
@@ -101,6 +107,87 @@ class RowTest(unittest.TestCase):
         row = devices.Row("r", "K/s", "read,random=1,depth=4", 1000, 4096)
 
         self.assertEqual(row.command_line(10), "do=read,random=1,depth=4,size=4096,count=100,bytes=0,span=65536")
+
+
+class StopwatchTest(unittest.TestCase):
+    def test_what_it_says_is_read(self):
+        counts = counted.parse("counts to-mark=10 to-last=25 to-end=30 exit=0\n")
+
+        self.assertEqual(counts, counted.Counts(to_mark=10, to_last=25, to_end=30, exit_code=0))
+
+    def test_a_mark_that_never_came_is_no_count(self):
+        self.assertIsNone(counted.parse("counts to-mark=- to-last=- to-end=30 exit=0\n"))
+
+
+class CountTest(unittest.TestCase):
+    def count(self, results):
+        """count() in a folder where an earlier run left a number; the nest gives these results."""
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "a").mkdir()
+            (folder / "a/out").write_text("counts to-mark=1 to-last=2 to-end=3 exit=0\n")
+            with unittest.mock.patch.object(counted.Nest, "boot", lambda nest, cases: results(folder)):
+                return counted.count(Lab("/bin/true", folder), folder, "a", "true")
+
+    def test_a_machine_that_hung_has_no_number_though_an_earlier_run_left_one(self):
+        with self.assertRaisesRegex(counted.NoCount, "L1 hung"):
+            self.count(lambda folder: iter([Result("a", None, 0, folder / "a", "L1 hung", lost=True)]))
+
+    def test_a_machine_that_did_not_come_up_has_no_number(self):
+        with self.assertRaisesRegex(counted.NoCount, "did not come up"):
+            self.count(lambda folder: iter([]))
+
+    def test_what_an_earlier_run_left_is_gone_before_the_machine_starts(self):
+        with self.assertRaises(counted.NoCount):
+            self.count(lambda folder: iter([Result("a", 0, 0, folder / "a")]))
+
+
+class DiskIcountTest(unittest.TestCase):
+    READ = disk_icount.REQUESTS[0]
+
+    def test_the_guest_is_told_what_to_do(self):
+        line = self.READ.command_line(300)
+
+        self.assertIn(" vmm.test=wait:2000,repeat:vda:0:4:300,wait:100,off", line)
+
+    def test_each_side_gets_the_disk_in_its_words(self):
+        calls = {name: " ".join(call("p", "k", "i", "l")) for name, call in disk_icount.CALLS.items()}
+
+        self.assertIn(" --disk path=disk", calls["vmm"])
+        self.assertIn(" --blk file,path=disk,api=iouring", calls["alioth"])
+
+    def test_what_does_not_depend_on_the_number_is_no_part_of_the_cost(self):
+        self.assertEqual(disk_icount.cost(lambda number: 5000 + 7 * number, self.READ), 7)
+
+    def test_a_run_that_hangs_is_repeated_with_another_number(self):
+        def hangs_with(number):
+            if number == self.READ.few:
+                raise counted.NoCount("hung")
+            return 5000 + 7 * number
+
+        text, cost, _ = output_of(disk_icount.cost, hangs_with, self.READ)
+
+        self.assertEqual(cost, 7)
+        self.assertEqual(text, "once more, with 301 requests: hung\n")
+
+    def test_one_that_always_hangs_is_given_up(self):
+        def hangs(number):
+            raise counted.NoCount(f"hung with {number}")
+
+        with self.assertRaisesRegex(counted.NoCount, "hung with 301"), contextlib.redirect_stderr(io.StringIO()):
+            disk_icount.cost(hangs, self.READ)
+
+    def test_ratios_are_to_the_peer_and_a_number_that_is_missing_is_a_dash(self):
+        values = {"vmm": {"4 KiB read": 25000, "4 KiB write": 24000}, "Alioth": {"4 KiB read": 50000}}
+
+        self.assertEqual(list(disk_icount.rows(values, disk_icount.REQUESTS[:2], "Alioth")),
+                         [["vmm", "25.0", "0.500", "24.0", "-"], ["Alioth", "50.0", "1.000", "-", "-"]])
+
+    def test_requests_that_nobody_knows_are_an_error_with_those_there_are(self):
+        with unittest.mock.patch("sys.argv", ["disk_icount.py", "--only", "erase"]):
+            _, _, ended = output_of(disk_icount.main)
+
+        self.assertEqual(str(ended), "no request has 'erase' in its name; there are: 4 KiB read, 4 KiB write, 1 MiB read")
 
 
 class InterleaveTest(unittest.TestCase):

@@ -3,29 +3,22 @@
 
     bench/boot_icount.py --vmm build/release/cli/vmm [--with-alioth] [--kernel elf612] [--repeat 2]
 
-QEMU emulates a machine with hardware virtualisation and lets one instruction be one nanosecond of its time; nothing in
-it sees the host's clock. So VMM, host kernel and guest are counted together, the same input gives the same number on
-every machine however busy, and no /dev/kvm is needed. The number has waiting in it (a guest that sleeps 1 ms counts a
-million), but not what an exit costs real hardware. Another build of the same program moves it by up to a percent.
+counted.py says what a count is. Another build of the same program moves the number by up to a percent.
 """
 import argparse
 import pathlib
-import re
 import sys
 import tempfile
 
+import counted
 import report
 import sides
 
-sys.path.insert(0, str(sides.ROOT / "integration"))
-from images import cpio  # noqa: E402
-from nest.case import Case, command  # noqa: E402
-from nest.lab import KERNELS, Lab  # noqa: E402
-from nest.runner import Nest  # noqa: E402
+from images import cpio  # counted has made integration/ known
+from nest.lab import KERNELS, Lab
 
 MARK = "init is up"
 COMMAND_LINE = "console=ttyS0 quiet panic=-1"
-LIMIT = 300  # seconds of the emulated machine for one guest
 
 
 def vmm(program, kernel, initramfs, elf):
@@ -41,10 +34,6 @@ def alioth(program, kernel, initramfs, elf):
 CALLS = {"vmm": vmm, "alioth": alioth}
 
 
-class NoCount(Exception):
-    """The run left no number; the text says where to look."""
-
-
 def count(side, kernel, arguments, folder):
     """(millions of counts to init, to the end) of one boot of an emulated machine that holds this side alone."""
     lab = Lab(side.program, folder / "made")
@@ -53,16 +42,10 @@ def count(side, kernel, arguments, folder):
         guest = pathlib.Path(work) / "guest.cpio"
         with cpio.Archive(guest) as archive:
             archive.file("init", arguments.build / "init")
-        stopwatch = lab.put(arguments.build / "stopwatch")
         argv = CALLS[side.name](program, lab.kernel(kernel), lab.put(guest), kernel.startswith("elf"))
-        # The console as input: a terminal, as a person would have.
-        script = command(stopwatch, MARK, "$O/guest", *argv) + " </dev/console"
-        case = Case(f"{side.name}.{kernel}", script, check=lambda result: None, limit=LIMIT)
-        result = next(iter(Nest(lab, folder, deterministic=True).run([case])))
-    found = re.search(r"to-mark=(\d+) to-end=(\d+) exit=(\d+)", result.out)
-    if not found:
-        raise NoCount(f"{result.note} {result.out.strip()} {result.err.strip()[-300:]} (all of it: {result.folder})")
-    return int(found[1]) / 1e6, int(found[2]) / 1e6, int(found[3])
+        script = counted.timed(lab, arguments.build / "stopwatch", MARK, argv)
+        counts = counted.count(lab, folder, f"{side.name}.{kernel}", script)
+    return counts.to_mark / 1e6, counts.to_end / 1e6, counts.exit_code
 
 
 def main():
@@ -78,7 +61,7 @@ def main():
         try:
             runs = [count(side, arguments.kernel, arguments, arguments.out / f"{side.name}-{i}")
                     for i in range(arguments.repeat)]
-        except NoCount as error:
+        except counted.NoCount as error:
             bad.append(f"{side.label} left no number: {error}")
             continue
         everything[side.label] = runs

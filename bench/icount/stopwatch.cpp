@@ -1,8 +1,8 @@
 // stopwatch MARK FILE PROGRAM ARGUMENT...: runs PROGRAM and says what the CPU's time stamp counter
-// counted from just before it was started until MARK first came on its standard output, and until
-// it ended:
+// counted from just before it was started until MARK came on its standard output for the first and
+// for the last time, and until it ended:
 //
-//   counts to-mark=N to-end=N exit=CODE       (to-mark=- when MARK never came)
+//   counts to-mark=N to-last=N to-end=N exit=CODE       (to-mark=- to-last=- when MARK never came)
 //
 // Units are the counter's own; in the emulated machine of boot_icount.py one count is one
 // instruction. What PROGRAM printed is in FILE afterwards; nothing is written while the clock runs.
@@ -46,10 +46,17 @@ int start(char** argv, pid_t& child) {
     return ends[0];
 }
 
-/// Reads until the end of output; returns the counter's value when `mark` was there, or 0.
-std::uint64_t read_until_end(int from, const char* mark, std::size_t& length) {
+/// The counter's values when the mark was there; 0 if it never was.
+struct Seen {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+};
+
+/// Reads until the end of output.
+Seen read_until_end(int from, const char* mark, std::size_t& length) {
     static char dropped[4096];
-    std::uint64_t seen = 0;
+    Seen seen;
+    const char* rest = kept;  // where the mark was not found yet
     for (;;) {
         const bool full = length == kKept;
         const ssize_t got =
@@ -57,8 +64,11 @@ std::uint64_t read_until_end(int from, const char* mark, std::size_t& length) {
         if (got <= 0)
             return seen;
         length += full ? 0 : static_cast<std::size_t>(got);
-        if (seen == 0 && std::strstr(kept, mark) != nullptr)
-            seen = __rdtsc();
+        while (const char* const found = std::strstr(rest, mark)) {
+            seen.last = __rdtsc();
+            seen.first = seen.first == 0 ? seen.last : seen.first;
+            rest = found + 1;
+        }
     }
 }
 
@@ -81,16 +91,18 @@ int main(int argc, char** argv) {
     int status = 0;
     const std::uint64_t started = __rdtsc();
     const int output = start(argv + 3, child);
-    const std::uint64_t marked = read_until_end(output, argv[1], length);
+    const Seen marked = read_until_end(output, argv[1], length);
     if (waitpid(child, &status, 0) != child)
         fail("waitpid");
     const std::uint64_t ended = __rdtsc();
 
     save(argv[2], length);
-    char to_mark[24] = "-";
-    if (marked != 0)
-        std::snprintf(to_mark, sizeof to_mark, "%" PRIu64, marked - started);
-    std::printf("counts to-mark=%s to-end=%" PRIu64 " exit=%d\n", to_mark, ended - started,
+    if (marked.first == 0)
+        std::printf("counts to-mark=- to-last=-");
+    else
+        std::printf("counts to-mark=%" PRIu64 " to-last=%" PRIu64, marked.first - started,
+                    marked.last - started);
+    std::printf(" to-end=%" PRIu64 " exit=%d\n", ended - started,
                 WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     return 0;
 }

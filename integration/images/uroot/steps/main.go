@@ -54,6 +54,7 @@ var steps = map[string]step{
 	"pvpanic":     pvpanic,
 	"reboot":      reboot,
 	"record":      record,
+	"repeat":      repeat,
 	"serve":       serve,
 	"size":        size,
 	"sum":         sum,
