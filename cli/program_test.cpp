@@ -262,19 +262,6 @@ TEST_F(ProgramTest, LogFileThatCannotBeOpenedIsABadRequest) {
     EXPECT_THAT(outcome.err, HasSubstr("open log file /dev/null/a.log"));
 }
 
-TEST_F(ProgramTest, TooManyOpenFilesAreTheHostsToAllow) {
-    const auto err = (folder_ / "err").string();
-    const auto command = "exec 2>" + err + "; ulimit -n 5; exec " VMM_PROGRAM " run -k K";
-
-    const int status = std::system(command.c_str());
-
-    EXPECT_EQ(WEXITSTATUS(status), 1);
-    EXPECT_THAT(content(err), HasSubstr("Too many open files (errno 24)\n"
-                                        "  help: Raise the hard limit of open files (ulimit -Hn, a "
-                                        "systemd unit's LimitNOFILE=), or give the machine fewer "
-                                        "devices and queues.\n"));
-}
-
 TEST_F(ProgramTest, PolicyThatDoesNothingIsAWarning) {
     const auto outcome = vmm({"config", "check", "-k", "K", "--on-panic", "pause"});
 

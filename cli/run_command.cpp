@@ -30,7 +30,8 @@ int exit_code_of(const machine::Outcome& outcome) {
     return outcome.value;
 }
 
-/// Whatever could not be opened: it is the process that has too much.
+}  // namespace
+
 Error explained(Error error) {
     if (error.os_error() != EMFILE)
         return error;
@@ -39,8 +40,6 @@ Error explained(Error error) {
         "the machine fewer devices and queues.";
     return std::move(error).as(ErrorKind::Os).hint(kAdvice);
 }
-
-}  // namespace
 
 Result<int> run_machine(const VmConfig& config) {
     const machine::Tell tell = [](std::string_view text) { print_error(cat("vmm: ", text, "\n")); };

@@ -6,6 +6,10 @@
 
 namespace vmm::cli {
 
+/// An error of run_machine() with what else a person should know: whatever could not be opened, it
+/// may be the process that has too much open.
+Error explained(Error error);
+
 /// The exit code of the process.
 Result<int> run_machine(const VmConfig& config);
 

@@ -115,7 +115,7 @@ class Nest:
     def run(self, cases):
         """Boots L1 as often as it takes: a case that takes L1 down fails, those behind it run in the next.
 
-        L1 itself hangs once in some thousand boots of guests, whatever runs in it. So a case that it was lost with
+        L1 itself hangs now and then, whichever monitor runs guests in it. So a case that it was lost with
         gets one more chance, said aloud: one that takes L1 down by itself does so twice.
         """
         left = list(cases)
