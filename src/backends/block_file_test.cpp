@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "backends/block_file_queue.hpp"
+#include "backends/block_test_support.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -33,6 +34,7 @@ namespace vmm {
 namespace {
 
 using Kind = BlockRequest::Kind;
+using test::finish;
 using testing::HasSubstr;
 
 constexpr std::size_t kBlock = 4096;
@@ -432,17 +434,6 @@ TEST_P(BlockFileTest, EveryBatchWakesTheThreadThatSleeps) {
         wait_for(4);
         for (const BlockRequest& request : requests)
             ASSERT_EQ(request.error, 0) << round;
-    }
-}
-
-/// Starts what was submitted and waits until so many are done.
-void finish(BlockQueue& queue, std::size_t count) {
-    queue.commit();
-    for (std::size_t done = 0; done < count;) {
-        if (queue.reap() != nullptr)
-            ++done;
-        else
-            queue.wait();
     }
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backends/block_file_queue.hpp"
+#include "backends/block_test_support.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -137,13 +138,7 @@ protected:
             make(part);
             queue.submit(requests_[part]);
         }
-        queue.commit();
-        for (std::size_t done = 0; done < count;) {
-            if (queue.reap() != nullptr)
-                ++done;
-            else
-                queue.wait();
-        }
+        test::finish(queue, count);
         for (std::size_t part = 0; part < count; ++part)
             check(part);
         // A thread that has rested is one that waits for the guest; the other one is behind it.
