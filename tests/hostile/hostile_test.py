@@ -50,6 +50,11 @@ class JudgeTest(unittest.TestCase):
         found = self.complaints(second=f"{spin}; {rest}", timeout=60)
         self.assertTrue(any(re.fullmatch("row01.x: thread .* finds no rest", text) for text in found), found)
 
+    def test_run_without_rests_where_some_were_promised(self):
+        run = vmm_under_test.Run(names=["row01.x"], rounds=[], exit_code=judge.ALL_GOOD, rests=2)
+        found = list(judge.complaints(run, rounds=0, at_least=1, rests=3))
+        self.assertEqual(found, ["a spinning thread was looked for after 2 cases, at least 3 were promised"])
+
     def of_rounds(self, *anonymous_kib, warm_up=0):
         rounds = [vmm_under_test.Round(1, 0, vmm_under_test.Vitals(kib, 10, 3)) for kib in anonymous_kib]
         run = vmm_under_test.Run(names=["row01.x"], rounds=rounds, exit_code=judge.ALL_GOOD)

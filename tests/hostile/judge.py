@@ -18,8 +18,9 @@ def growth(rounds):
             yield f"threads grew from {before.vitals.threads} to {after.vitals.threads}"
 
 
-def complaints(run, *, rounds, at_least, warm_up=0):
-    """What is wrong with `run`, a text each; none if all is well. What the first `warm_up` rounds take is not growth."""
+def complaints(run, *, rounds, at_least, warm_up=0, rests=0):
+    """What is wrong with `run`, a text each; none if all is well. What the first `warm_up` rounds take is not growth; after
+    at least `rests` cases a spinning thread must have been looked for."""
     if run.timed_out:
         yield "the run did not end"
     yield from (f"{name}: {reason}" for name, reason in run.failures)
@@ -37,6 +38,8 @@ def complaints(run, *, rounds, at_least, warm_up=0):
     for name, ns in run.busy.items():
         if ns > MOST_BUSY_NS:
             yield f"thread {name} ran for {ns / 1e6:.1f} ms while there was nothing to do"
+    if run.rests < rests:
+        yield f"a spinning thread was looked for after {run.rests} cases, at least {rests} were promised"
     yield from (f"{name}: thread {thread} finds no rest" for name, thread in run.spinning)
     if len(run.log) > MOST_LOG_LINES:
         yield f"{len(run.log)} log lines, at most {MOST_LOG_LINES} are all right"
