@@ -114,7 +114,7 @@ stage_nest_asan() {
 }
 
 stage_nest_tsan() {
-    VMM=build/tsan/cli/vmm VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-5} TSAN_OPTIONS=halt_on_error=1 \
+    VMM=build/tsan/cli/vmm VMM_NEST_PATIENCE=${VMM_NEST_PATIENCE:-5} \
         nest busy --only '^busy\.devices$' --out build/nest-tsan --summary build/nest_tsan.json
 }
 

@@ -105,12 +105,10 @@ def spinning(pid, patience=1.0, window=0.004, most=0.25):
 
 
 def environment():
-    """Sanitizers' options in addition to those that are set."""
+    """AddressSanitizer's options in addition to those that are set."""
     mine = dict(os.environ)
-    here = pathlib.Path(__file__).resolve().parent
     # Freed memory that is kept for long would look like a leak.
-    for variable, option in (("ASAN_OPTIONS", "quarantine_size_mb=1"), ("TSAN_OPTIONS", f"suppressions={here}/tsan.supp")):
-        mine[variable] = ":".join(filter(None, [mine.get(variable), option]))
+    mine["ASAN_OPTIONS"] = ":".join(filter(None, [mine.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]))
     return mine
 
 

@@ -6,6 +6,7 @@
 
 #include "config/validate.hpp"
 #include "kvm/x86_64/create_vm.hpp"
+#include "machine/guest_races.hpp"
 #include "machine/host_entropy.hpp"
 #include "machine/last_output.hpp"
 #include "vmm/log.hpp"
@@ -138,6 +139,7 @@ Result<> Pc::map_ram() {
                                                 .prefault = memory.prefault,
                                                 .thp = memory.thp,
                                                 .file = memory.file}));
+    leave_races_to_guest(*ram_);
     return {};
 }
 
