@@ -5,7 +5,7 @@ packages_build="g++ cmake ninja-build git python3 libgtest-dev libgmock-dev libb
     libfdt-dev libseccomp-dev libssl-dev acpica-tools device-tree-compiler gzip xz-utils zstd lz4"
 packages_lint="python3 clang-format-14 clang-19 clang-tidy-19"
 packages_fuzz="g++ clang-19 libclang-rt-19-dev llvm-19"
-packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 gzip e2fsprogs passt dmsetup"
+packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 gzip e2fsprogs passt dmsetup pciutils"
 packages_bench="qemu-system-x86 python3"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }

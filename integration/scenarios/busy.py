@@ -12,6 +12,7 @@ def devices(net, disk, pins):
     def check(r):
         r.fine()
         r.says("pcicheck", functions=9)
+        r.says("lspci", functions=9, odd=0)
         for name, file in (("vda", "one"), ("vdb", "four")):
             disk.has_worked(r, name, file)
         for address, size in SIZES.items():
@@ -37,11 +38,12 @@ def case(lab, name, *, packed=True, pins=False):
     echoes = ",".join(f"tcpecho:{address}:{net.PORT}" for address in SIZES)
     irqs = ",".join(f"irqs:virtio{device}" for device in range(7 if pins else 1))
     guest = lab.vmm("--net", f"tap=tap0,{ring}", "--net", f"user,{ring}", "--rng", ring, "--pvpanic",
-                    "--console", f"tty,{ring}", "--console-port", "name=log,file=$O/log", "--serial", "null", cpus=2,
-                    modules=MODULES, console="hvc0", append="quiet panic=-1" + " pci=nomsi" * pins,
+                    "--console", f"tty,{ring}", "--console-port", "name=log,file=$O/log", "--serial", "null",
+                    "--initramfs", lab.guest_tools("lspci"), cpus=2, modules=MODULES, console="hvc0",
+                    append="quiet panic=-1" + " pci=nomsi" * pins,
                     disks=(f"one,{ring}", "path=four,num_queues=2,packed=off"),
                     steps=f"addr:eth0:10.77.0.2/24,carrier:eth0:1,dhcp:eth1,{echoes},together:{together}{fills},"
-                          f"{irqs},pcicheck,kmsg:3,off")
+                          f"{irqs},pcicheck,lspci,kmsg:3,off")
     lab.case(name, around(before, guest, after), devices(net, disk, pins), root=True, limit=180)
 
 

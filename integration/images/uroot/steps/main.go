@@ -41,6 +41,7 @@ var steps = map[string]step{
 	"hwrng":       hwrng,
 	"irqs":        interrupts,
 	"kmsg":        kernelMessages,
+	"lspci":       lspci,
 	"memory":      memory,
 	"mkfs":        mkfs,
 	"nic":         nic,

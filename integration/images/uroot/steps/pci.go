@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -249,6 +251,31 @@ func pciCheck(string) (string, error) {
 		say("pciodd", fmt.Sprintf("at=%q what=%q", a.owner, "shares addresses with "+b.owner))
 	}
 	return fmt.Sprintf("functions=%d bars=%d capabilities=%d odd=%d", len(folders), len(bars), count, odd), nil
+}
+
+// What lspci says of a function that is not as it should be. It knows no name for virtio's capability PCI_CFG, whoever
+// has it.
+var lspciOdd = regexp.MustCompile(`!!!|(?i)denied|unassigned|ignored|virtual\]|bogus|broken|invalid|rev ff|header type|` +
+	`error|[<>](TAbort|MAbort|SERR|PERR)\+`)
+
+// lspci lists all functions with the lspci that a scenario brought along, and counts the lines that look odd.
+func lspci(string) (string, error) {
+	out, err := exec.Command("/sbin/lspci", "-vvn").Output()
+	if err != nil {
+		return "", err
+	}
+	functions, odd := 0, 0
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		fmt.Fprintf(console, "lspci: %s\n", line)
+		if line != "" && line[0] != '\t' {
+			functions++
+		}
+		if lspciOdd.MatchString(line) {
+			odd++
+			say("lspciodd", fmt.Sprintf("what=%q", line))
+		}
+	}
+	return fmt.Sprintf("functions=%d odd=%d", functions, odd), nil
 }
 
 // pvpanic:VALUE:TIMES writes to the events register of pvpanic's PCI function, which no driver has, and reads it.
