@@ -38,9 +38,10 @@ enum class Pause : std::uint8_t {
 /// Written by one thread, read by any.
 class Counter {
 public:
-    void operator++() noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    void operator+=(std::uint64_t more) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
     }
+    void operator++() noexcept { *this += 1; }
     std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "virtio_net/offloads.hpp"
 
@@ -19,13 +20,16 @@ void Transmitter::start(virtio::Queue& queue, FrameOffloads allowed) {
 
 Pause Transmitter::run(virtio::Chain& chain) noexcept {
     queue_->disable_kicks();
-    if (unflushed_ && !flush())
-        return gone_ ? Pause::Gone : Pause::Blocked;
+    if (!flush())
+        return stuck();
     for (unsigned frames = 0; frames < kBudget; ++frames) {
         if (frames % kPublishEach == kPublishEach - 1)
             queue_->publish();
         if (!queue_->pop(chain)) {
+            const bool sent = flush();
             queue_->publish();
+            if (!sent)
+                return stuck();
             if (!queue_->enable_kicks())
                 return Pause::Idle;
             queue_->disable_kicks();
@@ -39,23 +43,58 @@ Pause Transmitter::run(virtio::Chain& chain) noexcept {
             return Pause::Blocked;
         }
         queue_->complete(chain.head(), 0);
-        unflushed_ = status == FrameIo::Status::Filled;
-        ++(unflushed_ || status == FrameIo::Status::Done ? counts_.frames : counts_.dropped);
-        gone_ = gone_ || status == FrameIo::Status::Gone;
+        account(status);
         if (unflushed_ || status == FrameIo::Status::Gone) {
             queue_->publish();
-            return gone_ ? Pause::Gone : Pause::Blocked;
+            return stuck();
         }
     }
+    const bool sent = flush();
     queue_->publish();
-    return Pause::Budget;
+    return sent ? Pause::Budget : stuck();
 }
 
+void Transmitter::account(FrameIo::Status status) noexcept {
+    switch (status) {
+        case FrameIo::Status::Kept:
+            ++kept_;
+            break;
+        case FrameIo::Status::Filled:
+            unflushed_ = true;
+            [[fallthrough]];
+        case FrameIo::Status::Done:
+            ++counts_.frames;
+            break;
+        case FrameIo::Status::Gone:
+            lose();
+            [[fallthrough]];
+        default:
+            ++counts_.dropped;
+    }
+}
+
+// False if something is left.
 bool Transmitter::flush() noexcept {
-    const FrameIo::Status status = channel_->flush().status;
-    gone_ = gone_ || status == FrameIo::Status::Gone;
-    unflushed_ = status == FrameIo::Status::Again;
-    return status == FrameIo::Status::Done;
+    if (!unflushed_ && kept_ == 0)
+        return true;
+    const FrameIo io = channel_->flush();
+    unflushed_ = io.status == FrameIo::Status::Again;
+    if (unflushed_)
+        return false;
+    if (io.status == FrameIo::Status::Gone) {
+        lose();
+        return false;
+    }
+    counts_.frames += kept_ - io.lost;
+    counts_.dropped += io.lost;
+    kept_ = 0;
+    return true;
+}
+
+void Transmitter::lose() noexcept {
+    gone_ = true;
+    unflushed_ = false;
+    counts_.dropped += std::exchange(kept_, 0);
 }
 
 FrameIo Transmitter::send(const virtio::Chain& chain) noexcept {

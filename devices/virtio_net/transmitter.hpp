@@ -25,10 +25,7 @@ public:
     void start(virtio::Queue& queue, FrameOffloads allowed);
     void stop() noexcept { queue_ = nullptr; }
     /// The channel is known to be gone, whatever it still says to those who send.
-    void lose() noexcept {
-        gone_ = true;
-        unflushed_ = false;
-    }
+    void lose() noexcept;
     bool running() const noexcept { return queue_ != nullptr; }
     virtio::Queue* queue() const noexcept { return queue_; }
 
@@ -45,12 +42,15 @@ private:
 
     FrameIo send(const virtio::Chain& chain) noexcept;
     FrameIo send_copy(virtio::Cursor& frame, std::uint64_t length) noexcept;
+    void account(FrameIo::Status status) noexcept;
     bool flush() noexcept;
+    Pause stuck() const noexcept { return gone_ ? Pause::Gone : Pause::Blocked; }
 
     FrameChannel* channel_;
     virtio::Queue* queue_ = nullptr;
     FrameOffloads allowed_;
-    bool unflushed_ = false;  // the channel still has the end of a frame
+    std::size_t kept_ = 0;    // frames that the channel will send with the next flush()
+    bool unflushed_ = false;  // flush() waits for room in the channel
     bool gone_ = false;
     Counts counts_;
     FrameHeader header_;

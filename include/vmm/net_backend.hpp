@@ -67,6 +67,7 @@ struct FrameOffloads {
 struct FrameIo {
     enum class Status : std::uint8_t {
         Done,     ///< moved; `bytes` of header and frame
+        Kept,     ///< copied; goes out with those behind it, at the latest with flush()
         Filled,   ///< sent; its end still waits in the channel: flush() after an EPOLLOUT
         Again,    ///< nothing there, or no room: wait for fd()
         Dropped,  ///< this frame is lost, the next may do better
@@ -74,6 +75,7 @@ struct FrameIo {
     };
     Status status = Status::Again;
     std::size_t bytes = 0;
+    std::size_t lost = 0;  ///< flush(): so many of the frames that were Kept are
 };
 
 /// Frames in and out. Neither call waits.
@@ -93,7 +95,8 @@ public:
     /// most IOV_MAX pieces.
     virtual FrameIo send(std::span<const iovec> frame) noexcept = 0;
 
-    /// Sends what is left of a frame that Filled the channel: Done, Again or Gone.
+    /// Sends the frames that were Kept, and what is left of one that Filled the channel: Done,
+    /// Again or Gone.
     virtual FrameIo flush() noexcept = 0;
 };
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/frame_batch.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
@@ -48,23 +49,9 @@ unsigned long tun_bits(FrameOffloads offloads) {
            (offloads.ufo ? TUN_F_UFO : 0ul) | (offloads.uso ? TUN_F_USO4 | TUN_F_USO6 : 0ul);
 }
 
-FrameIo failed(int error) {
-    switch (error) {
-        case EAGAIN:
-            return {.status = FrameIo::Status::Again};
-        case EBADFD:  // the interface was deleted
-        case ENODEV:
-        case EBADF:
-        case ENXIO:
-            return {.status = FrameIo::Status::Gone};
-        default:  // a frame that the kernel does not like, no memory, an interface that is down
-            return {.status = FrameIo::Status::Dropped};
-    }
-}
-
 class TapChannel final : public FrameChannel {
 public:
-    explicit TapChannel(UniqueFd fd) : fd_{std::move(fd)} {}
+    explicit TapChannel(UniqueFd fd) : fd_{std::move(fd)}, short_frames_{fd_.get()} {}
 
     int fd() const noexcept override { return fd_.get(); }
 
@@ -80,12 +67,24 @@ public:
         return io;
     }
     FrameIo send(std::span<const iovec> frame) noexcept override {
+        const bool keep = frame.size() == 1 && frame[0].iov_len <= FrameBatch::kLongest;
+        if (!short_frames_.empty() && (!keep || short_frames_.full())) {
+            const auto before = short_frames_.send();
+            if (before != FrameIo::Status::Done)
+                return {.status = before};
+        }
+        if (keep) {
+            short_frames_.add({static_cast<const std::byte*>(frame[0].iov_base), frame[0].iov_len});
+            return {FrameIo::Status::Kept, frame[0].iov_len};
+        }
         if (frame.size() == 1)
             return move([&] { return ::write(fd_.get(), frame[0].iov_base, frame[0].iov_len); });
         return move(
             [&] { return ::writev(fd_.get(), frame.data(), static_cast<int>(frame.size())); });
     }
-    FrameIo flush() noexcept override { return {.status = FrameIo::Status::Done}; }
+    FrameIo flush() noexcept override {
+        return {.status = short_frames_.send(), .lost = short_frames_.take_lost()};
+    }
 
     void attach(bool on) noexcept {
         if (std::exchange(attached_, on) == on)
@@ -104,11 +103,12 @@ private:
             done = call();
         } while (done < 0 && errno == EINTR);
         if (done < 0)
-            return failed(errno);
+            return tap_failure(errno);
         return {FrameIo::Status::Done, static_cast<std::size_t>(done)};
     }
 
     UniqueFd fd_;
+    FrameBatch short_frames_;
     bool attached_ = true;
 };
 

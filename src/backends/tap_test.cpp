@@ -216,6 +216,32 @@ TEST_F(TapTest, DeletedInterfaceIsGone) {
     EXPECT_FALSE((*tap)->link_up());
 }
 
+TEST_F(TapTest, ShortFramesKeptForAMomentArriveInOrder) {
+    const std::string name = own_name("k");
+    const auto tap = open_tap({.name = name});
+    ASSERT_TRUE(tap) << tap.error().report();
+    set_up(name, true);
+    FrameChannel& channel = (*tap)->channel(0);
+    const UniqueFd host = host_end(name);
+    std::string whole = std::string(FrameHeader::kSize, '\0') + test_frame();
+    const std::array<iovec, 1> out{iovec{whole.data(), whole.size()}};
+    unsigned arrived = 0;
+    for (unsigned i = 0; i < 2000; ++i) {  // enough for io_uring to be worth it
+        std::memcpy(whole.data() + whole.size() - sizeof i, &i, sizeof i);
+        ASSERT_EQ(channel.send(out).status, FrameIo::Status::Kept) << i;
+        if (i % 50 != 49)
+            continue;
+        const FrameIo rest = channel.flush();
+        ASSERT_EQ(rest.status, FrameIo::Status::Done);
+        ASSERT_EQ(rest.lost, 0u);
+        for (std::array<char, 2048> seen{}; arrived <= i; ++arrived) {
+            ASSERT_TRUE(wait_for(host.get(), POLLIN));
+            ASSERT_EQ(::recv(host.get(), seen.data(), seen.size(), 0), 64);
+            ASSERT_EQ(std::memcmp(seen.data() + 60, &arrived, sizeof arrived), 0) << arrived;
+        }
+    }
+}
+
 TEST_F(TapTest, FrameThatTheKernelRefusesIsDropped) {
     const auto tap = open_tap({.name = own_name("g")});
     ASSERT_TRUE(tap) << tap.error().report();
@@ -223,6 +249,15 @@ TEST_F(TapTest, FrameThatTheKernelRefusesIsDropped) {
     std::string frame = test_frame();
     const std::array<iovec, 2> out{iovec{&header, sizeof header}, {frame.data(), frame.size()}};
     EXPECT_EQ((*tap)->channel(0).send(out).status, FrameIo::Status::Dropped);
+
+    std::string whole{reinterpret_cast<const char*>(&header), sizeof header};
+    whole += frame;
+    const std::array<iovec, 1> kept{iovec{whole.data(), whole.size()}};
+    for (unsigned i = 0; i < 1000; ++i)
+        EXPECT_EQ((*tap)->channel(0).send(kept).status, FrameIo::Status::Kept);
+    const FrameIo rest = (*tap)->channel(0).flush();
+    EXPECT_EQ(rest.status, FrameIo::Status::Done);
+    EXPECT_EQ(rest.lost, 1000u);
 }
 
 TEST_F(TapTest, BusyTapSaysSo) {

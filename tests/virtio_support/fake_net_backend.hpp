@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "vmm/event_fd.hpp"
@@ -93,14 +94,47 @@ class FakeNetBackend final : public NetBackend {
             if (owner_.refuse_sends.load()) {
                 return {.status = FrameIo::Status::Dropped};
             }
+            if (owner_.keep_short.load()) {
+                if (!kept_.empty() && (frame.size() != 1 || kept_.size() == kMostKept)) {
+                    const auto status = send_kept();
+                    if (status != FrameIo::Status::Done)
+                        return {.status = status};
+                }
+                if (frame.size() == 1) {
+                    const auto* const bytes = static_cast<const char*>(frame[0].iov_base);
+                    kept_.emplace_back(bytes, frame[0].iov_len);
+                    return {FrameIo::Status::Kept, frame[0].iov_len};
+                }
+            }
             return move(frame, [&](msghdr& message) {
                 return ::sendmsg(end_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
             });
         }
 
-        FrameIo flush() noexcept override { return {.status = FrameIo::Status::Done}; }
+        FrameIo flush() noexcept override {
+            ++owner_.flushes;
+            const auto status = send_kept();
+            return {.status = status, .lost = std::exchange(lost_, 0)};
+        }
 
     private:
+        static constexpr std::size_t kMostKept = 5;
+
+        FrameIo::Status send_kept() noexcept {
+            for (; !kept_.empty(); kept_.erase(kept_.begin())) {
+                if (owner_.refuse_kept.load()) {
+                    ++lost_;
+                    continue;
+                }
+                const iovec whole{kept_.front().data(), kept_.front().size()};
+                const FrameIo io = move({&whole, 1}, [&](msghdr& message) {
+                    return ::sendmsg(end_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+                });
+                if (io.status != FrameIo::Status::Done)
+                    return io.status;
+            }
+            return FrameIo::Status::Done;
+        }
         template <class Call>
         FrameIo move(std::span<const iovec> pieces, Call&& call) noexcept {
             msghdr message{};
@@ -116,6 +150,8 @@ class FakeNetBackend final : public NetBackend {
 
         FakeNetBackend& owner_;
         UniqueFd end_;
+        std::vector<std::string> kept_;
+        std::size_t lost_ = 0;
     };
 
 public:
@@ -141,6 +177,9 @@ public:
         link_.signal();
     }
     std::atomic<bool> refuse_sends{false};
+    std::atomic<bool> keep_short{false};   // answer Kept to frames in one piece
+    std::atomic<bool> refuse_kept{false};  // and lose them
+    std::atomic<int> flushes{0};
     std::atomic<unsigned> use_takes_ms{0};  // how long use() takes
     std::atomic<unsigned> uses{0};          // calls of use() so far
     std::atomic<unsigned> activations{0};   // and of activate()
