@@ -31,6 +31,16 @@ bool make_ring(io_uring& ring) noexcept {
     return false;
 }
 
+/// Zero, or why the kernel does not take the frame.
+int write_whole(int fd, std::span<const std::byte> frame) noexcept {
+    for (;;) {
+        if (::write(fd, frame.data(), frame.size()) >= 0)
+            return 0;
+        if (errno != EINTR)
+            return errno;
+    }
+}
+
 }  // namespace
 
 FrameIo tap_failure(int error) noexcept {
@@ -107,7 +117,7 @@ void FrameBatch::send_by_ring() noexcept {
         io_uring_cqe* entry = nullptr;
         while (io_uring_peek_cqe(&ring_, &entry) == 0) {
             ++ended;
-            refused += settle(io_uring_cqe_get_data64(entry), entry->res) ? 0 : 1;
+            refused += settle(io_uring_cqe_get_data64(entry), entry->res) ? 0u : 1u;
             io_uring_cq_advance(&ring_, 1);
         }
     }
@@ -133,19 +143,13 @@ bool FrameBatch::settle(std::size_t index, int result) noexcept {
 }
 
 FrameIo::Status FrameBatch::send_by_write() noexcept {
-    for (std::size_t i = 0; i < count_; ++i) {
-        Kept& kept = kept_[i];
-        while (kept.size > 0) {
-            if (::write(fd_, kept.bytes.data(), kept.size) < 0) {
-                if (errno == EINTR)
-                    continue;
-                const Status status = tap_failure(errno).status;
-                if (status != Status::Dropped)
-                    return status;
-                ++lost_;
-            }
-            kept.size = 0;
-        }
+    for (Kept& kept : std::span{kept_.get(), count_}) {
+        const int error = kept.size > 0 ? write_whole(fd_, {kept.bytes.data(), kept.size}) : 0;
+        const Status status = error == 0 ? Status::Done : tap_failure(error).status;
+        if (status == Status::Again || status == Status::Gone)
+            return status;
+        lost_ += status == Status::Dropped ? 1 : 0;
+        kept.size = 0;
     }
     count_ = 0;
     begun_ = false;
