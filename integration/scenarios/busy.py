@@ -3,7 +3,7 @@ from nest.lab import around
 
 MODULES = ("virtio_blk", "virtio_net", "virtio-rng", "pvpanic-pci")
 TAP, PASST = "10.77.0.1", "10.99.0.1"
-# Bytes each way. Debian 12's passt resets a connection whose guest is too slow for it for 14 seconds.
+# Bytes each way. Debian 12's passt may reset a connection whose guest is too slow for it for long.
 SIZES = {TAP: 2 << 20, PASST: 512 << 10}
 LINE = "a-line-from-the-guest-" * 20
 
