@@ -23,9 +23,6 @@
 
 namespace vmm::virtio_net {
 
-/// Bytes of a frame that is sooner copied than told to the kernel in pieces, either way.
-inline constexpr std::uint64_t kShortFrame = 256;
-
 /// Why a queue came to rest.
 enum class Pause : std::uint8_t {
     Idle,     ///< nothing to move; the channel's or the driver's next sign starts it again

@@ -29,7 +29,10 @@ protected:
     Bench b_{DeviceRig::Options{.kind = GetParam()}};
 };
 
-INSTANTIATE_TEST_SUITE_P(Rings, TransmitTest, testing::Values(RingKind::Split, RingKind::Packed));
+INSTANTIATE_TEST_SUITE_P(Rings, TransmitTest, testing::Values(RingKind::Split, RingKind::Packed),
+                         [](const auto& kind) {
+                             return kind.param == RingKind::Split ? "Split" : "Packed";
+                         });
 
 TEST_P(TransmitTest, FrameDoesNotWaitForAnother) {
     for (unsigned i = 0; i < 20; ++i) {
@@ -65,6 +68,16 @@ TEST_P(TransmitTest, LostFramesAreCountedAsDropped) {
     b_.host.refuse_kept = false;
     b_.send(frame_of(60, 1));
     expect_arrival(frame_of(60, 1));
+}
+
+TEST_P(TransmitTest, FramesLostBeforeTheHostWasFullAreCountedToo) {
+    b_.host.refuse_kept = true;
+    b_.host.full_once = true;
+    for (unsigned i = 0; i < 20; ++i)
+        b_.send(frame_of(60));
+    expect_used(20);
+    EXPECT_TRUE(DeviceRig::wait_until([&] { return b_.net->traffic().send_dropped == 20; }));
+    EXPECT_EQ(b_.net->traffic().sent, 0u);
 }
 
 TEST_P(TransmitTest, KeptFramesWaitForRoomAndArriveOnce) {

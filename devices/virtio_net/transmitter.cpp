@@ -78,6 +78,8 @@ bool Transmitter::flush() noexcept {
     if (!unflushed_ && kept_ == 0)
         return true;
     const FrameIo io = channel_->flush();
+    counts_.dropped += io.lost;
+    kept_ -= io.lost;
     unflushed_ = io.status == FrameIo::Status::Again;
     if (unflushed_)
         return false;
@@ -85,9 +87,7 @@ bool Transmitter::flush() noexcept {
         lose();
         return false;
     }
-    counts_.frames += kept_ - io.lost;
-    counts_.dropped += io.lost;
-    kept_ = 0;
+    counts_.frames += std::exchange(kept_, 0);
     return true;
 }
 

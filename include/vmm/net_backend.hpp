@@ -48,6 +48,8 @@ static_assert(sizeof(FrameHeader) == FrameHeader::kSize &&
 /// The largest frame: 64 KiB of IP packet behind an Ethernet header with a VLAN tag.
 inline constexpr std::size_t kMaxFrame = 65535 + 18;
 inline constexpr std::size_t kMinFrame = 14;
+/// Up to this length a frame is sooner copied than told to the kernel in pieces, either way.
+inline constexpr std::size_t kShortFrame = 256;
 
 /// What may be left undone in a frame because its receiver does it, or passes it on undone.
 struct FrameOffloads {
@@ -75,7 +77,7 @@ struct FrameIo {
     };
     Status status = Status::Again;
     std::size_t bytes = 0;
-    std::size_t lost = 0;  ///< flush(): so many of the frames that were Kept are
+    std::size_t lost = 0;  ///< flush(): of the frames that were Kept, since it was asked last
 };
 
 /// Frames in and out. Neither call waits.

@@ -4,7 +4,6 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <cstring>
 
 #include "vmm/assert.hpp"
+#include "vmm/direct_calls.hpp"
 
 namespace vmm {
 namespace {
@@ -55,32 +55,13 @@ void copy(const BlockRequest& request, std::byte* ours, std::size_t bytes) noexc
     }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// pread() and pwrite() are cancellation points, which glibc arms and disarms in each call: some
-// 300 instructions of a 4 KiB request, for threads that nobody cancels. syscall() is none; but
-// sanitizers see only the former.
-ssize_t read_at(int fd, const iovec& to, off_t at) noexcept {
-    return ::syscall(SYS_pread64, fd, to.iov_base, to.iov_len, at);
-}
-ssize_t write_at(int fd, const iovec& from, off_t at) noexcept {
-    return ::syscall(SYS_pwrite64, fd, from.iov_base, from.iov_len, at);
-}
-#else
-ssize_t read_at(int fd, const iovec& to, off_t at) noexcept {
-    return ::pread(fd, to.iov_base, to.iov_len, at);
-}
-ssize_t write_at(int fd, const iovec& from, off_t at) noexcept {
-    return ::pwrite(fd, from.iov_base, from.iov_len, at);
-}
-#endif
-
 }  // namespace
 
 ssize_t KernelBlockCalls::read(std::span<const iovec> to, std::uint64_t offset,
                                int flags) noexcept {
     const auto at = static_cast<off_t>(offset);
     if (to.size() == 1 && flags == 0)
-        return read_at(fd_, to.front(), at);
+        return direct::pread(fd_, to.front().iov_base, to.front().iov_len, at);
     return ::preadv2(fd_, to.data(), static_cast<int>(to.size()), at, flags);
 }
 
@@ -88,7 +69,7 @@ ssize_t KernelBlockCalls::write(std::span<const iovec> from, std::uint64_t offse
                                 int flags) noexcept {
     const auto at = static_cast<off_t>(offset);
     if (from.size() == 1 && flags == 0)
-        return write_at(fd_, from.front(), at);
+        return direct::pwrite(fd_, from.front().iov_base, from.front().iov_len, at);
     return ::pwritev2(fd_, from.data(), static_cast<int>(from.size()), at, flags);
 }
 

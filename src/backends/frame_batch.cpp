@@ -1,7 +1,6 @@
 #include "backends/frame_batch.hpp"
 
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "vmm/assert.hpp"
+#include "vmm/direct_calls.hpp"
 #include "vmm/log.hpp"
 
 namespace vmm {
@@ -34,7 +34,7 @@ bool make_ring(io_uring& ring) noexcept {
 /// Zero, or why the kernel does not take the frame.
 int write_whole(int fd, std::span<const std::byte> frame) noexcept {
     for (;;) {
-        if (::write(fd, frame.data(), frame.size()) >= 0)
+        if (direct::write(fd, frame.data(), frame.size()) >= 0)
             return 0;
         if (errno != EINTR)
             return errno;

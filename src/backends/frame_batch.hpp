@@ -25,7 +25,7 @@ FrameIo tap_failure(int error) noexcept;
 class FrameBatch {
 public:
     static constexpr std::size_t kFrames = 32;
-    static constexpr std::size_t kLongest = FrameHeader::kSize + 256;
+    static constexpr std::size_t kLongest = FrameHeader::kSize + kShortFrame;
 
     /// Into `fd`, which is not to block and is not owned. Without `io_uring`: as where the host
     /// forbids it.
@@ -53,7 +53,7 @@ private:
     static constexpr unsigned kUseless = 4;   // batches that the kernel would not take at once
 
     struct Kept {
-        std::size_t size = 0;  // zero: sent
+        std::size_t size;  // zero: sent; not set before it is kept, as nothing else
         std::array<std::byte, kLongest> bytes;
     };
 

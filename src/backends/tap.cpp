@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backends/frame_batch.hpp"
+#include "vmm/direct_calls.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
@@ -59,7 +60,7 @@ public:
     FrameIo receive(std::span<const iovec> to) noexcept override {
         const FrameIo io =
             to.size() == 1
-                ? move([&] { return ::read(fd_.get(), to[0].iov_base, to[0].iov_len); })
+                ? move([&] { return direct::read(fd_.get(), to[0].iov_base, to[0].iov_len); })
                 : move([&] { return ::readv(fd_.get(), to.data(), static_cast<int>(to.size())); });
         // Errors other than these two come without a frame: waiting is better than asking again.
         if (io.status == FrameIo::Status::Dropped)
@@ -78,7 +79,8 @@ public:
             return {FrameIo::Status::Kept, frame[0].iov_len};
         }
         if (frame.size() == 1)
-            return move([&] { return ::write(fd_.get(), frame[0].iov_base, frame[0].iov_len); });
+            return move(
+                [&] { return direct::write(fd_.get(), frame[0].iov_base, frame[0].iov_len); });
         return move(
             [&] { return ::writev(fd_.get(), frame.data(), static_cast<int>(frame.size())); });
     }

@@ -113,7 +113,9 @@ class FakeNetBackend final : public NetBackend {
 
         FrameIo flush() noexcept override {
             ++owner_.flushes;
-            const auto status = send_kept();
+            auto status = send_kept();
+            if (owner_.full_once.exchange(false))
+                status = FrameIo::Status::Again;
             return {.status = status, .lost = std::exchange(lost_, 0)};
         }
 
@@ -179,6 +181,7 @@ public:
     std::atomic<bool> refuse_sends{false};
     std::atomic<bool> keep_short{false};   // answer Kept to frames in one piece
     std::atomic<bool> refuse_kept{false};  // and lose them
+    std::atomic<bool> full_once{false};    // the next flush() says Again, whatever it did
     std::atomic<int> flushes{0};
     std::atomic<unsigned> use_takes_ms{0};  // how long use() takes
     std::atomic<unsigned> uses{0};          // calls of use() so far
