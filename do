@@ -15,6 +15,7 @@ help() {
 ./do fuzz [SECONDS]   build the fuzzers and run each for so long (default: 60)
 ./do nest SCENARIO... run scenarios with whole guests: all, long, or files of integration/scenarios
 ./do bench [NAME]...  the benchmarks
+./do bare [STEP]...   try and test, or the named steps, in a bare Debian 12 root made for it; needs root
 TEXT
 }
 
@@ -28,6 +29,7 @@ lint) . tools/setup.sh && . tools/stages.sh && lint ;;
 tidy) . tools/setup.sh && . tools/stages.sh && tidy ;;
 fuzz) shift && . tools/setup.sh && . tools/stages.sh && fuzz "${1:-60}" ;;
 nest) shift && . tools/setup.sh && . tools/stages.sh && nest "$@" ;;
+bare) shift && tools/bare.sh "$@" ;;
 bench) shift && . tools/setup.sh && . tools/stages.sh && bench "$@" ;;
 *) help >&2 && die "no command '$1'" ;;
 esac
