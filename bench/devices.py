@@ -86,7 +86,7 @@ def blasting(program, interface, size):
     if not size:
         yield
         return
-    sender = subprocess.Popen([program, interface, str(size)])
+    sender = subprocess.Popen([program, interface, str(size)])  # runs: our own
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ def run(fuzzer, seconds):
     seeds = [str(path) for path in pathlib.Path(".").glob(f"*/**/{name}_corpus") if "build" not in path.parts]
     done = subprocess.run([fuzzer, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=1",
                            f"-artifact_prefix={crash}/{name}-", cache, *seeds],
-                          capture_output=True, text=True, errors="replace")
+                          capture_output=True, text=True, errors="replace")  # runs: our own
     runs = re.search(r"Done (\d+) runs", done.stderr)
     return name, done.returncode, int(runs[1]) if runs else 0, done.stderr
 

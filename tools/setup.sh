@@ -1,11 +1,11 @@
 # Installs what is missing, and says what before it does. Debian 12; nothing is pinned to a version.
 
-packages_build="g++ cmake ninja-build git python3 iproute2 libgtest-dev libgmock-dev libbenchmark-dev libspdlog-dev libfmt-dev
+packages_build="g++ cmake ninja-build git python3 binutils libgtest-dev libgmock-dev libspdlog-dev libfmt-dev
     libcli11-dev nlohmann-json3-dev libboost1.81-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liburing-dev
-    libfdt-dev libseccomp-dev libssl-dev acpica-tools device-tree-compiler gzip xz-utils zstd lz4"
+    acpica-tools iproute2 passt"
 packages_lint="python3 clang-format-14 clang-19 clang-tidy-19"
 packages_fuzz="g++ clang-19 libclang-rt-19-dev llvm-19"
-packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 gzip e2fsprogs passt dmsetup pciutils"
+packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 e2fsprogs passt dmsetup pciutils"
 packages_bench="qemu-system-x86 python3"
 packages_bare="debootstrap git"
 

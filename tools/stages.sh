@@ -13,9 +13,15 @@ build_preset() {
     cmake --preset "$preset" "${launcher[@]}" >&2 && cmake --build "build/$preset" -j "$jobs" "${@:2}" >&2
 }
 
+# Names in what clang's sanitizers report: Debian's symbolizer has a version in its name, by which they do not find it.
+symbolize() {
+    export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 UBSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+}
+
 # run_tests PRESET [arguments of ctest]...
 run_tests() {
     local preset=$1
+    symbolize
     ctest --test-dir "build/$preset" -j "$jobs" --no-tests=error --output-on-failure \
         --output-junit "junit.xml" "${@:2}"
 }
@@ -28,6 +34,7 @@ lint() {
     done)
     clang-format-14 --dry-run -Werror "${sources[@]}" &&
         python3 tools/check_tree.py &&
+        python3 tools/check_programs.py &&
         python3 -m unittest discover -q -s tools -p '*_test.py' &&
         PYTHONPATH=integration python3 -m unittest discover -q -s integration/nest -p '*_test.py'
 }
@@ -44,6 +51,7 @@ tidy() {
 fuzz() {
     local seconds=$1
     build_preset asan --target fuzzers || return
+    symbolize
     python3 tools/fuzz.py build/asan/fuzzers "$seconds"
 }
 

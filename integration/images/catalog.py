@@ -65,7 +65,8 @@ def elf(series):
         raise debian.Missing(f"{image}: payload starts with {payload[:4].hex()}, no known compression")
     debian.tool(command[0])
     # The four bytes of length behind the stream are no part of it: tools warn about them.
-    unpacked = subprocess.run(command, input=payload, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    unpacked = subprocess.run(command, input=payload, stdout=subprocess.PIPE,  # runs: zstd lz4 xz gzip
+                              stderr=subprocess.DEVNULL).stdout
     if not unpacked.startswith(b"\x7fELF"):
         raise debian.Missing(f"{image}: its payload did not unpack to an ELF file")
     save(out, unpacked)
@@ -121,7 +122,7 @@ def go():
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     own = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
     if own:
-        found = re.search(r"go(\d+)\.(\d+)", subprocess.run([own, "env", "GOVERSION"], capture_output=True,
+        found = re.search(r"go(\d+)\.(\d+)", subprocess.run([own, "env", "GOVERSION"], capture_output=True,  # runs: go
                                                             text=True, env=environment).stdout)
         if found and (int(found[1]), int(found[2])) >= (1, 21):
             return own, with_toolchain(own, environment)
@@ -143,7 +144,8 @@ def with_toolchain(command, environment):
     """Lets Go fetch a newer toolchain through its module proxy where go.mod asks for one."""
     wanted = re.search(r"^go (\d+)\.(\d+)", (HERE / "uroot/go.mod").read_text(), re.M)
     have = re.search(r"go(\d+)\.(\d+)", subprocess.run([command, "env", "GOVERSION"], capture_output=True, text=True,
-                                                       env={**environment, "GOTOOLCHAIN": "local"}, cwd="/").stdout)
+                                                       cwd="/",  # runs: go
+                                                       env={**environment, "GOTOOLCHAIN": "local"}).stdout)
     if (int(have[1]), int(have[2])) < (int(wanted[1]), int(wanted[2])):
         environment["GOTOOLCHAIN"] = "auto"
         environment.pop("GOROOT", None)
@@ -173,9 +175,9 @@ def uroot():
     environment["PATH"] = f"{pathlib.Path(command).parent}:{environment['PATH']}"
     try:
         subprocess.run([command, "build", "-o", builder, "github.com/u-root/u-root"], cwd=source, env=environment,
-                       check=True)
+                       check=True)  # runs: go
         made = subprocess.run([builder, "-o", part, *UROOT_OPTIONS, *commands, "./steps"], cwd=source,
-                              env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)
+                              env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)  # runs: our own
         if made.returncode != 0:
             raise debian.Missing(f"u-root did not build:\n{made.stderr}")
         part.rename(out)
@@ -198,7 +200,7 @@ def peer():
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(f".part{os.getpid()}")
     subprocess.run([command, "build", "-o", part, "./peer"], cwd=source, env={**environment, "GOARCH": "amd64"},
-                   check=True)
+                   check=True)  # runs: go
     part.rename(out)
     return out
 

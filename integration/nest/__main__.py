@@ -120,8 +120,8 @@ def main():
     with catalog.lock():
         load(files(options.scenario), lab)
     direct = runner.hardware_kvm() if options.runner == "auto" else options.runner == "direct"
-    how = runner.Direct(lab, options.out) if direct else runner.Nest(lab, options.out, options.arch,
-                                                                      options.deterministic)
+    how = (runner.Direct(lab, options.out, catalog.busybox()) if direct
+           else runner.Nest(lab, options.out, options.arch, options.deterministic))
     print(f"scenarios run {'directly on this host' if direct else 'in an emulated machine'}; logs: {options.out}")
     report, todo, cases = Report(), queue.Queue(), []
     for case in lab.cases:

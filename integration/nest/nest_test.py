@@ -100,6 +100,14 @@ class BatchTest(unittest.TestCase):
 
 
 class DirectTest(unittest.TestCase):
+    def test_scripts_run_on_the_applets_of_busybox(self):
+        with tempfile.TemporaryDirectory() as folder:
+            busybox = pathlib.Path(folder, "busybox")
+            busybox.write_text('#!/bin/sh\necho "echo applet" >$3/tunctl && chmod +x $3/tunctl\n')
+            busybox.chmod(0o755)
+            run = Direct(Lab("/bin/true", folder), folder, busybox).run([Case("x.y", "tunctl", None)])
+            self.assertEqual(next(run).out.strip(), "applet")
+
     def run_one(self, script, limit=20):
         with tempfile.TemporaryDirectory() as folder:
             lab = Lab("/bin/true", folder)

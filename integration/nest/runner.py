@@ -55,13 +55,21 @@ class Direct:
 
     name = "direct"
 
-    def __init__(self, lab, out):
-        self.lab, self.out = lab, pathlib.Path(out)
+    def __init__(self, lab, out, busybox=None):
+        """The scripts of cases get busybox's applets before this host's programs, as in L1."""
+        self.lab, self.out = lab, pathlib.Path(out).resolve()
         self.files = self.out / "t"
         self.files.mkdir(parents=True, exist_ok=True)
         for name, source in lab.files.items():
             (self.files / name).unlink(missing_ok=True)
             (self.files / name).symlink_to(source)
+        self.path = os.environ["PATH"]
+        if busybox:
+            applets = self.out / "applets"
+            shutil.rmtree(applets, ignore_errors=True)
+            applets.mkdir()
+            subprocess.run([str(busybox), "--install", "-s", str(applets)], check=True)  # runs: our own
+            self.path = f"{applets}:{self.path}"
 
     def refuses(self, case):
         """Why a case cannot run here; empty when it can."""
@@ -85,7 +93,7 @@ class Direct:
         with open(folder / "out", "wb") as out, open(folder / "err", "wb") as err:
             process = subprocess.Popen(["sh", "-c", case.script], cwd=work, stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=err, start_new_session=True,
-                                       env={**os.environ, "T": str(self.files), "O": str(folder)})
+                                       env={**os.environ, "PATH": self.path, "T": str(self.files), "O": str(folder)})
             try:
                 code = process.wait(case.limit * PATIENCE)
             except subprocess.TimeoutExpired:
@@ -148,7 +156,7 @@ class Nest:
                                   self.deterministic)
         with open(folder / "qemu.log", "wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True)
+                                       start_new_session=True)  # runs: qemu-system-x86_64
             try:
                 yield from self.follow(process, folder, {case.name: case for case in patient})
             finally:

@@ -92,7 +92,7 @@ class Talk:
 def scripted(command, channel, environment):
     lines = [line.strip() for line in sys.stdin if line.strip()] or COMMANDS
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-                               env=environment)
+                               env=environment)  # runs: sh qemu-system-x86_64
     try:
         problem = Talk(process).run(lines)
         if not problem:
@@ -113,7 +113,7 @@ def scripted(command, channel, environment):
 def interactive(command, channel, environment):
     before = termios.tcgetattr(sys.stdin)
     try:
-        code = subprocess.call(command, env=environment)
+        code = subprocess.call(command, env=environment)  # runs: sh qemu-system-x86_64
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
     return exit_code(channel, code)

@@ -284,6 +284,7 @@ Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const U
         pointers.push_back(word.data());  // NOLINT(performance-inefficient-vector-operation)
     pointers.push_back(nullptr);
     pid_t pid = -1;
+    // runs: passt
     const int error = ::posix_spawnp(&pid, options.program.c_str(), &plan.actions, &plan.attributes,
                                      pointers.data(), environ);
     if (error == ENOENT)

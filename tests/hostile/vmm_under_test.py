@@ -159,7 +159,7 @@ def run(command, *, rounds, idle=0.4, timeout=100, pass_fds=()):
     """Starts it, follows what the guest says, and gives the Run. The guest waits for a byte after each round."""
     result = Run()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", env=environment(), pass_fds=pass_fds, preexec_fn=die_with_parent) as process:
+                          errors="replace", env=environment(), pass_fds=pass_fds, preexec_fn=die_with_parent) as process:  # runs: our own
         def give_up():
             result.timed_out = True
             process.kill()
