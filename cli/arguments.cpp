@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "cli/flag_words.hpp"
+#include "cli/foreign_flags.hpp"
 #include "config/suggest.hpp"
 #include "config/value_text.hpp"
 #include "vmm/text.hpp"
@@ -37,8 +39,30 @@ static_assert(kLevels[static_cast<std::size_t>(log::Level::Off)] == "off");
 /// Stands for the empty value of `--flag=`, which CLI11 takes for a missing one.
 constexpr char kEmptyMark = '\x01';
 
-constexpr std::array<std::string_view, 6> kGlobalFlags{"--log-level", "--log-file", "--log-to-file",
-                                                       "--verbose",   "--version",  "--help"};
+using Takes = KnownFlag::Takes;
+
+constexpr std::array kGlobalFlags{
+    KnownFlag{"--log-level,-l", Takes::Value},
+    KnownFlag{"--log-file", Takes::Value},
+    KnownFlag{"--log-to-file"},
+    KnownFlag{"--verbose,-v"},
+    KnownFlag{"--version,-V"},
+    KnownFlag{"--help,-h"},
+};
+constexpr KnownFlag kConfigFlag{"--config", Takes::Value};
+
+std::vector<KnownFlag> known_flags(bool of_machine) {
+    std::vector<KnownFlag> known{kGlobalFlags.begin(), kGlobalFlags.end()};
+    if (!of_machine)
+        return known;
+    known.push_back(kConfigFlag);
+    for (const config::Flag& flag : config::all_flags())
+        known.push_back({flag.names(), flag.value_optional() ? Takes::MaybeValue
+                                       : flag.key->type == config::Type::ObjectList
+                                           ? Takes::Values
+                                           : Takes::Value});
+    return known;
+}
 
 Error bad(std::string what, std::string advice) {
     return Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice));
@@ -51,17 +75,37 @@ std::string help_call(Id id) {
 
 // ---------------------------------------------------------------- the command's words
 
-bool global_takes_value(std::string_view arg) {
-    return arg == "-l" || arg == "--log-level" || arg == "--log-file";
+/// A flag of every command. With its value glued to it only if that is one: `-long` is none.
+bool is_global(std::string_view arg) {
+    if (find_flag(kGlobalFlags, arg.substr(0, arg.find('='))) != nullptr)
+        return true;
+    return arg.starts_with("-l") && config::parse_choice(arg.substr(2), kLevels).has_value();
 }
 
-bool is_global(std::string_view arg) {
-    const auto name = arg.substr(0, arg.find('='));
-    return std::ranges::find(kGlobalFlags, name) != kGlobalFlags.end() || arg.starts_with("-l") ||
-           arg == "-v" || arg == "-h" || arg == "-V";
+bool takes_next(std::string_view arg) {
+    const KnownFlag* flag = find_flag(kGlobalFlags, arg);
+    return flag != nullptr && flag->takes == Takes::Value;
+}
+
+/// The flag that a word without one was probably meant for.
+std::string_view flag_meant_for(std::string_view word) {
+    const auto name = word.substr(word.rfind('/') + 1);
+    if (name.ends_with(".json"))
+        return "--config";
+    if (name.contains(".cpio") || name.starts_with("initr") || name.starts_with("rootfs"))
+        return "--initramfs";
+    constexpr std::array<std::string_view, 7> kImages{".img",  ".raw", ".iso", ".qcow2",
+                                                      ".vmdk", ".vhd", ".vhdx"};
+    if (word.starts_with("/dev/") ||
+        std::ranges::any_of(kImages, [&](auto end) { return name.ends_with(end); }))
+        return "--disk";
+    return "--kernel";
 }
 
 Error unknown_command(std::string_view given, std::string_view above) {
+    if (above.empty() && given.find_first_of("./") != std::string_view::npos)
+        return bad(cat("unknown command ", config::in_quotes(given)),
+                   cat("If it is a file, write vmm run ", flag_meant_for(given), " ", given, "."));
     std::vector<std::string_view> names;
     for (const Command& command : kCommands) {
         const bool below = command.name.starts_with(above) && command.name.size() > above.size();
@@ -73,16 +117,23 @@ Error unknown_command(std::string_view given, std::string_view above) {
                config::suggestion(given, names, "Commands"));
 }
 
-Error flag_before_command(std::string_view arg) {
-    const auto name = arg.substr(0, arg.find('='));
-    bool of_machine = name == "--config";
-    for (const config::Flag& flag : config::all_flags())
-        of_machine = of_machine || cat(",", flag.names(), ",").contains(cat(",", name, ","));
-    if (of_machine)
+/// `flag` is no flag of every command, and no command stands before it. `others` follow it.
+Error flag_before_command(std::string_view flag, std::span<const char* const> others) {
+    const auto name = flag.substr(0, flag.find('='));
+    const auto known = known_flags(true);
+    const bool command_follows = std::ranges::any_of(others, [](std::string_view other) {
+        return other == command(Id::Run).name || other == command(Id::Config).name;
+    });
+    if (find_flag(known, name) != nullptr && command_follows)
         return bad(cat(name, " stands before the command"),
-                   cat("Write it behind the command: vmm run ", name, " ..."));
+                   cat("Write it after the command: vmm run ", name, " ..."));
+    if (find_flag(known, name) != nullptr)
+        return bad(cat("there is no command before ", name), cat("Write vmm run ", name, " ..."));
+    const auto meant = meant_flag(name, known);
     return bad(cat("unknown flag ", config::in_quotes(name)),
-               config::suggestion(name, kGlobalFlags, "Flags before the command"));
+               cat(meant, meant.empty() ? "" : " ",
+                   "The command comes first, as in vmm run --kernel FILE; `vmm run --help` lists "
+                   "all flags."));
 }
 
 struct Split {
@@ -97,6 +148,24 @@ std::optional<Id> command_named(std::string_view name) {
     return std::nullopt;
 }
 
+/// `vmm help run` is `vmm run --help`.
+Result<Split> split_help(std::span<const char* const> words) {
+    Split split;
+    std::string name;
+    for (const std::string_view word : words) {
+        if (word.starts_with("-"))
+            continue;
+        const auto longer = name.empty() ? std::string{word} : cat(name, " ", word);
+        const auto id = command_named(longer);
+        if (!id)
+            return std::unexpected(unknown_command(word, name.empty() ? "" : cat(name, " ")));
+        split.command = *id;
+        name = longer;
+    }
+    split.rest.emplace_back("--help");
+    return split;
+}
+
 /// Only flags that every command has may stand before the command's words.
 Result<Split> split_command(std::span<const char* const> args) {
     Split split;
@@ -106,12 +175,16 @@ Result<Split> split_command(std::span<const char* const> args) {
         const std::string_view arg{args[i]};
         if (complete || arg.starts_with("-")) {
             if (!complete && words.empty() && !is_global(arg))
-                return std::unexpected(flag_before_command(arg));
+                return std::unexpected(flag_before_command(arg, args.subspan(i + 1)));
             split.rest.emplace_back(arg);
-            if (!complete && global_takes_value(arg) && i + 1 < args.size())
+            if (!complete && takes_next(arg) && i + 1 < args.size())
                 split.rest.emplace_back(args[++i]);
             continue;
         }
+        if (words.empty() && arg == "help")
+            return split_help(args.subspan(i + 1));
+        if (words.empty() && arg == "version")
+            return Split{.command = Id::None, .rest = {"--version"}};
         const auto name = words.empty() ? std::string{arg} : cat(words, " ", arg);
         const auto id = command_named(name);
         if (!id || arg.empty())
@@ -128,7 +201,8 @@ Result<Split> split_command(std::span<const char* const> args) {
 /// The flags of one command, as CLI11 knows them.
 class Parser {
 public:
-    explicit Parser(const Command& command) : takes_machine_{command.takes_machine} {
+    explicit Parser(const Command& command)
+        : takes_machine_{command.takes_machine}, known_{known_flags(command.takes_machine)} {
         app_.set_help_flag();
         app_.allow_extras();
         help_ = app_.add_flag("-h,--help");
@@ -149,12 +223,15 @@ public:
     }
 
     Result<Arguments> parse(Split split) {
-        const auto last = split.rest.empty() ? std::string{} : split.rest.back();
-        std::ranges::for_each(split.rest, mark_empty);
-        std::ranges::reverse(split.rest);  // CLI11 takes them from the end
+        auto [words, wrong] = arrange_flags(split.rest, known_);
+        const auto last = words.empty() ? std::string{} : words.back();
+        std::ranges::for_each(words, mark_empty);
+        std::ranges::reverse(words);  // CLI11 takes them from the end
         try {
-            app_.parse(std::move(split.rest));
+            app_.parse(std::move(words));
         } catch (const CLI::ArgumentMismatch& /*only the last one can lack its value*/) {
+            if (!wrong.empty())
+                return std::unexpected(unknown_flag(wrong, split.command));
             return std::unexpected(bad(cat(last, " needs a value"),
                                        cat("See the flag in `", help_call(split.command), "`.")));
         } catch (const CLI::ParseError& error) {
@@ -167,6 +244,8 @@ public:
         arguments.places = VMM_TRY(is_given(*places_));
         if (arguments.help || arguments.version)
             return arguments;
+        if (!wrong.empty())
+            return std::unexpected(unknown_flag(wrong, split.command));
         if (const auto left = app_.remaining(); !left.empty())
             return std::unexpected(left_over(left.front(), split.command));
         arguments.log = VMM_TRY(log_settings());
@@ -205,25 +284,20 @@ private:
     }
 
     Error left_over(const std::string& arg, Id id) const {
+        if (arg.starts_with("-") && arg != "-")
+            return unknown_flag(std::string_view{arg}.substr(0, arg.find('=', 2)), id);
         const auto& name = command(id).name;
-        if (!arg.starts_with("-") || arg == "-")
-            return bad(cat("unexpected argument ", config::in_quotes(plain(arg))),
-                       takes_machine_ ? cat("Each value needs its flag: vmm ", name, " --kernel ",
-                                            plain(arg), "?")
-                                      : cat("`", help_call(id), "` says what it takes."));
-        const auto given = std::string_view{arg}.substr(0, arg.find('=', 2));
-        std::vector<std::string_view> known{kGlobalFlags.begin(), kGlobalFlags.end()};
-        if (takes_machine_)
-            known.emplace_back("--config");
-        for (const auto& [option, flag] : machine_)
-            for (auto names = flag.names(); !names.empty();) {
-                known.push_back(names.substr(0, names.find(',')));
-                names.remove_prefix(std::min(names.size(), known.back().size() + 1));
-            }
-        const auto near = config::nearest(given, known);
-        return bad(cat("unknown flag ", config::in_quotes(given)),
-                   cat(near.empty() ? "" : cat("Did you mean ", near, "? "), "`", help_call(id),
-                       "` lists all flags."));
+        auto what = cat("unexpected argument ", config::in_quotes(plain(arg)));
+        if (arg == "help" || !takes_machine_)
+            return bad(std::move(what), cat("`", help_call(id), "` says what it takes."));
+        return bad(std::move(what), cat("Each value needs its flag: vmm ", name, " ",
+                                        flag_meant_for(arg), " ", plain(arg), "?"));
+    }
+
+    Error unknown_flag(std::string_view name, Id id) const {
+        const auto meant = meant_flag(name, known_);
+        return bad(cat("unknown flag ", config::in_quotes(name)),
+                   cat(meant, meant.empty() ? "" : " ", "`", help_call(id), "` lists all flags."));
     }
 
     Result<log::Settings> log_settings() const {
@@ -255,6 +329,7 @@ private:
     }
 
     bool takes_machine_;
+    std::vector<KnownFlag> known_;
     CLI::App app_;
     CLI::Option* help_ = nullptr;
     CLI::Option* version_ = nullptr;

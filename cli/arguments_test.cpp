@@ -145,13 +145,13 @@ TEST(ArgumentsTest, MachineFlagOfACommandThatTakesNoneIsUnknown) {
                 HasSubstr("unknown flag '--memory'"));
 }
 
-TEST(ArgumentsTest, MachineFlagBeforeTheCommandIsSentBehindIt) {
+TEST(ArgumentsTest, MachineFlagBeforeTheCommandIsSentAfterIt) {
     EXPECT_EQ(error_of({"--kernel", "K", "run"}),
               "error: --kernel stands before the command\n"
-              "  help: Write it behind the command: vmm run --kernel ...\n");
+              "  help: Write it after the command: vmm run --kernel ...\n");
     EXPECT_THAT(error_of({"-k", "K", "run"}), HasSubstr("-k stands before the command"));
-    EXPECT_THAT(error_of({"--config=a.json"}), HasSubstr("--config stands before the command"));
-    EXPECT_THAT(error_of({"--log-levle=info", "run"}), HasSubstr("Did you mean '--log-level'?"));
+    EXPECT_THAT(error_of({"--config=a.json"}), HasSubstr("no command before --config"));
+    EXPECT_THAT(error_of({"--log-levle=info", "run"}), HasSubstr("Did you mean --log-level?"));
 }
 
 TEST(ArgumentsTest, MissingValueIsSaid) {

@@ -193,7 +193,8 @@ vmm config check --config web.json                         # is it right? exit c
 
 Flags go over the file: single values and structures key by key, a flag that may be repeated
 replaces the file's whole list, and `--serial` and `--console` replace all that the file says of
-them. Of the same flag given twice, the last one wins key by key.
+them. Of the same flag given twice, the last one wins key by key. `--disk`, `--net` and
+`--console-port` take several values, too: `--disk a.img b.img` is `--disk a.img --disk b.img`.
 
 ## Text form of structured flags
 
