@@ -9,6 +9,7 @@
 // held during I/O. virtio/worker.hpp is a ready-made I/O thread that keeps to this.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -17,37 +18,68 @@
 
 #include "virtio/features.hpp"
 #include "virtio/queue.hpp"
+#include "vmm/assert.hpp"
 
 namespace vmm::virtio {
 
-/// The body's way back to the register side. Any thread.
+/// The body's way back to the register side. The I/O threads may use it from Device::activate()
+/// until they say reset_done(), and not once after that: whoever waits for the word may have freed
+/// it. Builds for development abort on any other use.
 class Link {
 public:
     virtual ~Link() = default;
 
     /// The device cannot go on until the driver resets it. A leaf call.
-    virtual void needs_reset() noexcept = 0;
+    void needs_reset() noexcept {
+        assert_lent();
+        take_needs_reset();
+    }
 
-    /// The answer to Device::reset(), once: no queue is touched any more. A leaf call; may come
-    /// from inside reset().
-    virtual void reset_done() noexcept = 0;
+    /// The answer to Device::reset(), once: no queue is touched any more, nor is this link. A leaf
+    /// call; may come from inside reset().
+    void reset_done() noexcept {
+        assert_lent();
+        lent_.store(false, std::memory_order_relaxed);
+        take_reset_done();
+    }
 
     /// The answer to Device::stop_queue(), once. A leaf call; may come from inside stop_queue().
-    virtual void queue_stopped(std::uint16_t index) noexcept = 0;
+    void queue_stopped(std::uint16_t index) noexcept {
+        assert_lent();
+        take_queue_stopped(index);
+    }
 
     /// Changes what read_config() shows, under the device's lock, and tells the driver.
     /// Never from inside a call to the Device.
     template <class Change>
     void update_config(Change&& change) {
+        assert_lent();
+        update_config_as_owner(std::forward<Change>(change));
+    }
+
+    /// The same for those who own device and transport (a disk has grown, a cable was pulled): at
+    /// any time while both are there.
+    template <class Change>
+    void update_config_as_owner(Change&& change) {
         const std::scoped_lock held{register_lock()};
         std::forward<Change>(change)();
         config_changed();
     }
 
 protected:
+    /// The I/O threads have it from here on.
+    void lend() noexcept { lent_.store(true, std::memory_order_relaxed); }
+    void assert_lent() const noexcept { VMM_DEBUG_ASSERT(lent_.load(std::memory_order_relaxed)); }
+
+    virtual void take_needs_reset() noexcept = 0;
+    virtual void take_reset_done() noexcept = 0;
+    virtual void take_queue_stopped(std::uint16_t index) noexcept = 0;
     virtual std::mutex& register_lock() noexcept = 0;
     /// A new configuration generation and, when a driver runs, an interrupt.
     virtual void config_changed() noexcept = 0;
+
+private:
+    std::atomic<bool> lent_{false};
 };
 
 /// A device body. All calls come one at a time, with the device's lock held; none may block.
@@ -75,8 +107,8 @@ public:
     virtual void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept = 0;
     virtual void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept = 0;
 
-    /// Once, before anything else. `link` outlives every I/O thread's use of it: whoever owns both
-    /// destroys the transport first, which resets the device and waits for reset_done().
+    /// Once, before anything else. Whoever owns both destroys the transport first, which resets the
+    /// device and waits for reset_done().
     virtual void attach(Link& link) noexcept = 0;
 
     /// DRIVER_OK: `queues` are the body's I/O threads' now; those that are not enabled() are to be

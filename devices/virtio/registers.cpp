@@ -125,10 +125,11 @@ void Registers::start() noexcept {
         // Rings that are not RAM. Nothing runs: the driver has to begin again.
         for (Queue& queue : queues_)
             queue.stop();
-        needs_reset();
+        take_needs_reset();
         return;
     }
     state_ = State::Active;
+    lend();
     device_.activate(driver_features_, queues_);
 }
 
@@ -144,13 +145,16 @@ void Registers::begin_reset() noexcept {
     }
     state_ = State::Draining;
     driver_ok_.store(false, std::memory_order_release);
-    drained_.store(false, std::memory_order_relaxed);
+    {
+        const std::scoped_lock held{drained_lock_};
+        drained_ = false;
+    }
     device_.reset();
     settle();
 }
 
 void Registers::settle() noexcept {
-    if (state_ == State::Draining && drained_.load(std::memory_order_acquire)) {
+    if (state_ == State::Draining && drained()) {
         clear();
         return;
     }
@@ -194,7 +198,10 @@ void Registers::reset_and_wait() noexcept {
             return;
     }
     // Without the lock: an I/O thread may still want it, to change the configuration space.
-    drained_.wait(false, std::memory_order_acquire);
+    {
+        std::unique_lock held{drained_lock_};
+        drained_told_.wait(held, [this] { return drained_; });
+    }
     const std::scoped_lock held{transport_.lock()};
     settle();
 }
@@ -243,7 +250,7 @@ void Registers::set_queue_enable(std::uint16_t to) noexcept {
     }
     Queue& queue = queues_[queue_select_];
     if (!queue.start(registers->ring, driver_features_)) {
-        needs_reset();
+        take_needs_reset();
         return;
     }
     registers->enabled = true;
@@ -336,7 +343,7 @@ void Registers::config_changed() noexcept {
 
 // Link.
 
-void Registers::needs_reset() noexcept {
+void Registers::take_needs_reset() noexcept {
     if (needs_reset_.exchange(true, std::memory_order_acq_rel))
         return;
     // "If DRIVER_OK is set, after it sets DEVICE_NEEDS_RESET, the device MUST send a device
@@ -345,12 +352,20 @@ void Registers::needs_reset() noexcept {
         transport_.config_changed();
 }
 
-void Registers::reset_done() noexcept {
-    drained_.store(true, std::memory_order_release);
-    drained_.notify_all();
+// Told with the lock held: whoever sees the answer may destroy all this, and has to get the lock
+// first. Letting go of it is the last thing that is done here.
+void Registers::take_reset_done() noexcept {
+    const std::scoped_lock held{drained_lock_};
+    drained_ = true;
+    drained_told_.notify_all();
 }
 
-void Registers::queue_stopped(std::uint16_t index) noexcept {
+bool Registers::drained() noexcept {
+    const std::scoped_lock held{drained_lock_};
+    return drained_;
+}
+
+void Registers::take_queue_stopped(std::uint16_t index) noexcept {
     stopped_[index].store(true, std::memory_order_release);
 }
 

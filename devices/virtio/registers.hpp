@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -99,11 +100,6 @@ public:
     /// Resets, waits for the device, and clears everything. lock() is not held, no vCPU runs.
     void reset_and_wait() noexcept;
 
-    // Link.
-    void needs_reset() noexcept override;
-    void reset_done() noexcept override;
-    void queue_stopped(std::uint16_t index) noexcept override;
-
 private:
     enum class State : std::uint8_t {
         Idle,      ///< the queues are the register side's
@@ -120,10 +116,20 @@ private:
     Registers(Device& device, Transport& transport, CommonOptions options);
     Result<> make_queues(GuestMemory& memory);
 
-    void used_buffers(std::uint16_t queue) noexcept override { transport_.used_buffers(queue); }
+    // Link.
+    void take_needs_reset() noexcept override;
+    void take_reset_done() noexcept override;
+    void take_queue_stopped(std::uint16_t index) noexcept override;
+    // QueueEvents.
+    void needs_reset() noexcept override { Link::needs_reset(); }
+    void used_buffers(std::uint16_t queue) noexcept override {
+        assert_lent();
+        transport_.used_buffers(queue);
+    }
     std::mutex& register_lock() noexcept override { return transport_.lock(); }
     void config_changed() noexcept override;
 
+    bool drained() noexcept;
     bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
     bool features_acceptable() const noexcept;
     QueueRegisters* writable_queue() noexcept;
@@ -152,8 +158,10 @@ private:
     // What I/O threads tell.
     std::atomic<bool> driver_ok_{false};
     std::atomic<bool> needs_reset_{false};
-    std::atomic<bool> drained_{false};
     std::vector<std::atomic<bool>> stopped_;  // by queue
+    std::mutex drained_lock_;                 // over the next two; a leaf
+    bool drained_ = false;
+    std::condition_variable drained_told_;
 };
 
 }  // namespace vmm::virtio

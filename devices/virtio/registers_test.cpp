@@ -484,7 +484,7 @@ TEST_F(RegistersTest, Row19ConfigurationOutsideOfItsSizeReadsAllOnes) {
 
 TEST_F(RegistersTest, ConfigurationChangeIsANewGenerationAndAnInterrupt) {
     const auto before = registers.config_generation();
-    device.link->update_config([&] { device.config_bytes[0] = 9; });
+    device.link->update_config_as_owner([&] { device.config_bytes[0] = 9; });
     EXPECT_EQ(rig.config_interrupts(), 0);  // no driver yet
     EXPECT_NE(registers.config_generation(), before);
 

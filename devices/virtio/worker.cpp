@@ -38,14 +38,19 @@ Result<> control(const UniqueFd& epoll, int operation, int fd, std::uint32_t eve
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handler) {
+Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handler,
+                                               Stepper* stepper) {
     UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     if (!epoll)
         return std::unexpected(Error::os("epoll_create1", errno));
     auto wake = VMM_TRY(EventFd::create());
     VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, tag(About::Wake, 0)));
-    return std::unique_ptr<Worker>{
+    std::unique_ptr<Worker> made{
         new Worker{std::move(name), handler, std::move(epoll), std::move(wake)}};
+    made->stepper_ = stepper;
+    if (stepper != nullptr)
+        stepper->worker_ = made.get();
+    return made;
 }
 
 Worker::Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake)
@@ -61,7 +66,7 @@ Worker::~Worker() {
 }
 
 bool Worker::ensure_thread() noexcept {
-    if (thread_.joinable())
+    if (has_thread())
         return true;
     const SignalsBlocked blocked;
     try {
@@ -94,7 +99,7 @@ void Worker::activate(Features features, std::span<Queue> queues) noexcept {
 }
 
 void Worker::reset() noexcept {
-    if (!thread_.joinable()) {
+    if (!has_thread()) {
         link_->reset_done();
         return;
     }
@@ -102,20 +107,16 @@ void Worker::reset() noexcept {
 }
 
 void Worker::stop_queue(std::uint16_t index) noexcept {
-    if (!thread_.joinable()) {
+    if (!has_thread()) {
         link_->queue_stopped(index);
         return;
     }
-    post({.kind = Command::Kind::StopQueue, .number = index});
+    post({.kind = Command::Kind::StopQueue, .queue = index});
 }
 
 void Worker::start_queue(Queue& queue) noexcept {
-    if (thread_.joinable())
-        post({.kind = Command::Kind::StartQueue, .number = queue.index()});
-}
-
-void Worker::nudge(std::uint32_t source) noexcept {
-    post({.kind = Command::Kind::Nudge, .number = source});
+    if (has_thread())
+        post({.kind = Command::Kind::StartQueue, .queue = queue.index()});
 }
 
 Result<> Worker::watch(int fd, std::uint32_t events, std::uint32_t source) {
@@ -184,7 +185,7 @@ void Worker::call_due() noexcept {
 }
 
 bool Worker::wait_for_anything() noexcept {
-    std::array<epoll_event, 16> events{};
+    std::array<epoll_event, kBatch> events{};
     const int count = wait(events);
     VMM_ASSERT(count >= 0 || errno == EINTR);
     call_due();
@@ -252,7 +253,9 @@ bool Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
                 kicked(queues_[number]);
             break;
         case About::Source:
-            handler_.ready(number, events);
+            // It may be older than a reset, too: then there is nobody left to tell.
+            if (active_)
+                handler_.ready(number, events);
             break;
     }
     return true;
@@ -273,17 +276,15 @@ bool Worker::obey() noexcept {
             case Command::Kind::Reset:
                 close_all();
                 handler_.stopped();
-                link_->reset_done();
+                active_ = false;
+                link_->reset_done();  // last: whoever hears it may free link and queues
                 break;
             case Command::Kind::StopQueue:
-                close(queues_[command.number]);
-                link_->queue_stopped(static_cast<std::uint16_t>(command.number));
+                close(queues_[command.queue]);
+                link_->queue_stopped(command.queue);
                 break;
             case Command::Kind::StartQueue:
-                open(queues_[command.number]);
-                break;
-            case Command::Kind::Nudge:
-                handler_.ready(command.number, 0);
+                open(queues_[command.queue]);
                 break;
             case Command::Kind::Quit:
                 go_on = false;
@@ -297,6 +298,7 @@ bool Worker::obey() noexcept {
 void Worker::activated(const Command& command) noexcept {
     queues_ = command.queues;
     open_.assign(queues_.size(), false);
+    active_ = true;
     handler_.started(command.features, queues_);
     for (Queue& queue : queues_)
         if (queue.enabled())

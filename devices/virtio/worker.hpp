@@ -22,6 +22,7 @@
 #include "virtio/device.hpp"
 #include "virtio/linger.hpp"
 #include "virtio/queue.hpp"
+#include "virtio/stepper.hpp"
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/relax.hpp"
@@ -31,7 +32,9 @@ namespace vmm::virtio {
 
 class Worker {
 public:
-    /// Called on the I/O thread only. None may block for long: reset waits for the thread.
+    /// Called on the I/O thread only, and but for started() only between that and stopped(): events
+    /// that were fetched before a reset are not for the next driver, nor for a link that is gone.
+    /// None may block for long: reset waits for the thread.
     class Handler {
     public:
         virtual ~Handler() = default;
@@ -43,7 +46,9 @@ public:
         virtual void kicked(Queue& queue) noexcept = 0;
         /// Nothing but a kick can bring the next work: no descriptor will become ready().
         virtual bool waits_for_kicks_only() const noexcept { return false; }
-        /// A descriptor given to watch() is ready for `events` (epoll's bits).
+        /// A descriptor given to watch() is ready for `events` (epoll's bits). What comes while no
+        /// driver runs is dropped: whoever watches a descriptor all the time calls rewatch() in
+        /// started(), which brings up again what is there.
         virtual void ready(std::uint32_t source, std::uint32_t events) noexcept = 0;
         /// One queue goes back to the driver: forget its chains, do not touch it after this.
         virtual void stop(Queue& queue) noexcept = 0;
@@ -51,8 +56,9 @@ public:
         virtual void stopped() noexcept = 0;
     };
 
-    /// `name` is the thread's: up to 15 characters count.
-    static Result<std::unique_ptr<Worker>> create(std::string name, Handler& handler);
+    /// `name` is the thread's: up to 15 characters count. With a stepper there is no thread.
+    static Result<std::unique_ptr<Worker>> create(std::string name, Handler& handler,
+                                                  Stepper* stepper = nullptr);
     /// Ends the thread. The device was reset before.
     ~Worker();
     Worker(const Worker&) = delete;
@@ -104,24 +110,22 @@ public:
         return false;
     }
 
-    // Any thread.
-
-    /// Makes the thread call ready(source, 0) soon.
-    void nudge(std::uint32_t source) noexcept;
-
 private:
+    friend class Stepper;
     using Clock = std::chrono::steady_clock;
+    static constexpr std::size_t kBatch = 16;  // events fetched at a time
 
     struct Command {
-        enum class Kind : std::uint8_t { Activate, Reset, StopQueue, StartQueue, Nudge, Quit };
+        enum class Kind : std::uint8_t { Activate, Reset, StopQueue, StartQueue, Quit };
         Kind kind = Kind::Quit;
         Features features = 0;
         std::span<Queue> queues;
-        std::uint32_t number = 0;  // queue or source
+        std::uint16_t queue = 0;
     };
 
     Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
 
+    bool has_thread() const noexcept { return thread_.joinable() || stepper_ != nullptr; }
     bool ensure_thread() noexcept;
     void post(const Command& command) noexcept;
     void run() noexcept;
@@ -146,6 +150,7 @@ private:
     UniqueFd epoll_;
     EventFd wake_;
     Link* link_ = nullptr;
+    Stepper* stepper_ = nullptr;
 
     std::mutex mutex_;  // over commands_ and awaited_kick_, for an instant
     std::vector<Command> commands_;
@@ -155,6 +160,7 @@ private:
 
     // The I/O thread's.
     std::vector<Command> taken_;
+    bool active_ = false;  // a driver runs: the handler is called, and may use the link
     std::span<Queue> queues_;
     std::vector<bool> open_;         // by queue
     Queue* only_queue_ = nullptr;    // the only one that is open

@@ -29,6 +29,10 @@ public:
     std::atomic<bool> stopped_one = false;
     std::atomic<bool> reset = false;
     std::atomic<const std::function<void()>*> on_kick = nullptr;
+    unsigned sources_ready = 0;
+    unsigned stops = 0;
+
+    using Link::lend;
 
 private:
     void started(Features, std::span<Queue>) noexcept override {}
@@ -41,13 +45,15 @@ private:
     void ready(std::uint32_t source, std::uint32_t events) noexcept override {
         if (events == 0)
             ++calls.at(source);
+        else
+            ++sources_ready;
     }
     void stop(Queue&) noexcept override {}
-    void stopped() noexcept override {}
+    void stopped() noexcept override { ++stops; }
 
-    void needs_reset() noexcept override {}
-    void reset_done() noexcept override { reset = true; }
-    void queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
+    void take_needs_reset() noexcept override {}
+    void take_reset_done() noexcept override { reset = true; }
+    void take_queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
     std::mutex& register_lock() noexcept override { return lock_; }
     void config_changed() noexcept override {}
 
@@ -67,7 +73,8 @@ bool wait_until(Condition&& condition) {
 
 class WorkerTest : public testing::Test {
 protected:
-    WorkerTest() {
+    explicit WorkerTest(Stepper* stepper = nullptr)
+        : stepper_{stepper}, worker{*Worker::create("io-test", counter, stepper)} {
         for (Queue& queue : queues) {
             const Gpa at{std::uint64_t{0x4000} * queue.index()};
             EXPECT_TRUE(queue.start({.size = 16,
@@ -77,10 +84,18 @@ protected:
                                     f::kVersion1));
         }
         worker->attach(counter);
+        activate();
+    }
+    void activate() {
+        counter.reset = false;
+        counter.lend();
         worker->activate(f::kVersion1, queues);
     }
     ~WorkerTest() override {
-        worker->reset();
+        if (!counter.reset)
+            worker->reset();
+        if (stepper_ != nullptr)
+            stepper_->run();
         EXPECT_TRUE(wait_until([&] { return counter.reset.load(); }));
     }
     bool stop_second() {
@@ -99,7 +114,8 @@ protected:
     Counter counter;
     std::array<Queue, 2> queues{Queue{0, 16, *EventFd::create_waitable(), memory, events},
                                 Queue{1, 16, *EventFd::create_waitable(), memory, events}};
-    std::unique_ptr<Worker> worker = *Worker::create("io-test", counter);
+    Stepper* stepper_;
+    std::unique_ptr<Worker> worker;
 };
 
 // The thread sleeps on the first queue's event alone then, and what it takes there is a kick.
@@ -174,6 +190,83 @@ TEST_F(WorkerCallTest, ResetForgetsIt) {
 
     std::this_thread::sleep_for(std::chrono::milliseconds{60});
     EXPECT_EQ(counter.calls[0], 0u);
+}
+
+struct HasStepper {
+    Stepper stepper;
+};
+
+/// No thread: each step is the test's.
+class WorkerStepTest : protected HasStepper, public WorkerTest {
+protected:
+    WorkerStepTest() : WorkerTest{&stepper} { stepper.run(); }
+    void watch() { ASSERT_TRUE(worker->watch(source.fd(), EPOLLIN | EPOLLET, 0)); }
+
+    EventFd source = *EventFd::create();
+};
+
+TEST_F(WorkerStepTest, WhatWasFetchedWithAResetIsDropped) {
+    watch();
+    worker->reset();
+    source.signal();
+    queues[0].kick();
+    const unsigned kicks = counter.kicks[0];
+    ASSERT_EQ(stepper.fetch(), 3u);
+
+    while (stepper.fetched() > 0)
+        stepper.dispatch(0);
+
+    EXPECT_TRUE(counter.reset);
+    EXPECT_EQ(counter.stops, 1u);
+    EXPECT_EQ(counter.sources_ready, 0u);
+    EXPECT_EQ(counter.kicks[0], kicks);
+}
+
+TEST_F(WorkerStepTest, WhatComesWhileNoDriverRunsIsDroppedToo) {
+    watch();
+    worker->reset();
+    ASSERT_TRUE(stepper.run());
+    source.signal();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.sources_ready, 0u);
+
+    activate();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.sources_ready, 0u);
+    ASSERT_TRUE(worker->rewatch(source.fd(), EPOLLIN | EPOLLET, 0));
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.sources_ready, 1u);
+}
+
+TEST_F(WorkerStepTest, StoppedQueueHearsNothingOfTheBatch) {
+    worker->stop_queue(0);
+    queues[0].kick();
+    queues[1].kick();
+    const std::array<unsigned, 2> before{counter.kicks[0], counter.kicks[1]};
+    ASSERT_EQ(stepper.fetch(), 3u);
+
+    while (stepper.fetched() > 0)
+        stepper.dispatch(0);
+
+    EXPECT_TRUE(counter.stopped_one);
+    EXPECT_EQ(counter.kicks[0], before[0]);
+    EXPECT_EQ(counter.kicks[1], before[1] + 1);
+}
+
+// The mechanism behind it: a link that nobody may use any more says so, where it is looked at.
+using LinkDeathTest = WorkerStepTest;
+
+TEST_F(LinkDeathTest, NothingIsSaidAfterResetDone) {
+    worker->reset();
+    ASSERT_TRUE(stepper.run());
+    Link& link = counter;
+
+    EXPECT_DEATH(link.needs_reset(), "lent_");
+    EXPECT_DEATH(link.reset_done(), "lent_");
+    EXPECT_DEATH(link.queue_stopped(0), "lent_");
+    EXPECT_DEATH(link.update_config([] {}), "lent_");
+    link.update_config_as_owner([] {});
 }
 
 }  // namespace

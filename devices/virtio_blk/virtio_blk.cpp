@@ -194,7 +194,7 @@ Result<> Blk::resized() {
     // Under the register side's lock, so that a driver never reads half of it.
     const auto change = [&] { sectors_ = sectors; };
     if (link_ != nullptr)
-        link_->update_config(change);
+        link_->update_config_as_owner(change);
     else
         change();
     return {};

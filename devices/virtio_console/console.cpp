@@ -74,7 +74,7 @@ void Console::set_size(std::size_t port, std::uint16_t columns, std::uint16_t ro
         return;
     const Size size{.columns = columns, .rows = rows};
     if (port == 0 && link_ != nullptr)
-        link_->update_config([&] { size_ = size; });
+        link_->update_config_as_owner([&] { size_ = size; });
     else if (port == 0)
         size_ = size;
     const std::scoped_lock held{lock_};
@@ -132,6 +132,10 @@ void Console::started(virtio::Features features, std::span<virtio::Queue>) noexc
     // A driver without messages says nothing about who reads.
     if (!multiport_)
         ports_[0].set_open(true);
+    // A patience that came to its end while no driver ran.
+    for (std::uint32_t i = 0; i < ports_.size(); ++i)
+        if (ports_[i].timer_fd() >= 0) [[maybe_unused]]
+            const auto done = worker_->rewatch(ports_[i].timer_fd(), EPOLLIN | EPOLLET, i);
 }
 
 void Console::kicked(virtio::Queue& queue) noexcept {

@@ -135,6 +135,22 @@ TEST_P(ConsoleTest, OutputThatNobodyReadsIsDroppedAfterAWhileUntilSomebodyDoes) 
     EXPECT_EQ(seen(), "dro; read");
 }
 
+TEST_P(ConsoleTest, PatienceThatEndsWhileNoDriverRunsHoldsForTheNextOne) {
+    add_port({.console = true, .patience = 20ms});
+    start();
+    set_room(3);
+    add_output("dropped");
+    rig->kick(1);
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return seen() == "dro"; }));
+    ASSERT_TRUE(rig->reset());
+    std::this_thread::sleep_for(50ms);
+
+    ASSERT_TRUE(rig->start());
+
+    EXPECT_TRUE(print("dropped too"));
+    EXPECT_EQ(seen(), "dro");
+}
+
 TEST_P(ConsoleTest, HostThatReadsInTimeLosesNothing) {
     add_port({.console = true, .patience = 200ms});
     start();

@@ -24,7 +24,8 @@ constexpr std::size_t kFrameAround = 18;  // bytes around a packet: Ethernet hea
 Result<std::unique_ptr<Net>> Net::create(std::unique_ptr<NetBackend> backend, Options options) {
     std::unique_ptr<Net> net{new Net{std::move(backend), std::move(options)}};
     virtio::Worker::Handler& handler = *net;
-    net->worker_ = VMM_TRY(virtio::Worker::create("io-" + net->options_.name, handler));
+    net->worker_ =
+        VMM_TRY(virtio::Worker::create("io-" + net->options_.name, handler, net->options_.stepper));
     return net;
 }
 
@@ -93,24 +94,23 @@ void Net::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {
     std::ranges::copy(bytes, to.begin());
 }
 
-// Any thread but under the registers' lock.
 template <class Change>
-void Net::change_config(Change&& change) noexcept {
+void Net::change_as_owner(Change&& change) noexcept {
     if (link_ == nullptr)
         change();
     else
-        link_->update_config(std::forward<Change>(change));
+        link_->update_config_as_owner(std::forward<Change>(change));
 }
 
 void Net::set_link(bool up) noexcept {
-    change_config([&] {
+    change_as_owner([&] {
         announcing_ = announcing_ || (up && !cable_ && can_announce_);
         cable_ = up;
     });
 }
 
 void Net::announce() noexcept {
-    change_config([&] { announcing_ = can_announce_; });
+    change_as_owner([&] { announcing_ = can_announce_; });
 }
 
 // The I/O thread.
@@ -291,7 +291,7 @@ void Net::refresh_link() noexcept {
     const bool up = backend_->link_up() && !lost_;
     if (up == host_up_)  // only this thread changes it
         return;
-    change_config([&] {
+    link_->update_config([&] {
         announcing_ = announcing_ || (up && can_announce_);
         host_up_ = up;
     });
@@ -327,7 +327,7 @@ void Net::stopped() noexcept {
     features_ = 0;
     active_ = 0;
     queues_ = {};
-    change_config([&] {
+    link_->update_config([&] {
         mac_ = options_.mac;
         announcing_ = false;
         can_announce_ = false;
@@ -375,11 +375,11 @@ bool Net::set_pairs(std::uint16_t pairs) noexcept {
 }
 
 void Net::set_mac(const MacAddress& mac) noexcept {
-    change_config([&] { mac_ = mac; });
+    link_->update_config([&] { mac_ = mac; });
 }
 
 void Net::acknowledge_announcement() noexcept {
-    change_config([&] { announcing_ = false; });
+    link_->update_config([&] { announcing_ = false; });
 }
 
 void Net::set_guest_offloads(Features bits) noexcept {

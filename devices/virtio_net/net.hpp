@@ -8,7 +8,8 @@
 // driver's frames are then taken and dropped.
 //
 // Threads: one I/O thread serves all queues, each for a bounded number of frames at a time.
-// set_link(), announce() and counts() from any thread; the rest as virtio/device.hpp has it.
+// set_link(), announce() and traffic() from any thread of the machine's; the rest as
+// virtio/device.hpp has it.
 #pragma once
 
 #include <chrono>
@@ -40,6 +41,7 @@ struct Options {
     /// How long a frame waits for buffers that it lacks; less than a second. A driver that adds
     /// some without being given a frame first does so sooner.
     std::chrono::milliseconds patience{10};
+    virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
 class Net final : public virtio::Device, private virtio::Worker::Handler, private ControlTarget {
@@ -130,7 +132,7 @@ private:
     void lose(Pair& pair) noexcept;
     void refresh_link() noexcept;
     template <class Change>
-    void change_config(Change&& change) noexcept;
+    void change_as_owner(Change&& change) noexcept;
 
     std::unique_ptr<NetBackend> backend_;
     Options options_;

@@ -85,8 +85,6 @@ void run(test::FuzzInput input) {
     device.answers_at_once = true;
     if (asked)
         device.link->reset_done();
-    for (std::uint16_t index : device.stopped)
-        device.link->queue_stopped(index);
     transport->reset();
     bus.reset();
     mmio.write16(kEcam + 0x8004, 6);
