@@ -10,13 +10,14 @@ Result<std::unique_ptr<GuestRam>> GuestRam::create(std::span<const GpaRange> ran
     std::unique_ptr<GuestRam> ram{new GuestRam};
     for (const auto& range : ranges)
         ram->size_ += range.size;
+    VMM_TRY(ram->open_source(settings));
     VMM_TRY(ram->map(settings));
 
     std::uint64_t offset = 0;
     for (const auto& range : ranges) {
         ram->regions_.push_back({.range = range,
                                  .host = ram->host_ + offset,
-                                 .fd = ram->fd_ ? ram->fd_.get() : -1,
+                                 .fd = ram->fd(),
                                  .fd_offset = offset,
                                  .shared = ram->shared_});
         offset += range.size;

@@ -3,6 +3,8 @@
 // One host mapping holds all of it, the part above the 4 GiB hole directly behind the part below;
 // it is aligned so that a huge page of the host is one of the guest as well, and has guard pages
 // on both ends.
+// RAM that nobody wrote to is zero: loaders and guests rely on it. clear() makes it so, whatever is
+// behind it, and runs before anything is loaded, at each start and at each reset.
 // Units: bytes. Threads: GuestMemory is for any thread; everything else is the machine's.
 #pragma once
 
@@ -10,10 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "memory/ram_file.hpp"
 #include "vmm/error.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/memory_layout.hpp"
@@ -27,7 +31,7 @@ struct RamSettings {
     std::uint64_t hugepage_size = 0;  ///< 0: the host's default
     bool prefault = false;            ///< all of it now rather than when it is touched
     bool thp = true;                  ///< transparent huge pages, see advise_huge_pages()
-    std::string file;                 ///< a file that holds the RAM
+    std::string file;                 ///< RAM is this file, whatever `shared` says; see RamFile
 };
 
 class GuestRam final : public GuestMemory, public MemoryLayout {
@@ -55,8 +59,16 @@ public:
     /// page that start-up touches: called before a large kernel is loaded, else before vCPUs run.
     void advise_huge_pages() noexcept;
 
-    /// Back to what it was at power-on: zero (the file's content for a private file). No vCPU runs.
+    /// Zero, as at power-on, and backed as the settings promise. Costs nothing the first time,
+    /// unless a file has something in it. No vCPU and no device runs.
     Result<> clear();
+
+    /// The machine has started: a file of RAM that was made for it stays when it ends. Before this,
+    /// a file is left behind as it was found.
+    void keep_file() noexcept;
+
+    /// All of it in the host, one piece. A SIGBUS in here says that the host could not back a page.
+    std::span<const std::byte> host_bytes() const noexcept { return {host_, size_}; }
 
     std::uint64_t size() const noexcept { return size_; }
 
@@ -72,18 +84,23 @@ private:
     template <class Use>
     bool for_each_piece(Gpa at, std::uint64_t length, Use use) const noexcept;
 
+    Result<> open_source(const RamSettings& settings);
     Result<> map(const RamSettings& settings);
     Result<> reserve(std::uint64_t alignment);
-    Result<> map_source(const RamSettings& settings);
+    Result<> map_source();
+    Result<bool> drop_pages();
     Result<> populate();
+    int fd() const noexcept { return file_ ? file_->fd() : memfd_.get(); }
 
     std::byte* reserved_ = nullptr;  // the mapping with its guard pages
     std::size_t reserved_size_ = 0;
     std::byte* host_ = nullptr;
     std::uint64_t size_ = 0;
     std::uint64_t page_size_ = 4096;
-    UniqueFd fd_;
+    UniqueFd memfd_;
+    std::optional<RamFile> file_;
     bool shared_ = false;
+    bool zero_ = false;  // nobody has written to it since it was mapped
     bool huge_ = false;
     bool thp_ = false;
     bool prefault_ = false;

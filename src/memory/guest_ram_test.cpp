@@ -1,23 +1,22 @@
 #include "memory/guest_ram.hpp"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <fstream>
+#include <bit>
+
+#include "memory/host_memory.hpp"
 
 namespace vmm {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
 
-constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::array kTwoRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMiB}, 2 * kMiB}};
 
 struct Observer final : MemoryObserver {
@@ -37,8 +36,6 @@ struct GuestRamTest : testing::Test {
         EXPECT_TRUE(ram) << ram.error().report();
         return ram ? std::move(*ram) : nullptr;
     }
-    std::string path = testing::TempDir() + "/vmm-ram-" + std::to_string(::getpid());
-    ~GuestRamTest() override { ::unlink(path.c_str()); }
 };
 
 TEST_F(GuestRamTest, WhatWasWrittenIsReadBack) {
@@ -101,6 +98,7 @@ TEST_F(GuestRamTest, LateSubscriberGetsAReplay) {
 
 TEST_F(GuestRamTest, ClearMakesPrivateMemoryZero) {
     const auto ram = make();
+    EXPECT_TRUE(ram->clear());  // what a start does
     EXPECT_TRUE(ram->write(Gpa{0x1000}, std::uint32_t{7}));
 
     EXPECT_TRUE(ram->clear());
@@ -110,6 +108,7 @@ TEST_F(GuestRamTest, ClearMakesPrivateMemoryZero) {
 
 TEST_F(GuestRamTest, ClearMakesSharedMemoryZero) {
     const auto ram = make({.shared = true});
+    EXPECT_TRUE(ram->clear());
     EXPECT_TRUE(ram->write(Gpa{0x1000}, std::uint32_t{7}));
 
     EXPECT_TRUE(ram->clear());
@@ -130,6 +129,7 @@ std::size_t backed(const GuestRam& ram) {
 TEST_F(GuestRamTest, ClearKeepsThePromiseToBackAll) {
     for (const bool shared : {false, true}) {
         const auto ram = make({.shared = shared, .prefault = true});
+        EXPECT_TRUE(ram->clear());
         ASSERT_EQ(backed(*ram), 512u);
 
         EXPECT_TRUE(ram->clear());
@@ -137,39 +137,11 @@ TEST_F(GuestRamTest, ClearKeepsThePromiseToBackAll) {
         EXPECT_EQ(backed(*ram), 512u) << shared;
     }
     const auto lazy = make();
+    EXPECT_TRUE(lazy->clear());
+    EXPECT_EQ(backed(*lazy), 0u);
     EXPECT_TRUE(lazy->write(Gpa{0x1000}, std::uint32_t{7}));
     EXPECT_TRUE(lazy->clear());
     EXPECT_EQ(backed(*lazy), 0u);
-}
-
-TEST_F(GuestRamTest, SharedFileHoldsTheGuestsBytes) {
-    const auto ram = make({.shared = true, .file = path});
-    EXPECT_TRUE(ram->write(Gpa{8 * kMiB}, std::uint32_t{0x64636261}));  // behind the first 2 MiB
-
-    std::ifstream file{path};
-    file.seekg(2 * kMiB);
-    std::string text(4, ' ');
-    file.read(text.data(), 4);
-
-    EXPECT_EQ(text, "abcd");
-}
-
-TEST_F(GuestRamTest, FileThatIsTooSmallIsRefusedWithTheWayOut) {
-    std::ofstream{path} << "small";
-
-    const auto ram = GuestRam::create(kTwoRanges, {.file = path});
-
-    ASSERT_FALSE(ram);
-    EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
-    EXPECT_THAT(ram.error().report(), HasSubstr("has 0 MiB, the guest is to have 4 MiB"));
-    EXPECT_THAT(ram.error().report(), HasSubstr("truncate -s 4194304 " + path));
-}
-
-TEST_F(GuestRamTest, FileThatCannotBeOpenedIsNamed) {
-    const auto ram = GuestRam::create(kTwoRanges, {.file = "/proc/none/ram"});
-
-    ASSERT_FALSE(ram);
-    EXPECT_THAT(ram.error().report(), HasSubstr("memory: open /proc/none/ram: open: No such"));
 }
 
 TEST_F(GuestRamTest, MoreThanTheHostHasIsRefused) {
@@ -189,7 +161,9 @@ TEST_F(GuestRamTest, SizeThatIsNoMultipleOfTheHugePageIsRefused) {
     const auto ram = GuestRam::create(odd, {.hugepages = true, .hugepage_size = 2 * kMiB});
 
     ASSERT_FALSE(ram);
-    EXPECT_THAT(ram.error().report(), HasSubstr("not a multiple of the huge page size, 2097152"));
+    EXPECT_EQ(ram.error().report(),
+              "error: memory: 3 MiB of RAM cannot be made of the huge pages of 2 MiB of the pool\n"
+              "  help: Give the guest a multiple of 2 MiB, such as 2 MiB or 4 MiB.\n");
 }
 
 TEST_F(GuestRamTest, EmptyHugePagePoolSaysHowToFillIt) {
@@ -199,6 +173,20 @@ TEST_F(GuestRamTest, EmptyHugePagePoolSaysHowToFillIt) {
 
     ASSERT_FALSE(ram);
     EXPECT_THAT(ram.error().report(), HasSubstr("hugepages-2048kB/nr_hugepages"));
+}
+
+TEST_F(GuestRamTest, HugePagesThatTheHostLacksAreNamedBesideThoseThatItHas) {
+    constexpr std::array small{GpaRange{Gpa{0}, 8 * kMiB}};
+
+    const auto ram = GuestRam::create(small, {.hugepages = true, .hugepage_size = 4 * kMiB});
+
+    ASSERT_FALSE(ram);
+    EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
+    EXPECT_THAT(ram.error().report(),
+                HasSubstr("memory: take huge pages of 4 MiB, which this host lacks: memfd_create"));
+    EXPECT_THAT(ram.error().report(),
+                AnyOf(HasSubstr("help: Give another hugepage_size, or leave it out: the host has "),
+                      HasSubstr("help: Leave hugepages out: this kernel has no pool of them.")));
 }
 
 TEST_F(GuestRamTest, HostAddressIsAlignedForHugePages) {

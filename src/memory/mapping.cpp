@@ -3,64 +3,23 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "memory/guest_ram.hpp"
+#include "memory/host_memory.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
 namespace {
 
-constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kHugePage = 2 * kMiB;
-
-std::string in_mib(std::uint64_t bytes) {
-    return cat(bytes / kMiB, " MiB");
-}
-
-// Said before the kernel would say it by killing somebody.
-Result<> check_host_has(std::uint64_t size) {
-    struct sysinfo host {};
-    if (::sysinfo(&host) != 0)
-        return {};
-    const auto all = (std::uint64_t{host.totalram} + host.totalswap) * host.mem_unit;
-    if (size <= all)
-        return {};
-    return std::unexpected(
-        Error{ErrorKind::Config, cat("memory: the guest is to have ", in_mib(size),
-                                     ", this host has ", in_mib(all), " with its swap")}
-            .hint("give the guest less with --memory SIZE"));
-}
-
-Result<UniqueFd> open_ram_file(const std::string& path, std::uint64_t size) {
-    UniqueFd file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-    const int why = errno;
-    if (!file)
-        return std::unexpected(Error::os("open", why).context(cat("memory: open ", path)));
-    struct stat about {};
-    if (::fstat(file.get(), &about) != 0)
-        return std::unexpected(Error::os("fstat", errno));
-    if (!S_ISREG(about.st_mode))
-        return std::unexpected(
-            Error{ErrorKind::Config, cat("memory: ", path, " is not a regular file")});
-    const auto length = static_cast<std::uint64_t>(about.st_size);
-    if (length == 0 && ::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
-        return std::unexpected(
-            Error::os("ftruncate", errno).context(cat("memory: make ", path, " as large as RAM")));
-    if (length != 0 && length < size)
-        return std::unexpected(Error{
-            ErrorKind::Config,
-            cat("memory: ", path, " has ", in_mib(length), ", the guest is to have ", in_mib(size))}
-                                   .hint(cat("make it larger with `truncate -s ", size, " ", path,
-                                             "`, or name a file that does not exist yet")));
-    return file;
-}
 
 Result<UniqueFd> open_memfd(const RamSettings& settings, std::uint64_t size) {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -71,32 +30,26 @@ Result<UniqueFd> open_memfd(const RamSettings& settings, std::uint64_t size) {
                      << MFD_HUGE_SHIFT;
     }
     UniqueFd memory{::memfd_create("guest-ram", flags)};
+    const int why = errno;
+    if (!memory && settings.hugepages && (why == ENODEV || why == EINVAL))
+        return std::unexpected(no_such_huge_pages(
+            "memfd_create", why,
+            settings.hugepage_size ? settings.hugepage_size : default_huge_page_size()));
     if (!memory)
-        return std::unexpected(Error::os("memfd_create", errno).context("memory"));
-    if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0)
-        return std::unexpected(Error::os("ftruncate", errno).context("memory"));
+        return std::unexpected(Error::os("memfd_create", why).context("memory"));
+    if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) {
+        auto made =
+            Error::os("ftruncate", errno).context(cat("memory: share ", in_mib(size), " of RAM"));
+        if (made.os_error() == EFBIG)  // memory too, as long as it is a file
+            return std::unexpected(std::move(made).hint(
+                "Raise the limit on the size of files (`ulimit -f unlimited`), or leave out "
+                "shared=on."));
+        return std::unexpected(std::move(made));
+    }
     // Nobody who gets this descriptor can take RAM away under the guest.
     if (::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return std::unexpected(Error::os("fcntl(F_ADD_SEALS)", errno).context("memory"));
     return memory;
-}
-
-Error no_huge_pages(int why, std::uint64_t size, std::uint64_t page_size) {
-    const auto pages = (size + page_size - 1) / page_size;
-    return Error::os("mmap", why)
-        .context(cat("memory: take ", pages, " huge pages of ", in_mib(page_size)))
-        .hint(cat("make some with `echo ", pages, " > /sys/kernel/mm/hugepages/hugepages-",
-                  page_size / 1024, "kB/nr_hugepages` as root, or leave hugepages off"));
-}
-
-std::uint64_t default_huge_page_size() {
-    std::uint64_t size = kHugePage;
-    const UniqueFd meminfo{::open("/proc/meminfo", O_RDONLY | O_CLOEXEC)};
-    std::array<char, 4096> text{};
-    if (meminfo && ::read(meminfo.get(), text.data(), text.size() - 1) > 0)
-        if (const char* line = std::strstr(text.data(), "Hugepagesize:"))
-            size = std::strtoull(line + std::strlen("Hugepagesize:"), nullptr, 10) * 1024;
-    return size;
 }
 
 }  // namespace
@@ -106,34 +59,45 @@ GuestRam::~GuestRam() {
         ::munmap(reserved_, reserved_size_);
 }
 
-Result<> GuestRam::map(const RamSettings& settings) {
-    thp_ = settings.thp && !settings.hugepages;
+Result<> GuestRam::open_source(const RamSettings& settings) {
+    shared_ = settings.shared || !settings.file.empty();
     huge_ = settings.hugepages;
-    prefault_ = settings.prefault;
-    if (settings.hugepages) {
+    if (!settings.file.empty()) {
+        file_.emplace(VMM_TRY(RamFile::open(settings.file, size_)));
+        huge_ = file_->huge_page_size() != 0;
+        if (huge_)
+            page_size_ = file_->huge_page_size();
+    } else if (huge_) {
         page_size_ = settings.hugepage_size ? settings.hugepage_size : default_huge_page_size();
-        if (!std::has_single_bit(page_size_) || size_ % page_size_ != 0)
-            return std::unexpected(Error{ErrorKind::Config, cat("memory: ", size_,
-                                                                " bytes are not a multiple of the "
-                                                                "huge page size, ",
-                                                                page_size_)}
-                                       .hint("choose a size that is, or another hugepage_size"));
-    } else if (settings.file.empty()) {
-        VMM_TRY(check_host_has(size_));
+        if (!std::has_single_bit(page_size_))
+            return std::unexpected(
+                Error{ErrorKind::Config,
+                      cat("memory: ", page_size_, " bytes are not the size of a huge page")});
+        VMM_TRY(check_whole_huge_pages(size_, page_size_, "the pool"));
+    } else {
+        VMM_TRY(check_host_memory(size_));
     }
+    if (!file_ && (shared_ || huge_))
+        memfd_ = VMM_TRY(open_memfd(settings, size_));
+    zero_ = !file_ || file_->is_new();
+    return {};
+}
+
+Result<> GuestRam::map(const RamSettings& settings) {
+    thp_ = settings.thp && !huge_;
+    prefault_ = settings.prefault;
     VMM_TRY(reserve(std::max(page_size_, kHugePage)));
-    VMM_TRY(map_source(settings));
+    VMM_TRY(map_source());
 
     // A passt or virtiofsd that we start must not inherit the guest, nor a core file hold it.
     ::madvise(host_, size_, MADV_DONTFORK);
     ::madvise(host_, size_, MADV_DONTDUMP);
     if (!huge_)
         ::madvise(host_, size_, MADV_NOHUGEPAGE);
-    if (settings.prefault) {
-        advise_huge_pages();
-        return populate();
-    }
-    return {};
+    if (!prefault_)
+        return {};
+    advise_huge_pages();
+    return zero_ ? populate() : Result<>{};  // clear() would drop the pages again
 }
 
 Result<> GuestRam::reserve(std::uint64_t alignment) {
@@ -155,24 +119,17 @@ Result<> GuestRam::reserve(std::uint64_t alignment) {
     return {};
 }
 
-Result<> GuestRam::map_source(const RamSettings& settings) {
-    shared_ = settings.shared;
-    if (!settings.file.empty())
-        fd_ = VMM_TRY(open_ram_file(settings.file, size_));
-    else if (settings.shared || settings.hugepages)
-        fd_ = VMM_TRY(open_memfd(settings, size_));
-
+Result<> GuestRam::map_source() {
     // Huge pages are reserved now, so that a pool that is too small is an error here and not a
     // SIGBUS later; ordinary memory is not, since most guests never touch all of theirs.
-    int flags = MAP_FIXED | (settings.hugepages ? 0 : MAP_NORESERVE);
-    flags |= settings.shared ? MAP_SHARED : MAP_PRIVATE;
-    if (!fd_)
+    int flags = MAP_FIXED | (huge_ ? 0 : MAP_NORESERVE);
+    flags |= shared_ ? MAP_SHARED : MAP_PRIVATE;
+    if (fd() < 0)
         flags |= MAP_ANONYMOUS;
-    const void* const at =
-        ::mmap(host_, size_, PROT_READ | PROT_WRITE, flags, fd_ ? fd_.get() : -1, 0);
+    const void* const at = ::mmap(host_, size_, PROT_READ | PROT_WRITE, flags, fd(), 0);
     const int why = errno;
-    if (at == MAP_FAILED && settings.hugepages)
-        return std::unexpected(no_huge_pages(why, size_, page_size_));
+    if (at == MAP_FAILED && huge_ && (why == ENOMEM || why == ENOSPC))
+        return std::unexpected(huge_page_pool_is_short("mmap", why, size_, page_size_));
     if (at == MAP_FAILED)
         return std::unexpected(
             Error::os("mmap", why).context(cat("memory: map ", in_mib(size_), " of guest RAM")));
@@ -182,10 +139,14 @@ Result<> GuestRam::map_source(const RamSettings& settings) {
 Result<> GuestRam::populate() {
     if (::madvise(host_, size_, MADV_POPULATE_WRITE) == 0)
         return {};
-    if (errno != EINVAL)
-        return std::unexpected(Error::os("madvise(MADV_POPULATE_WRITE)", errno)
+    const int why = errno;
+    if (why != EINVAL && huge_)
+        return std::unexpected(
+            huge_page_pool_is_short("madvise(MADV_POPULATE_WRITE)", why, size_, page_size_));
+    if (why != EINVAL)
+        return std::unexpected(Error::os("madvise(MADV_POPULATE_WRITE)", why)
                                    .context(cat("memory: prefault ", in_mib(size_)))
-                                   .hint("give the guest less memory, or leave prefault off"));
+                                   .hint("Give the guest less memory, or leave prefault off."));
     for (std::uint64_t offset = 0; offset < size_; offset += 4096)  // Linux before 5.14
         std::atomic_ref{reinterpret_cast<unsigned char&>(host_[offset])}.fetch_or(0);
     return {};
@@ -197,17 +158,24 @@ void GuestRam::advise_huge_pages() noexcept {
 }
 
 Result<> GuestRam::clear() {
-    const bool drop_private = !shared_;
-    if (::madvise(host_, size_, drop_private ? MADV_DONTNEED : MADV_REMOVE) == 0) {
-        // What was promised at the start: before 6.9 the pool takes the huge pages back, so that
-        // one which has run dry meanwhile would be a SIGBUS later.
-        if (prefault_ || huge_)
-            return populate();
+    if (std::exchange(zero_, false))
         return {};
-    }
-    // A kernel or file system that cannot drop pages: clear the bytes instead.
-    std::memset(host_, 0, size_);
-    return {};
+    if (!VMM_TRY(drop_pages()))
+        std::memset(host_, 0, size_);  // the kernel or the file system cannot drop pages
+    // What was promised at the start: before 6.9 the pool takes the huge pages back, so that one
+    // which has run dry meanwhile would be a SIGBUS later.
+    return prefault_ || huge_ ? populate() : Result<>{};
+}
+
+Result<bool> GuestRam::drop_pages() {
+    if (file_)
+        return file_->clear();
+    return shared_ ? punch(memfd_.get(), size_) : ::madvise(host_, size_, MADV_DONTNEED) == 0;
+}
+
+void GuestRam::keep_file() noexcept {
+    if (file_)
+        file_->keep();
 }
 
 }  // namespace vmm
