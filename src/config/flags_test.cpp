@@ -46,7 +46,7 @@ TEST(FlagsTest, LaterFlagGoesOverEarlierKeyByKey) {
     ASSERT_TRUE(apply_flags(config, uses));
 
     EXPECT_EQ(config.memory.size, 2147483648U);
-    EXPECT_TRUE(config.memory.shared);
+    EXPECT_EQ(config.memory.shared, true);
     EXPECT_EQ(config.cpus.boot_vcpus, 2U);
     EXPECT_EQ(config.cpus.max_vcpus, 4U);
 }

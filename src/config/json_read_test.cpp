@@ -46,7 +46,7 @@ TEST(JsonReadTest, KeysOfCloudHypervisorAreRead) {
     EXPECT_EQ(config.cpus.max(), 4U);
     EXPECT_EQ(config.cpus.topology, (CpuTopology{.threads_per_core = 2, .cores_per_die = 2}));
     EXPECT_EQ(config.memory.size, 1073741824U);
-    EXPECT_TRUE(config.memory.shared);
+    EXPECT_EQ(config.memory.shared, true);
     EXPECT_EQ(config.memory.hugepage_size, 2097152U);
     EXPECT_EQ(config.payload.kernel, "K");
     EXPECT_THAT(config.payload.initramfs, ElementsAre("I"));
@@ -178,7 +178,6 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
   },
   "memory": {
     "size": 536870912,
-    "shared": false,
     "hugepages": false,
     "prefault": false,
     "thp": true

@@ -36,7 +36,7 @@ TEST(KeyValuesTest, KeysNotGivenStayAsTheyAre) {
     ASSERT_TRUE(set_from_text(table("memory"), &memory, "hugepages=on"));
 
     EXPECT_EQ(memory.size, 1073741824U);
-    EXPECT_TRUE(memory.shared);
+    EXPECT_EQ(memory.shared, true);
     EXPECT_TRUE(memory.hugepages);
 }
 
@@ -45,7 +45,7 @@ TEST(KeyValuesTest, BareSwitchIsOn) {
 
     ASSERT_TRUE(set_from_text(table("memory"), &memory, "1G,shared,prefault,thp=off"));
 
-    EXPECT_TRUE(memory.shared);
+    EXPECT_EQ(memory.shared, true);
     EXPECT_TRUE(memory.prefault);
     EXPECT_FALSE(memory.thp);
 }
@@ -57,7 +57,7 @@ TEST(KeyValuesTest, FirstBareSwitchIsASwitchUnlessTheFirstKeyTakesAnyText) {
     ASSERT_TRUE(set_from_text(table("memory"), &memory, "shared"));
     ASSERT_TRUE(set_from_text(table("disks"), &disk, "readonly"));
 
-    EXPECT_TRUE(memory.shared);
+    EXPECT_EQ(memory.shared, true);
     EXPECT_EQ(disk.path, "readonly");
     EXPECT_FALSE(disk.readonly);
 }

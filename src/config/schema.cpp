@@ -64,7 +64,9 @@ constexpr std::array kMemoryKeys{
                               .least = kMinMemory,
                               .most = kMaxMemory}),
     key<&MemoryConfig::shared>(
-        {.name = "shared", .help = "Share RAM with other processes, as vhost-user needs"}),
+        {.name = "shared",
+         .help = "Let other processes map the RAM, as vhost-user needs; off if not given, RAM from "
+                 "a file is always shared"}),
     key<&MemoryConfig::hugepages>(
         {.name = "hugepages", .help = "Take RAM from the host's huge page pool"}),
     key<&MemoryConfig::hugepage_size>(
@@ -78,7 +80,11 @@ constexpr std::array kMemoryKeys{
     key<&MemoryConfig::thp>(
         {.name = "thp", .help = "Let the host back RAM with transparent huge pages"}),
     key<&MemoryConfig::file>(
-        {.name = "file", .value = "FILE", .help = "Use this file as RAM; it is as large as size"}),
+        {.name = "file",
+         .value = "FILE",
+         .help =
+             "Use this file as RAM, made if it is not there and at least as large as size; what "
+             "is in it is lost, all of its space is taken at the start"}),
 };
 constexpr Object kMemory{.name = "MemoryConfig",
                          .help = "The guest's RAM",

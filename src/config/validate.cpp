@@ -121,6 +121,9 @@ Result<> check_memory(const MemoryConfig& memory) {
     if (memory.hugepages && !memory.file.empty())
         return bad("memory.file and memory.hugepages exclude each other",
                    "Put the file on a hugetlbfs and leave hugepages out, or leave the file out.");
+    if (!memory.file.empty() && !memory.is_shared())
+        return bad("memory.shared is off and memory.file is given, but RAM from a file is shared",
+                   "Leave shared out, or leave the file out.");
     return {};
 }
 

@@ -131,6 +131,21 @@ TEST(ValidateTest, FileAndHugePagesExcludeEachOther) {
               "out.\n");
 }
 
+TEST(ValidateTest, RamFromAFileIsShared) {
+    auto config = good();
+    config.memory.file = "ram";
+    EXPECT_EQ(error_of(config), "no error");
+    EXPECT_TRUE(config.memory.is_shared());
+    EXPECT_FALSE(MemoryConfig{}.is_shared());
+
+    config.memory.shared = false;
+
+    EXPECT_EQ(error_of(config),
+              "error: memory.shared is off and memory.file is given, but RAM from a file is "
+              "shared\n"
+              "  help: Leave shared out, or leave the file out.\n");
+}
+
 TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
     auto config = good();
     config.serial = {.mode = ConsoleMode::File};

@@ -44,12 +44,14 @@ struct CpusConfig {
 
 struct MemoryConfig {
     std::uint64_t size = 512ULL << 20;
-    bool shared = false;     ///< memfd (or a shared mapping of `file`): others can map it
-    bool hugepages = false;  ///< hugetlbfs pages
+    std::optional<bool> shared;  ///< others can map it; absent: only if it is a file
+    bool hugepages = false;      ///< hugetlbfs pages
     std::optional<std::uint64_t> hugepage_size;  ///< absent: the host's default
     bool prefault = false;                       ///< every page is backed before the guest starts
     bool thp = true;                             ///< transparent huge pages
-    std::string file;                            ///< RAM is this file
+    std::string file;                            ///< RAM is this file, which is shared
+
+    bool is_shared() const { return shared.value_or(!file.empty()); }
 
     bool operator==(const MemoryConfig&) const = default;
 };

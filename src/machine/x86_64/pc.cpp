@@ -133,7 +133,7 @@ Result<> Pc::map_ram() {
     const auto& memory = config_.memory;
     const auto ranges = ram_ranges(memory.size);
     ram_ =
-        VMM_TRY(GuestRam::create(ranges.all(), {.shared = memory.shared,
+        VMM_TRY(GuestRam::create(ranges.all(), {.shared = memory.is_shared(),
                                                 .hugepages = memory.hugepages,
                                                 .hugepage_size = memory.hugepage_size.value_or(0),
                                                 .prefault = memory.prefault,
@@ -308,7 +308,9 @@ Result<> Pc::write_firmware() {
     return {};
 }
 
+// At each start and at each reset: the loader relies on zeros where it writes none.
 Result<> Pc::load() {
+    VMM_TRY(ram_->clear());
     if (kernel_.file().size() >= kLargePayload)
         ram_->advise_huge_pages();
     VMM_TRY(write_firmware());
@@ -340,6 +342,7 @@ Result<> Pc::start() {
     for (const auto& vcpu : vcpus_)
         vcpus.push_back(vcpu.get());
     VMM_TRY(vcpu_set_.start(vcpus, [this](unsigned index) { return prepare_vcpu(index); }));
+    ram_->keep_file();
     if (com1_.device)
         com1_.backend->attach(*com1_.device, com1_.device->lock());
     if (hvc0_.backend)
@@ -359,7 +362,7 @@ Result<> Pc::reset() {
     for (const HostSide* const side : host_sides())
         if (side->watch)
             side->watch->forget();
-    VMM_TRY(ram_->clear());
+    // Before RAM is cleared: until then KVM may write to what a guest has shared with it.
     VMM_TRY(vm_->reset());
     for (const auto& vcpu : vcpus_)
         VMM_TRY(vcpu->reset());
