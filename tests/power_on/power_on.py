@@ -28,7 +28,8 @@ def starts(options, memory, command_line="short", resets=1):
     """What the guest says at its start and after each reset; it leaves RAM full of 0xAA."""
     command = [options.vmm, "run", "--kernel", options.guest, "--memory", f"{SIZE}M{memory}", "--on-reset", "reset",
                "--debug-exit", "0xf4", "--cmd-line", command_line, "--auto-cmdline", "off"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as machine:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as machine:  # runs: our own
         end = threading.Timer(PATIENCE, machine.kill)
         end.start()
         lines = []
