@@ -82,6 +82,14 @@ Result<> BootFile::read(std::uint64_t offset, std::uint64_t length, GuestMemory&
 
 Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) const {
     VMM_ASSERT(offset <= size_ && length <= size_ - offset);
+    // Most often a file that was written again between a start and a reset. Whoever shortens it
+    // from here on ends the process by SIGBUS.
+    struct stat status {};
+    if (::fstat(fd(), &status) != 0)
+        return std::unexpected(Error::os("fstat", errno).context(cat("map ", path_)));
+    const auto now = static_cast<std::uint64_t>(status.st_size);
+    if (now < offset + length)
+        return std::unexpected(ends_early(path_, now));
     const std::uint64_t first = offset / kPageSize * kPageSize;
     const std::size_t mapped = offset - first + length;
     // Populated: one pass over the page tables instead of a fault for every sixteen pages.

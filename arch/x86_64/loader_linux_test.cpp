@@ -49,6 +49,18 @@ test::SyntheticBzImage bzimage() {
     return {.payload = test::make_elf({.entry = 0x100'0080})};
 }
 
+// A reset maps the kernel again; what lies behind the end of a mapped file is SIGBUS.
+TEST(LoaderLinuxTest, KernelThatWasShortenedSinceItWasOpenedIsAnError) {
+    FlatGuestMemory memory{kRam};
+    const MemoryFile file{test::make_bzimage(bzimage())};
+    const auto kernel = KernelFile::open(file.path()).value();
+    ASSERT_EQ(::ftruncate(file.fd(), 1000), 0);
+
+    EXPECT_THAT(
+        error_of(load(kernel, {.ram_size = kRam, .unpack = PayloadUnpack::On}, memory)),
+        HasSubstr(file.path() + " ends at byte 1000: truncated, or changed since it was opened"));
+}
+
 // ---- plain bzImage -------------------------------------------------------------------------
 
 TEST(LoaderLinuxTest, PlainImageLiesAtItsPreferredAddress) {

@@ -105,12 +105,15 @@ bool is_zero(std::span<const std::byte> bytes) {
 /// memmove() downwards that leaves zeros alone where zeros are: pages that nobody has touched stay
 /// so, on both sides.
 void move_down(std::span<const std::byte> from, std::byte* to) {
+    // Half a page: what glibc moves with vectors. From a page up it takes REP MOVSB, which counts
+    // (and where the host is emulated, costs) an instruction a byte.
+    constexpr std::size_t kPiece = kPageSize / 2;
     while (!from.empty()) {
-        const auto page = from.first(std::min<std::size_t>(from.size(), kPageSize));
-        if (!is_zero(page) || !is_zero({to, page.size()}))
-            std::memmove(to, page.data(), page.size());
-        to += page.size();
-        from = from.subspan(page.size());
+        const auto piece = from.first(std::min<std::size_t>(from.size(), kPiece));
+        if (!is_zero(piece) || !is_zero({to, piece.size()}))
+            std::memmove(to, piece.data(), piece.size());
+        to += piece.size();
+        from = from.subspan(piece.size());
     }
 }
 
@@ -184,6 +187,14 @@ private:
     std::size_t size_ = 0;
 };
 
+/// Bytes of scratch memory for a file of which `needed` are wanted.
+std::uint64_t scratch_size(const PackedElf& packed, std::uint64_t needed) {
+    if (packed.compression != Compression::Zstd)
+        return needed;
+    const std::uint64_t with_slack = needed + kUnpackSlack;
+    return packed.size == 0 ? with_slack : std::clamp(packed.size, needed, with_slack);
+}
+
 }  // namespace
 
 Result<> take_segments(const ElfImage& image, Placement& placement) {
@@ -212,9 +223,10 @@ Result<PlacedPacked> place_packed(const PlacePacked& what, GuestMemory& memory) 
     const ElfImage& image = what.image;
     const std::uint64_t needed = image.file_end();
     const bool relocate = what.move_by && what.packed.size > image.sections_end;
-    const auto scratch = VMM_TRY(
-        Scratch::choose(what, relocate ? std::max(needed, what.packed.size) : needed, memory));
-    const auto got = VMM_TRY(unpack(what.packed.compression, what.packed.bytes, scratch.bytes()));
+    const std::uint64_t wanted = relocate ? std::max(needed, what.packed.size) : needed;
+    const auto scratch = VMM_TRY(Scratch::choose(what, scratch_size(what.packed, wanted), memory));
+    const auto got =
+        VMM_TRY(unpack(what.packed.compression, what.packed.bytes, scratch.bytes(), wanted));
     if (got.size < needed)
         return std::unexpected(Error{
             ErrorKind::Config, cat("unpacks to ", got.size, " bytes of ", needed, ": truncated")});

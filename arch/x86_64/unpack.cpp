@@ -5,11 +5,13 @@
 
 #include <lz4.h>
 #include <lz4frame.h>
-#define ZSTD_STATIC_LINKING_ONLY  // the block-wise interface
+#define ZSTD_STATIC_LINKING_ONLY  // names of the two experimental parameters
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -33,6 +35,10 @@ Error damaged(Compression compression, std::string_view why) {
                  cat("the ", name_of(compression), " data is damaged (", why, ")")};
 }
 
+Error no_memory(Compression compression) {
+    return Error::os("malloc", ENOMEM).context(cat("unpack the ", name_of(compression), " data"));
+}
+
 const std::uint8_t* u8(const std::byte* at) {
     return reinterpret_cast<const std::uint8_t*>(at);
 }
@@ -47,157 +53,75 @@ std::optional<std::uint32_t> le32(Bytes from) {
 
 // ---- zstd ----------------------------------------------------------------------------------
 
-/// Block by block, from the input as it lies to the output as it lies: the streaming interface
-/// would keep a window of its own and copy everything out of it. Taking the blocks apart here also
-/// lets zeros stay what they are: a third of a kernel is zeros, and RAM that nobody wrote to is not
-/// even there yet.
+/// The streaming interface, a block a call. "Stable output" promises the decoder that what it wrote
+/// stays where it is: it then needs no window of its own (128 MiB for a Linux kernel) from which
+/// all would have to be copied. Both parameters are experimental upstream: a library that does not
+/// have them any more refuses to set them and does the same work in a slower way. What all of this
+/// costs, measured, is in the README.
 class ZstdDecoder {
 public:
-    ZstdDecoder() : context_{ZSTD_createDCtx(), ZSTD_freeDCtx} {}
+    explicit ZstdDecoder(bool in_place) : context_{ZSTD_createDCtx(), ZSTD_freeDCtx} {
+        if (!context_)
+            return;
+        set(ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+        if (in_place)
+            set(ZSTD_d_stableOutBuffer, 1);
+    }
 
-    Result<Unpacked> run(Bytes from, std::span<std::byte> to);
+    /// None: in place, and the next block is longer than what is left of `to`.
+    Result<std::optional<Unpacked>> run(Bytes from, std::span<std::byte> to, std::size_t enough);
 
 private:
-    enum class Before : std::uint8_t { Zero, Anything };
-
-    /// RFC 8878, 3.1.1.2.
-    struct Block {
-        enum class Type : std::uint8_t { Raw, Rle, Compressed, Reserved } type = Type::Raw;
-        bool last = false;
-        std::size_t size = 0;  ///< of the output, except for a compressed one
-        Bytes bytes;
-    };
-    static Result<Block> take_block(Bytes& from);
-    Result<std::size_t> decode(const Block& block, std::span<std::byte> to, Before before);
-    Result<Unpacked> finish_aside(Bytes from, std::span<std::byte> to, std::size_t done);
+    void set(ZSTD_dParameter parameter, int value) {
+        ZSTD_DCtx_setParameter(context_.get(), parameter, value);
+    }
 
     std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> context_;
-    const std::byte* touched_end_ = nullptr;  // from here on nothing was written to the output
 };
 
-Result<ZstdDecoder::Block> ZstdDecoder::take_block(Bytes& from) {
-    constexpr std::size_t kHeader = 3;
-    if (from.size() < kHeader)
-        return std::unexpected(truncated(Compression::Zstd));
-    const auto header = std::to_integer<std::uint32_t>(from[0]) |
-                        std::to_integer<std::uint32_t>(from[1]) << 8U |
-                        std::to_integer<std::uint32_t>(from[2]) << 16U;
-    Block block{.type = static_cast<Block::Type>(header >> 1U & 3U),
-                .last = (header & 1U) != 0,
-                .size = header >> 3U,
-                .bytes = {}};
-    if (block.type == Block::Type::Reserved || block.size > ZSTD_BLOCKSIZE_MAX)
-        return std::unexpected(damaged(Compression::Zstd, "a block of no known kind or size"));
-    from = from.subspan(kHeader);
-    const std::size_t length = block.type == Block::Type::Rle ? 1 : block.size;
-    if (from.size() < length)
-        return std::unexpected(truncated(Compression::Zstd));
-    block.bytes = from.first(length);
-    from = from.subspan(length);
-    return block;
+Error zstd_error(std::size_t result) {
+    switch (ZSTD_getErrorCode(result)) {
+        case ZSTD_error_frameParameter_windowTooLarge:
+            return damaged(Compression::Zstd, "it needs a window of more than 128 MiB to unpack");
+        case ZSTD_error_memory_allocation:
+            return no_memory(Compression::Zstd);
+        default:
+            return damaged(Compression::Zstd, ZSTD_getErrorName(result));
+    }
 }
 
-/// Requires: `to` has room for the largest block.
-Result<std::size_t> ZstdDecoder::decode(const Block& block, std::span<std::byte> to,
-                                        Before before) {
-    if (block.type == Block::Type::Compressed) {
-        // All that it may write to is scratch memory to the decoder: it puts literals behind the
-        // block if there is room, which is faster.
-        constexpr std::size_t kRoom = 2 * std::size_t{ZSTD_BLOCKSIZE_MAX} + 4096;
-        const auto room = to.first(std::min(to.size(), kRoom));
-        touched_end_ = room.data() + room.size();
-        const std::size_t got = ZSTD_decompressBlock(context_.get(), room.data(), room.size(),
-                                                     block.bytes.data(), block.bytes.size());
-        if (ZSTD_isError(got) != 0)
-            return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(got)));
-        return got;
+Result<std::optional<Unpacked>> ZstdDecoder::run(Bytes from, std::span<std::byte> to,
+                                                 std::size_t enough) {
+    if (!context_)
+        return std::unexpected(no_memory(Compression::Zstd));
+    ZSTD_outBuffer out{to.data(), to.size(), 0};
+    std::size_t wanted = ZSTD_FRAMEHEADERSIZE_MIN(ZSTD_f_zstd1);
+    while (out.pos < enough) {
+        if (from.empty())
+            return std::unexpected(truncated(Compression::Zstd));
+        ZSTD_inBuffer in{from.data(), std::min(wanted, from.size()), 0};
+        wanted = ZSTD_decompressStream(context_.get(), &out, &in);
+        if (ZSTD_getErrorCode(wanted) == ZSTD_error_dstSize_tooSmall)
+            return std::nullopt;
+        if (ZSTD_isError(wanted) != 0)
+            return std::unexpected(zstd_error(wanted));
+        from = from.subspan(in.pos);
+        if (wanted == 0)
+            return Unpacked{out.pos, true};
     }
-    if (block.type == Block::Type::Raw)
-        std::ranges::copy(block.bytes, to.begin());
-    else if (block.bytes[0] != std::byte{0} || before == Before::Anything)
-        std::ranges::fill(to.first(block.size), block.bytes[0]);
-    else if (touched_end_ > to.data())
-        std::ranges::fill(
-            to.first(std::min(block.size, static_cast<std::size_t>(touched_end_ - to.data()))),
-            std::byte{0});
-    ZSTD_insertBlock(context_.get(), to.data(), block.size);  // history for the next ones
-    return block.size;
+    return Unpacked{out.pos, false};
 }
 
-Result<Unpacked> ZstdDecoder::run(Bytes from, std::span<std::byte> to) {
-    ZSTD_frameHeader header{};
-    const std::size_t missing = ZSTD_getFrameHeader(&header, from.data(), from.size());
-    if (ZSTD_isError(missing) != 0)
-        return std::unexpected(damaged(Compression::Zstd, ZSTD_getErrorName(missing)));
-    if (missing != 0)
-        return std::unexpected(truncated(Compression::Zstd));
-    if (header.frameType != ZSTD_frame || header.dictID != 0)
-        return std::unexpected(damaged(Compression::Zstd, "a frame that stands not for itself"));
-    from = from.subspan(header.headerSize);
-    ZSTD_decompressBegin(context_.get());
-    std::size_t done = 0;
-    while (to.size() - done >= ZSTD_BLOCKSIZE_MAX) {
-        const auto block = VMM_TRY(take_block(from));
-        done += VMM_TRY(decode(block, to.subspan(done), Before::Zero));
-        if (block.last)
-            return Unpacked{done, true};
-    }
-    return finish_aside(from, to, done);
-}
-
-/// A block is decoded whole or not at all, and the room left may be smaller than one. The decoder
-/// can go on elsewhere once (what it wrote before stays its history), so the rest goes into memory
-/// of its own, and what fits is copied.
-Result<Unpacked> ZstdDecoder::finish_aside(Bytes from, std::span<std::byte> to, std::size_t done) {
-    constexpr std::size_t kSize = std::size_t{2} * ZSTD_BLOCKSIZE_MAX;
-    const std::size_t room = to.size() - done;
-    const std::unique_ptr<std::byte[]> aside{new std::byte[kSize]};
-    std::size_t filled = 0;
-    bool more = true;
-    while (more && filled <= room && kSize - filled >= ZSTD_BLOCKSIZE_MAX) {
-        const auto block = VMM_TRY(take_block(from));
-        filled += VMM_TRY(
-            decode(block, std::span{aside.get() + filled, kSize - filled}, Before::Anything));
-        more = !block.last;
-    }
-    const std::size_t fits = std::min(filled, room);
-    std::memcpy(to.data() + done, aside.get(), fits);
-    return Unpacked{done + fits, !more && fits == filled};
+Result<Unpacked> unpack_zstd(Bytes from, std::span<std::byte> to, std::size_t enough) {
+    // The start of a file alone: the window costs less than the fault of trying.
+    if (to.size() > kUnpackSlack)
+        if (const auto got = VMM_TRY(ZstdDecoder{true}.run(from, to, enough)))
+            return *got;
+    const auto got = VMM_TRY(ZstdDecoder{false}.run(from, to, enough));
+    return got ? *got : Unpacked{};
 }
 
 // ---- gzip ----------------------------------------------------------------------------------
-
-/// Where the deflate data starts. RFC 1952, 2.3.
-Result<std::size_t> end_of_gzip_header(Bytes from) {
-    constexpr std::uint8_t kHeaderCrc = 2;
-    constexpr std::uint8_t kExtra = 4;
-    constexpr std::uint8_t kName = 8;
-    constexpr std::uint8_t kComment = 16;
-    if (from.size() < 10)
-        return std::unexpected(truncated(Compression::Gzip));
-    const auto flags = std::to_integer<std::uint8_t>(from[3]);
-    if (std::to_integer<int>(from[2]) != Z_DEFLATED || (flags & 0xe0) != 0)
-        return std::unexpected(damaged(Compression::Gzip, "unknown method or flags"));
-    std::size_t at = 10;
-    if ((flags & kExtra) != 0) {
-        if (from.size() < at + 2)
-            return std::unexpected(truncated(Compression::Gzip));
-        at += 2 + std::to_integer<std::size_t>(from[at]) +
-              256 * std::to_integer<std::size_t>(from[at + 1]);
-    }
-    for (const std::uint8_t text : {kName, kComment}) {
-        if ((flags & text) == 0)
-            continue;
-        const auto rest = from.subspan(std::min(at, from.size()));
-        const auto zero = std::find(rest.begin(), rest.end(), std::byte{0});
-        at += static_cast<std::size_t>(zero - rest.begin()) + 1;
-    }
-    if ((flags & kHeaderCrc) != 0)
-        at += 2;
-    if (at > from.size())
-        return std::unexpected(truncated(Compression::Gzip));
-    return at;
-}
 
 /// zlib counts in unsigned int.
 unsigned at_most_32_bits(std::size_t size) {
@@ -206,12 +130,12 @@ unsigned at_most_32_bits(std::size_t size) {
 }
 
 Result<Unpacked> unpack_gzip(Bytes from, std::span<std::byte> to) {
-    const std::size_t start = VMM_TRY(end_of_gzip_header(from));
-    from = from.subspan(start);
+    constexpr int kGzipWrapper = 16;
     z_stream stream{};
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)  // negative: deflate without a wrapper, no CRC
-        return std::unexpected(damaged(Compression::Gzip, "no memory for the decoder"));
+    if (inflateInit2(&stream, MAX_WBITS + kGzipWrapper) != Z_OK)
+        return std::unexpected(no_memory(Compression::Gzip));
     const std::unique_ptr<z_stream, int (*)(z_stream*)> end{&stream, inflateEnd};
+    inflateValidate(&stream, 0);  // no CRC
     std::size_t read = 0;
     std::size_t written = 0;
     while (written < to.size()) {
@@ -226,6 +150,8 @@ Result<Unpacked> unpack_gzip(Bytes from, std::span<std::byte> to) {
         written += room - stream.avail_out;
         if (status == Z_STREAM_END)
             return Unpacked{written, true};
+        if (status == Z_MEM_ERROR)
+            return std::unexpected(no_memory(Compression::Gzip));
         if (status != Z_OK && status != Z_BUF_ERROR)
             return std::unexpected(
                 damaged(Compression::Gzip, stream.msg != nullptr ? stream.msg : "inflate failed"));
@@ -242,7 +168,7 @@ Result<Unpacked> unpack_xz(Bytes from, std::span<std::byte> to) {
     constexpr std::uint64_t kMemoryLimit = std::uint64_t{512} << 20;
     lzma_stream stream = LZMA_STREAM_INIT;
     if (lzma_stream_decoder(&stream, kMemoryLimit, LZMA_IGNORE_CHECK) != LZMA_OK)
-        return std::unexpected(damaged(Compression::Xz, "no memory for the decoder"));
+        return std::unexpected(no_memory(Compression::Xz));
     const std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> end{&stream, lzma_end};
     stream.next_in = u8(from.data());
     stream.avail_in = from.size();
@@ -259,11 +185,14 @@ Result<Unpacked> unpack_xz(Bytes from, std::span<std::byte> to) {
             return Unpacked{written, true};
         case LZMA_BUF_ERROR:
             return std::unexpected(truncated(Compression::Xz));
+        case LZMA_MEM_ERROR:
+            return std::unexpected(no_memory(Compression::Xz));
         case LZMA_MEMLIMIT_ERROR:
             return std::unexpected(
-                damaged(Compression::Xz, "it wants more than 512 MiB to unpack"));
+                damaged(Compression::Xz, "it needs more than 512 MiB to unpack"));
         case LZMA_OPTIONS_ERROR:
-            return std::unexpected(damaged(Compression::Xz, "it uses a filter unknown here"));
+            return std::unexpected(
+                damaged(Compression::Xz, "it uses a filter that is not supported here"));
         default:
             return std::unexpected(damaged(Compression::Xz, "corrupt"));
     }
@@ -316,7 +245,7 @@ Result<Unpacked> unpack_lz4_legacy(Bytes from, std::span<std::byte> to) {
 Result<Unpacked> unpack_lz4_frame(Bytes from, std::span<std::byte> to) {
     LZ4F_dctx* made = nullptr;
     if (LZ4F_isError(LZ4F_createDecompressionContext(&made, LZ4F_VERSION)) != 0)
-        return std::unexpected(damaged(Compression::Lz4Frame, "no memory for the decoder"));
+        return std::unexpected(no_memory(Compression::Lz4Frame));
     const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> context{
         made, LZ4F_freeDecompressionContext};
     LZ4F_decompressOptions_t options{};
@@ -391,24 +320,25 @@ std::string_view name_of(Compression compression) {
 }
 
 Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from,
-                        std::span<std::byte> to) {
+                        std::span<std::byte> to, std::size_t enough) {
     if (to.empty())
         return Unpacked{};
     if (detect_compression(from) != compression)
         return std::unexpected(damaged(compression, "its magic number is missing"));
+    const auto just_enough = to.first(std::min(enough, to.size()));
     switch (compression) {
         case Compression::Gzip:
-            return unpack_gzip(from, to);
+            return unpack_gzip(from, just_enough);
         case Compression::Zstd:
-            return ZstdDecoder{}.run(from, to);
+            return unpack_zstd(from, to, std::min(enough, to.size()));
         case Compression::Xz:
-            return unpack_xz(from, to);
+            return unpack_xz(from, just_enough);
         case Compression::Lz4Legacy:
-            return unpack_lz4_legacy(from, to);
+            return unpack_lz4_legacy(from, just_enough);
         case Compression::Lz4Frame:
-            return unpack_lz4_frame(from, to);
+            return unpack_lz4_frame(from, just_enough);
         default:
-            return std::unexpected(damaged(compression, "cannot be unpacked here"));
+            return std::unexpected(damaged(compression, "a format that is not supported here"));
     }
 }
 
