@@ -13,6 +13,7 @@ help() {
 ./do lint             format, size budget, layering: seconds
 ./do tidy             clang-tidy over the product, static analyzer included
 ./do fuzz [SECONDS]   build the fuzzers and run each for so long (default: 60)
+./do chaos [SECONDS] [SEED]  a guest does anything to any device, under each sanitizer (default: 60 s)
 ./do nest SCENARIO... run scenarios with whole guests: all, long, or files of integration/scenarios
 ./do bench [NAME]...  the benchmarks
 ./do bare [STEP]...   try and test, or the named steps, in a bare Debian 12 root made for it; needs root
@@ -28,6 +29,7 @@ build) shift && . tools/setup.sh && . tools/stages.sh && build_preset "${1:-dev}
 lint) . tools/setup.sh && . tools/stages.sh && lint ;;
 tidy) . tools/setup.sh && . tools/stages.sh && tidy ;;
 fuzz) shift && . tools/setup.sh && . tools/stages.sh && fuzz "${1:-60}" ;;
+chaos) shift && . tools/setup.sh && . tools/stages.sh && chaos "$@" ;;
 nest) shift && . tools/setup.sh && . tools/stages.sh && nest "$@" ;;
 bare) shift && tools/bare.sh "$@" ;;
 bench) shift && . tools/setup.sh && . tools/stages.sh && bench "$@" ;;

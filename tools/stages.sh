@@ -55,6 +55,20 @@ fuzz() {
     python3 tools/fuzz.py build/asan/fuzzers "$seconds"
 }
 
+# Longer than CI's five seconds; the two sanitizers see different things.
+chaos() {
+    local seconds=${1:-60} preset code=0 seed=()
+    [ -z "${2:-}" ] || seed=(--seed "$2")
+    symbolize
+    for preset in asan tsan; do
+        build_preset "$preset" --target vmm vmm_hostile_guest || return
+        say "chaos: $preset"
+        TSAN_OPTIONS=halt_on_error=1 setarch -R python3 tests/hostile/chaos.py --vmm "build/$preset/cli/vmm" --sanitized \
+            --guest "build/$preset/tests/hostile/hostile.elf" --seconds "$seconds" "${seed[@]}" || code=1
+    done
+    return "$code"
+}
+
 release() { build_preset release && ls -l "$vmm"; }
 
 nest() {

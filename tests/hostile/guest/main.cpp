@@ -4,11 +4,13 @@
 //   only=TEXT     of these, those whose name contains TEXT
 //   rounds=N      all of it N times; the host looks at the VMM after each
 //   device=reset  resets of the machine, each a round of its own
+//   device=chaos  no cases: chaos.hpp
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
 // after that it waits for a byte from the host. In the last round it also says "rest NAME" and
 // waits when a case has done its worst, before the device is reset: does a thread spin now?
 // In the end the exit code is kAllGood or kSomeBad.
+#include "chaos.hpp"
 #include "lab.hpp"
 
 namespace guest {
@@ -230,6 +232,8 @@ extern "C" [[noreturn]] void guest_main(u64 start_info) {
     const Ram ram = find_ram(start_info);
     if (same(options.device, "reset"))
         run_resets(ram);
+    if (same(options.device, "chaos"))
+        chaos::run(ram);
     const bool platform = same(options.device, "pc");
     if (!platform && !open(lab, options, ram)) {
         say("there is no device ");
