@@ -17,9 +17,7 @@
 namespace vmm::virtio_blk {
 namespace {
 
-constexpr std::uint32_t kMaxQueues = 256;
-constexpr std::uint32_t kMaxOutstanding = 1 << 16;  // what one io_uring can have
-constexpr std::uint32_t kCompletions = 0;           // source of the worker
+constexpr std::uint32_t kCompletions = 0;  // source of the worker
 /// Requests taken before they are started: what comes first is under way while the rest is read.
 constexpr unsigned kBatch = 32;
 constexpr unsigned kTurns = 64;  // batches in a row, where there are other queues

@@ -26,6 +26,9 @@
 
 namespace vmm::virtio_blk {
 
+inline constexpr std::uint32_t kMaxQueues = 256;
+inline constexpr std::uint32_t kMaxOutstanding = 1 << 16;  ///< what one io_uring can have
+
 struct BlkOptions {
     std::string name = "disk";  ///< for log records; the thread is io-NAME
     std::string serial;         ///< what the guest reads as serial number; at most 20 bytes

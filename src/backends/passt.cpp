@@ -8,9 +8,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <netinet/in.h>
@@ -178,31 +178,72 @@ private:
     FrameStream stream_;  // goes first: its end is passt's sign to go
 };
 
-// passt goes on when it got one of a port's addresses, or one of several ports; whoever published a
-// port wants all of it. What is not a plain number is passt's to judge.
-Result<> check_free(const std::string& ports) {
-    std::uint16_t port = 0;
-    const auto parsed = std::from_chars(ports.data(), ports.data() + ports.size(), port);
-    if (parsed.ec != std::errc{} || port == 0 || *parsed.ptr != ':')
-        return {};
-    const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const int yes = 1;
-    ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+std::string with_port(const PasstForward& forward, unsigned port) {
+    return forward.address.contains(':') ? cat("[", forward.address, "]:", port)
+                                         : cat(forward.address, ":", port);
+}
+
+/// Of the host's `port`; its length is returned.
+socklen_t fill_address(const PasstForward& forward, std::uint16_t port, sockaddr_storage& to) {
+    if (forward.address.contains(':')) {
+        sockaddr_in6 address{};
+        address.sin6_family = AF_INET6;
+        address.sin6_port = htons(port);
+        ::inet_pton(AF_INET6, forward.address.c_str(), &address.sin6_addr);
+        std::memcpy(&to, &address, sizeof address);
+        return sizeof address;
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    if (!probe ||
-        ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    ::inet_pton(AF_INET, forward.address.c_str(), &address.sin_addr);
+    std::memcpy(&to, &address, sizeof address);
+    return sizeof address;
+}
+
+std::string advice_on_bind(int error, const PasstForward& forward, unsigned port) {
+    switch (error) {
+        case EADDRINUSE:
+            return cat("Another program listens on port ", port, ": end it or publish another.");
+        case EACCES:
+            return "Ports below 1024 need privileges: publish another.";
+        case EADDRNOTAVAIL:
+            return cat("No interface of this host has the address ", forward.address,
+                       ": publish at one that it has, or at 0.0.0.0 for all.");
+        default:
+            return {};
+    }
+}
+
+Result<> check_free(const PasstForward& forward, std::uint16_t port, int type) {
+    sockaddr_storage address{};
+    const socklen_t length = fill_address(forward, port, address);
+    const UniqueFd probe{::socket(address.ss_family, type | SOCK_CLOEXEC, 0)};
+    const int yes = 1;
+    if (type == SOCK_STREAM)
+        ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (address.ss_family == AF_INET6)
+        ::setsockopt(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    if (!probe || ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0)
         return {};
-    if (errno == EADDRINUSE)
-        return std::unexpected(Error::os("bind", errno)
-                                   .context(cat("publish=", ports))
-                                   .hint(cat("Another program listens on port ", port,
-                                             ": end it or publish another.")));
-    if (errno == EACCES)
-        return std::unexpected(Error::os("bind", errno)
-                                   .context(cat("publish=", ports))
-                                   .hint("Ports below 1024 need privileges: publish another."));
+    const int why = errno;
+    auto advice = advice_on_bind(why, forward, port);
+    if (advice.empty())
+        return {};
+    return std::unexpected(Error::os("bind", why)
+                               .context(cat("publish ", with_port(forward, port),
+                                            type == SOCK_STREAM ? "/tcp" : "/udp"))
+                               .hint(std::move(advice)));
+}
+
+// passt goes on when it got some of several ports; whoever published them wants all.
+Result<> check_free(const PasstForward& forward) {
+    for (unsigned port = forward.host_first; port <= forward.host_last; ++port) {
+        if (forward.tcp)
+            VMM_TRY(check_free(forward, static_cast<std::uint16_t>(port), SOCK_STREAM));
+        if (forward.udp)
+            VMM_TRY(check_free(forward, static_cast<std::uint16_t>(port), SOCK_DGRAM));
+    }
     return {};
 }
 
@@ -231,14 +272,31 @@ Result<Ends> nonblocking_pipe() {
     return Ends{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
+/// "127.0.0.1/8000-8010:9000-9010". passt takes an address once for each list, and lists add up.
+std::string passt_ports(const PasstForward& forward) {
+    const unsigned more = forward.host_last - forward.host_first;
+    const auto range = [more](unsigned first) {
+        return more == 0 ? cat(first) : cat(first, "-", first + more);
+    };
+    return cat(forward.address, "/", range(forward.host_first), ":", range(forward.guest_first));
+}
+
 std::vector<std::string> arguments(const PasstOptions& options) {
     std::vector<std::string> words{options.program,   "--foreground", "--fd",
                                    cat(kSocketThere), "--mtu",        cat(options.mtu)};
-    std::string ports;
-    for (const std::string& each : options.publish)
-        ports += (ports.empty() ? "" : ",") + each;
-    if (!ports.empty())
-        words.insert(words.end(), {"--tcp-ports", ports, "--udp-ports", ports});
+    // Said even where it is passt's default: what nobody asked for stays closed.
+    const auto forward = [&](const char* flag, bool PasstForward::*protocol) {
+        bool any = false;
+        for (const PasstForward& each : options.publish)
+            if (each.*protocol) {
+                words.insert(words.end(), {flag, passt_ports(each)});
+                any = true;
+            }
+        if (!any)
+            words.insert(words.end(), {flag, "none"});
+    };
+    forward("--tcp-ports", &PasstForward::tcp);
+    forward("--udp-ports", &PasstForward::udp);
     return words;
 }
 
@@ -295,18 +353,38 @@ Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const U
     return Child{pid};
 }
 
+/// What passt's own words mean, and what to do.
+struct Reason {
+    std::string_view said;  ///< a part of what passt says
+    std::string_view meaning;
+    std::string_view advice;
+};
+constexpr std::array kReasons{
+    Reason{
+        "bind", "a published port cannot be had",
+        "Publish other ports: another program listens on one of these, it is below 1024 and needs "
+        "privileges, or the host has no such address or no IPv6."},
+    Reason{"outable interface", "this host has no default route",
+           "passt lends the guest the address of the host's interface with the default route: set "
+           "one up (`ip route show default` lists it), or use a tap: --net tap=NAME."},
+    Reason{"xternal interface", "this host has no default route",
+           "passt lends the guest the address of the host's interface with the default route: set "
+           "one up (`ip route show default` lists it), or use a tap: --net tap=NAME."},
+    Reason{"nrecognized option", "this passt is too old",
+           "Install passt of January 2023 or later, which has --fd."},
+    Reason{"user namespace", "passt may not create its sandbox",
+           "Allow unprivileged user namespaces on this host (sysctl user.max_user_namespaces, "
+           "kernel.unprivileged_userns_clone, AppArmor's profile of passt)."},
+};
+
 Error refusal(Child& child, const Sayings& sayings) {
     const std::string why = sayings.last_line();
-    Error error{ErrorKind::Os, cat(how(child.ended(kEndAtMost)), why.empty() ? "" : ": ", why)};
-    if (why.find("bind") != std::string::npos)
-        return std::move(error).hint(
-            "Publish other ports: another program listens on one of these, or it is below 1024 "
-            "and needs privileges.");
-    if (why.find("outable interface") != std::string::npos)
-        return std::move(error).hint(
-            "Give the host an interface with an address and a default route: passt lends the guest "
-            "those.");
-    return std::move(error).hint("See man passt.");
+    const std::string said = cat(how(child.ended(kEndAtMost)), why.empty() ? "" : ": ", why);
+    for (const Reason& reason : kReasons)
+        if (sayings.has(reason.said))
+            return Error{ErrorKind::Os, cat(reason.meaning, " (", said, ")")}.hint(
+                std::string{reason.advice});
+    return Error{ErrorKind::Os, said}.hint("See man passt.");
 }
 
 // When its configuration is done it shows the addresses, the host's hardware address first. If
@@ -328,8 +406,8 @@ Result<> wait_until_ready(Child& child, Sayings& sayings) {
 }  // namespace
 
 Result<std::unique_ptr<NetBackend>> start_passt(const PasstOptions& options) {
-    for (const std::string& ports : options.publish)
-        VMM_TRY_OR(check_free(ports), "user network");
+    for (const PasstForward& forward : options.publish)
+        VMM_TRY_OR(check_free(forward), "user network");
     auto sockets = VMM_TRY(socket_pair());
     auto output = VMM_TRY(nonblocking_pipe());
     auto child = VMM_TRY_OR(spawn(options, sockets.theirs, output.theirs), "user network");

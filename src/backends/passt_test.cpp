@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -59,6 +60,12 @@ FrameIo wait_frame(FrameChannel& channel, std::string& room) {
     }
 }
 
+/// An address of the loopback that no other test program uses at the same time.
+std::string own_address() {
+    const auto id = static_cast<unsigned>(::getpid());
+    return "127.77." + std::to_string(id / 256 % 256) + "." + std::to_string(id % 256);
+}
+
 /// The process ids of this program's children.
 std::string children() {
     std::ifstream list{"/proc/self/task/" + std::to_string(::getpid()) + "/children"};
@@ -78,9 +85,11 @@ TEST(PasstTest, MissingProgramSaysHowToGetIt) {
 TEST(PasstTest, ProgramThatFailsIsQuoted) {
     const Script script{"echo hello >&2; echo 'No routable interface for IPv4' >&2; exit 1"};
     EXPECT_EQ(refusal({.program = script.path()}),
-              "error: user network: passt ended with status 1: No routable interface for IPv4\n"
-              "  help: Give the host an interface with an address and a default route: passt lends "
-              "the guest those.\n");
+              "error: user network: this host has no default route (passt ended with status 1: No "
+              "routable interface for IPv4)\n"
+              "  help: passt lends the guest the address of the host's interface with the default "
+              "route: set one up (`ip route show default` lists it), or use a tap: --net "
+              "tap=NAME.\n");
 }
 
 TEST(PasstTest, ProgramThatIsKilledAtStartIsAnError) {
@@ -96,7 +105,8 @@ TEST(PasstTest, IgnoredSigchldHidesTheStatusAndNothingElse) {
     const std::string said = refusal({.program = script.path()});
     ::signal(SIGCHLD, before);
     EXPECT_EQ(said.substr(0, said.find('\n')),
-              "error: user network: passt ended: No routable interface for IPv4");
+              "error: user network: this host has no default route (passt ended: No routable "
+              "interface for IPv4)");
 }
 
 TEST(PasstTest, DescriptorsOfOthersAreNotForIt) {
@@ -109,12 +119,40 @@ TEST(PasstTest, DescriptorsOfOthersAreNotForIt) {
     EXPECT_EQ(said.find(" " + number + " "), std::string::npos) << said;
 }
 
-TEST(PasstTest, PublishedPortsAreForwardedForBothProtocols) {
-    const Script script{"echo \"$@\" >&2; exit 3"};
-    EXPECT_NE(refusal({.publish = {"8080:80", "2222:22"}, .program = script.path()})
-                  .find("--foreground --fd 3 --mtu 65520 --tcp-ports 8080:80,2222:22 "
-                        "--udp-ports 8080:80,2222:22\n"),
+TEST(PasstTest, PortsThatCannotBeHadAndOldVersionsAreExplained) {
+    const Script bind{"echo \"Failed to bind any port for '-t ::1/1:1', exiting\" >&2; exit 1"};
+    EXPECT_NE(refusal({.program = bind.path()}).find("a published port cannot be had (passt ended"),
               std::string::npos);
+    const Script old{"echo \"passt: unrecognized option '--fd'\" >&2; exit 1"};
+    EXPECT_NE(refusal({.program = old.path()}).find("help: Install passt of January 2023 or later"),
+              std::string::npos);
+}
+
+/// passt's arguments.
+std::string arguments_for(std::vector<PasstForward> publish) {
+    const Script script{"echo \"$@\" >&2; exit 3"};
+    const std::string said = refusal({.publish = std::move(publish), .program = script.path()});
+    const std::size_t first = said.find("--foreground");
+    return first == std::string::npos ? said : said.substr(first, said.find('\n') - first);
+}
+
+TEST(PasstTest, OnlyWhatIsAskedForIsPublished) {
+    EXPECT_EQ(arguments_for({}),
+              "--foreground --fd 3 --mtu 65520 --tcp-ports none --udp-ports none");
+    const std::string here = own_address();
+    const PasstForward both{
+        .address = here, .host_first = 28080, .host_last = 28080, .guest_first = 80};
+    const PasstForward tcp{.address = here,
+                           .host_first = 28000,
+                           .host_last = 28010,
+                           .guest_first = 9000,
+                           .tcp = true,
+                           .udp = false};
+    EXPECT_EQ(arguments_for({both, tcp}),
+              "--foreground --fd 3 --mtu 65520 --tcp-ports " + here + "/28080:80 --tcp-ports " +
+                  here + "/28000-28010:9000-9010 --udp-ports " + here + "/28080:80");
+    EXPECT_EQ(arguments_for({tcp}), "--foreground --fd 3 --mtu 65520 --tcp-ports " + here +
+                                        "/28000-28010:9000-9010 --udp-ports none");
 }
 
 TEST(PasstTest, ProgramThatDiesLaterIsGoneWithAReason) {
@@ -144,22 +182,56 @@ TEST(PasstTest, ProgramEndsWithTheBackend) {
     EXPECT_EQ(children(), before);
 }
 
-TEST(PasstTest, PortThatIsTakenSaysSo) {
-    const UniqueFd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+/// A socket of that type on a port of the loopback that the kernel chose.
+UniqueFd bound(int type, std::uint16_t& port) {
+    UniqueFd socket{::socket(AF_INET, type | SOCK_CLOEXEC, 0)};
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    ASSERT_EQ(::listen(listener.get(), 1), 0);
-    ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-    const std::string port = std::to_string(ntohs(address.sin_port));
+    EXPECT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    if (type == SOCK_STREAM) {
+        EXPECT_EQ(::listen(socket.get(), 1), 0);
+    }
+    EXPECT_EQ(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port = ntohs(address.sin_port);
+    return socket;
+}
 
-    EXPECT_EQ(refusal({.publish = {port + ":80"}, .program = "/bin/false"}),
-              "error: user network: publish=" + port +
-                  ":80: bind: Address already in use (errno 98)\n"
+PasstForward forward_of(const std::string& address, std::uint16_t port) {
+    return {.address = address, .host_first = port, .host_last = port, .guest_first = 80};
+}
+
+TEST(PasstTest, PortThatIsTakenSaysSo) {
+    std::uint16_t number = 0;
+    const UniqueFd listener = bound(SOCK_STREAM, number);
+    const std::string port = std::to_string(number);
+
+    EXPECT_EQ(refusal({.publish = {forward_of("127.0.0.1", number)}, .program = "/bin/false"}),
+              "error: user network: publish 127.0.0.1:" + port +
+                  "/tcp: bind: Address already in use (errno 98)\n"
                   "  help: Another program listens on port " +
                   port + ": end it or publish another.\n");
-    EXPECT_EQ(start_passt({.publish = {port + ":80"}}).error().kind(), ErrorKind::Os);
+    const auto everywhere = start_passt({.publish = {forward_of("0.0.0.0", number)}});
+    ASSERT_FALSE(everywhere);
+    EXPECT_EQ(everywhere.error().kind(), ErrorKind::Os);
+}
+
+TEST(PasstTest, UdpPortThatIsTakenSaysSo) {
+    std::uint16_t number = 0;
+    const UniqueFd socket = bound(SOCK_DGRAM, number);
+
+    auto forward = forward_of("127.0.0.1", number);
+    forward.tcp = false;
+    EXPECT_NE(refusal({.publish = {forward}, .program = "/bin/false"})
+                  .find("/udp: bind: Address already in use"),
+              std::string::npos);
+}
+
+TEST(PasstTest, AddressThatTheHostDoesNotHaveSaysSo) {
+    EXPECT_NE(refusal({.publish = {forward_of("192.0.2.99", 28081)}, .program = "/bin/false"})
+                  .find("No interface of this host has the address 192.0.2.99: "),
+              std::string::npos);
 }
 
 class RealPasstTest : public testing::Test {
@@ -204,6 +276,30 @@ TEST_F(RealPasstTest, KilledPasstIsGoneWithAReason) {
     std::string room;
     EXPECT_EQ(wait_frame((*passt)->channel(0), room).status, Status::Gone);
     EXPECT_EQ((*passt)->why_gone(), "passt was killed by signal 9");
+}
+
+bool listens(const char* table, const std::string& place) {
+    std::ifstream file{table};
+    std::string line;
+    while (std::getline(file, line))
+        if (line.find(place) != std::string::npos)
+            return true;
+    return false;
+}
+
+// As the kernel shows it: hexadecimal, the address in the host's byte order.
+TEST_F(RealPasstTest, PublishedPortIsOpenAtItsAddressOnly) {
+    const std::string here = own_address();
+    auto forward = forward_of(here, 28090);
+    forward.udp = false;
+    const auto passt = start_passt({.publish = {forward}});
+    ASSERT_TRUE(passt) << passt.error().report();
+
+    std::array<char, 16> shown{};
+    std::snprintf(shown.data(), shown.size(), "%08X:%04X", ::inet_addr(here.c_str()), 28090U);
+    const std::string place{shown.data()};
+    EXPECT_TRUE(listens("/proc/net/tcp", " " + place + " 00000000:0000 0A"));
+    EXPECT_FALSE(listens("/proc/net/udp", " " + place + " "));
 }
 
 }  // namespace

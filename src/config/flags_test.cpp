@@ -127,7 +127,7 @@ TEST(FlagsTest, ErrorsNameTheFlag) {
     EXPECT_EQ(error_of(use("--pvpanic", "maybe")),
               "error: --pvpanic: 'maybe' is neither on nor off\n  help: Give on or off.\n");
     EXPECT_EQ(error_of(use("--debug-exit", "0x10000")),
-              "error: --debug-exit: 65536 is too large\n  help: The most is 65535.\n");
+              "error: --debug-exit: 65536 is too large\n  help: The most is 65532.\n");
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Item {
     std::string key;  // empty: a bare word
     std::vector<std::string> values;
     bool list = false;  // was written between [ and ]
+    std::string raw;    // of a list: as it was written
 };
 
 Error bad(std::string what, std::string advice) {
@@ -38,7 +39,7 @@ public:
             if (item.key.empty())
                 return std::unexpected(bad("'=' without a key in front of it", "Write key=value."));
         }
-        if (!done() && text_[at_] == '[')
+        if (at_list())
             VMM_TRY(list(item));
         else
             item.values.push_back(VMM_TRY(value(",")));
@@ -47,10 +48,38 @@ public:
     }
 
 private:
+    /// Brackets around all of a value make a list. `[x].img` and `[::1]:8080:80` only begin with
+    /// one.
+    bool at_list() const {
+        if (done() || text_[at_] != '[')
+            return false;
+        const auto end = end_of_brackets(at_);
+        return end >= text_.size() || text_[end] == ',';
+    }
+
+    /// One past the bracket that closes the one at `at`; npos if none does.
+    std::size_t end_of_brackets(std::size_t at) const {
+        int depth = 0;
+        bool quoted = false;
+        for (; at < text_.size(); ++at) {
+            if (quoted && text_[at] == '\\')
+                ++at;
+            else if (text_[at] == '"')
+                quoted = !quoted;
+            else if (!quoted && text_[at] == '[')
+                ++depth;
+            else if (!quoted && text_[at] == ']' && --depth == 0)
+                return at + 1;
+        }
+        return std::string_view::npos;
+    }
+
     Result<std::string> value(std::string_view ends) {
         if (!done() && text_[at_] == '"')
             return quoted_value();
-        const auto end = std::min(text_.find_first_of(ends, at_), text_.size());
+        const bool brackets = !done() && text_[at_] == '[';
+        const auto inside = brackets ? end_of_brackets(at_) : at_;
+        const auto end = std::min(text_.find_first_of(ends, inside), text_.size());
         const auto first = std::exchange(at_, end);
         return std::string{text_.substr(first, end - first)};
     }
@@ -71,8 +100,8 @@ private:
     }
 
     Result<> list(Item& item) {
+        const auto start = at_++;
         item.list = true;
-        ++at_;
         while (!done() && text_[at_] != ']') {
             item.values.push_back(VMM_TRY(value(",]")));
             if (!done() && text_[at_] == ',')
@@ -81,8 +110,11 @@ private:
                 return std::unexpected(after_value());
         }
         if (done())
-            return std::unexpected(bad("a list is not closed", "Add a ] at its end."));
+            return std::unexpected(
+                bad("a list is not closed",
+                    "Add a ] at its end, or put the value between quotes if it begins with a [."));
         ++at_;
+        item.raw = text_.substr(start, at_ - start);
         return {};
     }
 
@@ -199,7 +231,9 @@ private:
 
     Result<> set_key(const Key& key, Item item) {
         const bool list = key.type == Type::TextList || key.type == Type::NumberList;
-        if (item.list && !list)
+        if (item.list && !list && key.type == Type::Text && item.values.size() == 1)
+            item.values.front() = item.raw;  // the brackets are part of a name
+        else if (item.list && !list)
             return std::unexpected(bad("a list where one value is wanted",
                                        "Remove the brackets, or put the value between quotes."));
         if (seen_[place(key)] && !list)

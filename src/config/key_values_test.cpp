@@ -9,6 +9,7 @@ namespace vmm::config {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 const Object& table(std::string_view key) {
     return *find_key(vm_schema(), key)->object;
@@ -60,6 +61,28 @@ TEST(KeyValuesTest, FirstBareSwitchIsASwitchUnlessTheFirstKeyTakesAnyText) {
     EXPECT_EQ(memory.shared, true);
     EXPECT_EQ(disk.path, "readonly");
     EXPECT_FALSE(disk.readonly);
+}
+
+TEST(KeyValuesTest, BracketsThatAreNotAroundTheWholeValueArePartOfIt) {
+    const auto path_of = [](std::string_view text) {
+        DiskConfig disk;
+        const auto done = set_from_text(table("disks"), &disk, text);
+        return done ? disk.path : done.error().report();
+    };
+    EXPECT_EQ(path_of("[x].img"), "[x].img");
+    EXPECT_EQ(path_of("[x].img,ro"), "[x].img");
+    EXPECT_EQ(path_of("path=[a,b].img,ro"), "[a,b].img");
+    EXPECT_EQ(path_of("[x]"), "[x]");
+    EXPECT_EQ(path_of("a[1].img"), "a[1].img");
+    EXPECT_THAT(path_of("[a,b]"), HasSubstr("a list where one value is wanted"));
+    EXPECT_THAT(path_of("[x.img"), HasSubstr("if it begins with a [."));
+
+    NetConfig net;
+    ASSERT_TRUE(set_from_text(table("net"), &net, "user,publish=[::1]:80:80"));
+    EXPECT_THAT(net.publish, ElementsAre("[::1]:80:80"));
+    NetConfig list;
+    ASSERT_TRUE(set_from_text(table("net"), &list, "user,publish=[[::1]:80:80,\"81:81\",82:82]"));
+    EXPECT_THAT(list.publish, ElementsAre("[::1]:80:80", "81:81", "82:82"));
 }
 
 TEST(KeyValuesTest, BareChoiceMayStandAnywhere) {
@@ -286,8 +309,10 @@ TEST(KeyValuesTest, BrokenTextIsAnErrorThatSaysHowToMendIt) {
               "error: a quote is not closed\n  help: Add a \" at the end of the value.\n");
     EXPECT_EQ(error_of("memory", &memory, "file=\"a\"b"),
               "error: 'b' stands behind the end of a value\n  help: Put a comma in between.\n");
-    EXPECT_EQ(error_of("net", &net, "publish=[1:2"),
-              "error: a list is not closed\n  help: Add a ] at its end.\n");
+    EXPECT_EQ(
+        error_of("net", &net, "publish=[1:2"),
+        "error: a list is not closed\n  help: Add a ] at its end, or put the value between quotes "
+        "if it begins with a [.\n");
     EXPECT_EQ(error_of("net", &net, "publish=[\"1:2\"x]"),
               "error: 'x]' stands behind the end of a value\n  help: Put a comma in between.\n");
 }

@@ -1,13 +1,20 @@
-// What this program can do at all, whatever the host; the host's own limits are checked where they
-// are met.
+// What this program can do at all, whatever the host: the one place for it, read by `vmm config
+// check` and `vmm run` alike. What the host allows is checked where it is met.
+//
+// Rooms that have such a number themselves (arch, devices) cannot see this one; src/machine sees
+// both and asserts that they are the same.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace vmm::config {
 
 inline constexpr std::uint32_t kMaxVcpus = 1024;
+inline constexpr std::uint32_t kMaxThreadsPerCore = 256;
+inline constexpr std::uint32_t kMaxDiesPerPackage = 8;
 inline constexpr std::uint64_t kMinMemory = 4ULL << 20;   // bytes
 inline constexpr std::uint64_t kMaxMemory = 64ULL << 40;  // half of what a process can map
 inline constexpr std::uint64_t kMaxCmdline = 65535;       // bytes; a kernel's own limit is lower
@@ -16,6 +23,32 @@ inline constexpr std::uint64_t kMaxPortName = 64;         // bytes
 inline constexpr std::size_t kMaxConsolePorts = 31;
 inline constexpr std::uint32_t kMaxQueueSize = 1024;  // descriptors; more than any driver uses
 inline constexpr std::uint32_t kMaxDiskQueues = 256;
+inline constexpr std::uint32_t kMaxDiskRequests = 1 << 16;  // in all queues of a disk; io_uring's
 inline constexpr std::uint32_t kMaxNetQueues = 512;
+inline constexpr std::uint64_t kMinMtu = 68;
+inline constexpr std::uint64_t kMaxMtu = 65521;       // Linux's, of a tap
+inline constexpr std::uint64_t kMaxPasstMtu = 65520;  // passt's own
+inline constexpr std::size_t kMaxPciDevices = 248;    // 31 slots of 8 functions
+
+/// I/O ports that are a device's already.
+struct PortsInUse {
+    enum class When : std::uint8_t { Always, WithSerial, WithPci };
+
+    std::uint32_t first;
+    std::uint32_t count;
+    When when;
+    std::string_view whose;
+
+    bool operator==(const PortsInUse&) const = default;
+};
+inline constexpr std::array kPortsInUse{
+    PortsInUse{0x70, 2, PortsInUse::When::Always, "the real-time clock"},
+    PortsInUse{0x3f8, 8, PortsInUse::When::WithSerial, "the serial port"},
+    PortsInUse{0x600, 16, PortsInUse::When::Always, "ACPI"},
+    PortsInUse{0xcf8, 8, PortsInUse::When::WithPci, "PCI configuration"},
+    PortsInUse{0x1000, 0xf000, PortsInUse::When::WithPci, "PCI devices"},
+};
+inline constexpr std::uint32_t kDebugExitPorts = 4;
+inline constexpr std::uint64_t kMaxDebugExit = 0x1'0000 - kDebugExitPorts;
 
 }  // namespace vmm::config

@@ -201,11 +201,27 @@ them. Of the same flag given twice, the last one wins key by key. `--disk`, `--n
 `--memory 4G,shared=on,prefault`: keys and values with commas in between. The first value may stand
 without its key. A switch is `on`, `off`, `true` or `false`; alone it is on. A value with a comma in
 it goes between double quotes (`path="a,b.img"`, with `\"` and `\\` inside for themselves), a list
-between brackets (`publish=[8080:80,2222:22]`), or the key is repeated. A bare first value that
-contains `=` needs its key.
+between brackets (`publish=[8080:80,2222:22]`), or the key is repeated. Brackets that are not around
+the whole value are part of it (`[x].img`). A bare first value that contains `=` needs its key.
 
 Sizes are bytes, or take K, M, G or T (powers of 1024, with or without `iB`). In JSON a size may be a
 number or such a text; it is written as a number. Numbers may be hexadecimal (`0xf4`) in flags.
+
+## Published ports
+
+With `--net user`, the guest's ports are closed to the host and its network, except for those that
+`publish` names:
+
+| `publish=` | leads to the guest's port 80 |
+|---|---|
+| `8080:80` | from the host itself: port 8080 of 127.0.0.1, TCP and UDP |
+| `8080:80/tcp` | TCP only; `/udp` is UDP only |
+| `0.0.0.0:8080:80` | from every network of the host, by IPv4 |
+| `[::]:8080:80`, `[::1]:8080:80` | the same two by IPv6, if the host and the guest have it |
+| `192.0.2.7:8080:80` | at one address of the host |
+| `8000-8010:9000-9010` | no: from 11 ports to the guest's 9000 to 9010 |
+
+A device takes each port of the host once for each protocol, at whatever address.
 
 ## JSON
 

@@ -16,12 +16,16 @@ constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
 constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
 
 constexpr std::array kTopologyKeys{
-    key<&CpuTopology::threads_per_core>(
-        {.name = "threads_per_core", .help = "Hardware threads in each core", .least = 1}),
+    key<&CpuTopology::threads_per_core>({.name = "threads_per_core",
+                                         .help = "Hardware threads in each core",
+                                         .least = 1,
+                                         .most = kMaxThreadsPerCore}),
     key<&CpuTopology::cores_per_die>(
         {.name = "cores_per_die", .help = "Cores in each die", .least = 1}),
-    key<&CpuTopology::dies_per_package>(
-        {.name = "dies_per_package", .help = "Dies in each package", .least = 1}),
+    key<&CpuTopology::dies_per_package>({.name = "dies_per_package",
+                                         .help = "Dies in each package",
+                                         .least = 1,
+                                         .most = kMaxDiesPerPackage}),
     key<&CpuTopology::packages>(
         {.name = "packages", .help = "Packages, also called sockets", .least = 1}),
 };
@@ -241,16 +245,19 @@ constexpr std::array kNetKeys{
                           .alias = "fd",
                           .help = "Open descriptors of a tap interface, one for each queue pair"}),
     key<&NetConfig::publish>({.name = "publish",
-                              .value = "HOST:GUEST",
-                              .help = "With backend user: host port that leads to a guest port"}),
+                              .value = "[ADDRESS:]HOST:GUEST[/tcp|/udp]",
+                              .help =
+                                  "With backend user: host port, or range of ports, that leads to "
+                                  "the guest's; at 127.0.0.1 and for both protocols if not "
+                                  "given"}),
     key<&NetConfig::mac>(
         {.name = "mac",
          .help = "The guest's address; if not given, made from the machine's name, or by "
                  "chance for one without a name"}),
     key<&NetConfig::mtu>({.name = "mtu",
                           .help = "Largest frame payload; the backend's if not given",
-                          .least = 68,
-                          .most = 65535}),
+                          .least = kMinMtu,
+                          .most = kMaxMtu}),
     key<&NetConfig::num_queues>({.name = "num_queues",
                                  .help = "Receive and transmit queues together, an even number",
                                  .least = 2,
@@ -341,7 +348,7 @@ constexpr std::array kVmKeys{
          .flag = "--debug-exit",
          .value = "PORT",
          .help = "For tests: I/O port through which the guest can end the process",
-         .most = 0xffff}),
+         .most = kMaxDebugExit}),
 };
 constexpr Object kVm{.name = "VmConfig",
                      .help = "A virtual machine",

@@ -234,6 +234,49 @@ Result<> check_consoles(const VmConfig& config) {
     return {};
 }
 
+// ---------------------------------------------------------------- what all devices share
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.disks.size() + config.net.size() + (config.rng ? 1 : 0) +
+           (config.pvpanic ? 1 : 0) + (config.console.mode != ConsoleMode::Off ? 1 : 0) +
+           (config.console_ports.empty() ? 0 : 1);
+}
+
+Result<> check_number_of_devices(const VmConfig& config) {
+    const auto number = pci_devices(config);
+    if (number > kMaxPciDevices)
+        return bad(cat("there are ", number, " devices, more than the ", kMaxPciDevices,
+                       " that PCI has room for"),
+                   "Leave out some of --disk and --net. All --console-port together count as one.");
+    return {};
+}
+
+bool are_in_use(const PortsInUse& ports, const VmConfig& config) {
+    switch (ports.when) {
+        case PortsInUse::When::WithSerial:
+            return config.serial.mode != ConsoleMode::Off;
+        case PortsInUse::When::WithPci:
+            return pci_devices(config) != 0;
+        case PortsInUse::When::Always:
+            break;
+    }
+    return true;
+}
+
+Result<> check_debug_exit(const VmConfig& config) {
+    if (!config.debug_exit)
+        return {};
+    const auto first = *config.debug_exit;
+    for (const PortsInUse& ports : kPortsInUse)
+        if (are_in_use(ports, config) && first < ports.first + ports.count &&
+            ports.first < first + kDebugExitPorts)
+            return bad(cat("debug_exit (--debug-exit): the ports ", Hex{first}, " to ",
+                           Hex{first + kDebugExitPorts - 1}, " overlap those of ", ports.whose,
+                           ", ", Hex{ports.first}, " to ", Hex{ports.first + ports.count - 1}),
+                       "Choose ports that nothing uses, such as 0xf4.");
+    return {};
+}
+
 // ---------------------------------------------------------------- command line
 
 /// Whether the kernel, not the program behind "--", is given `name`, such as "console=".
@@ -260,6 +303,8 @@ Result<> validate(const VmConfig& config) {
     VMM_TRY(check_cpus(config.cpus));
     VMM_TRY(check_memory(config.memory));
     VMM_TRY(check_consoles(config));
+    VMM_TRY(check_number_of_devices(config));
+    VMM_TRY(check_debug_exit(config));
     return validate_devices(config);
 }
 

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "config/device_name.hpp"
+#include "config/limits.hpp"
+#include "config/publish.hpp"
 #include "config/suggest.hpp"
 #include "config/validate.hpp"
 #include "config/value_text.hpp"
@@ -36,7 +38,14 @@ Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     if (std::ranges::any_of(disk.serial, is_control))
         return bad(cat(path, ".serial: ", in_quotes(disk.serial), " has a control character"),
                    "Use letters, digits and signs.");
-    return check_queue_size(path, disk.queue_size);
+    VMM_TRY(check_queue_size(path, disk.queue_size));
+    if (std::uint64_t{disk.num_queues} * disk.queue_size > kMaxDiskRequests)
+        return bad(cat(path, ".num_queues ", disk.num_queues, " with queue_size ", disk.queue_size,
+                       " are ", std::uint64_t{disk.num_queues} * disk.queue_size,
+                       " requests at a time, more than ", kMaxDiskRequests),
+                   cat("Give num_queues=", kMaxDiskRequests / disk.queue_size,
+                       " or a smaller queue_size; as many queues as vCPUs are enough."));
+    return {};
 }
 
 // ---------------------------------------------------------------- networks
@@ -58,19 +67,9 @@ bool is_unicast_mac(std::string_view text) {
     return !group && text != "00:00:00:00:00:00";
 }
 
-bool is_port(std::string_view text) {
-    const auto port = parse_number(text);
-    return port && *port >= 1 && *port <= 65535;
-}
-
 Result<> check_publish(const std::vector<std::string>& publish, const std::string& path) {
-    for (const auto& ports : publish) {
-        const auto colon = std::min(ports.find(':'), ports.size());
-        const std::string_view host = std::string_view{ports}.substr(0, colon);
-        if (colon == ports.size() || !is_port(host) || !is_port(ports.substr(colon + 1)))
-            return bad(cat(path, ".publish: ", in_quotes(ports), " is not HOST:GUEST"),
-                       "Give two port numbers, such as 8080:80.");
-    }
+    for (const auto& text : publish)
+        VMM_TRY_OR(parse_publish(text), cat(path, ".publish"));
     return {};
 }
 
@@ -115,6 +114,9 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
         return bad(cat(path, " (--net) has the name of a tap and descriptors"),
                    "Leave out tap: the descriptors belong to an interface already. Or leave out "
                    "fds.");
+    if (user && net.mtu.value_or(0) > kMaxPasstMtu)
+        return bad(cat(path, ".mtu ", *net.mtu, " with the backend user"),
+                   cat("Give at most ", kMaxPasstMtu, ", the most that passt can do."));
     VMM_TRY(check_publish(net.publish, path));
     VMM_TRY(check_tap_name(net.tap, path));
     if (!net.mac.empty() && !is_unicast_mac(net.mac))
@@ -147,10 +149,6 @@ void claim(const NetConfig& net, std::size_t index, std::vector<Claim>& claims) 
         claims.push_back({cat("the MAC address ", mac), index,
                           "Give each an address of its own, or leave mac out."});
     }
-    for (const auto& ports : net.publish)
-        if (const auto host = parse_number(std::string_view{ports}.substr(0, ports.find(':'))))
-            claims.push_back(
-                {cat("the host's port ", *host), index, "Publish each port of the host once."});
 }
 
 Result<> check_claims(const std::vector<NetConfig>& nets) {
@@ -167,6 +165,29 @@ Result<> check_claims(const std::vector<NetConfig>& nets) {
                    ? cat(who, " (--net) has ", first->what, " twice")
                    : cat(who, " and net[", second->net, "] (--net) both have ", first->what),
                std::string{first->advice});
+}
+
+/// Published ports, of all devices: passt takes each port of the host once for each protocol.
+Result<> check_published(const std::vector<NetConfig>& nets) {
+    struct Taken {
+        PublishRule rule;
+        const std::string* text;
+        std::size_t net;
+    };
+    std::vector<Taken> taken;
+    for (std::size_t i = 0; i < nets.size(); ++i)
+        for (const auto& text : nets[i].publish) {
+            const Taken now{VMM_TRY(parse_publish(text)), &text, i};
+            for (const Taken& before : taken)
+                if (clash(before.rule, now.rule, before.net == i))
+                    return bad(
+                        cat("net[", before.net, "].publish ", in_quotes(*before.text), " and net[",
+                            i, "].publish ", in_quotes(text), " want the same port of the host, ",
+                            std::max(before.rule.host_first, now.rule.host_first)),
+                        "Publish each port of the host once.");
+            taken.push_back(now);
+        }
+    return {};
 }
 
 /// A name that a device has, given as its id or made up.
@@ -228,6 +249,7 @@ Result<> validate_devices(const VmConfig& config) {
     for (std::size_t i = 0; i < config.net.size(); ++i)
         VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
     VMM_TRY(check_claims(config.net));
+    VMM_TRY(check_published(config.net));
     return check_names(config);
 }
 

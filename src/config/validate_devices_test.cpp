@@ -42,6 +42,16 @@ TEST(ValidateDiskTest, QueueSizeIsAPowerOfTwo) {
               "error: disks[0].queue_size 100 is not a power of two\n  help: Give 64.\n");
 }
 
+TEST(ValidateDiskTest, RequestsOfAllQueuesAreBounded) {
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .num_queues = 64, .queue_size = 1024}), "no error");
+    EXPECT_EQ(
+        error_of(DiskConfig{.path = "a", .num_queues = 256, .queue_size = 1024}),
+        "error: disks[0].num_queues 256 with queue_size 1024 are 262144 requests at a time, more "
+        "than 65536\n"
+        "  help: Give num_queues=64 or a smaller queue_size; as many queues as vCPUs are "
+        "enough.\n");
+}
+
 TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
     EXPECT_EQ(error_of(NetConfig{}), "no error");
     EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .publish = {"8080:80"}}),
@@ -54,19 +64,21 @@ TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
               "  help: Add backend=user (--net user,publish=HOST:GUEST), or leave publish out.\n");
 }
 
-TEST(ValidateNetTest, PublishIsTwoPorts) {
-    const auto error_of_ports = [](const char* ports) {
-        return error_of(NetConfig{.backend = NetBackendKind::User, .publish = {ports}});
-    };
+TEST(ValidateNetTest, PublishNamesItsKey) {
+    EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .publish = {"80"}}),
+              "error: net[0].publish: '80' is not [ADDRESS:]HOST:GUEST[/tcp|/udp]\n"
+              "  help: Give two port numbers, such as 8080:80, or 127.0.0.1:8080:80/tcp.\n");
+}
 
-    EXPECT_EQ(error_of_ports("80"),
-              "error: net[0].publish: '80' is not HOST:GUEST\n"
-              "  help: Give two port numbers, such as 8080:80.\n");
-    EXPECT_THAT(error_of_ports("0:80"), HasSubstr("is not HOST:GUEST"));
-    EXPECT_THAT(error_of_ports("80:65536"), HasSubstr("is not HOST:GUEST"));
-    EXPECT_THAT(error_of_ports("80:"), HasSubstr("is not HOST:GUEST"));
-    EXPECT_THAT(error_of_ports(":"), HasSubstr("is not HOST:GUEST"));
-    EXPECT_THAT(error_of_ports("1:2:3"), HasSubstr("is not HOST:GUEST"));
+TEST(ValidateNetTest, PasstHasASmallerMtu) {
+    const auto user = [](std::uint16_t mtu) {
+        return error_of(NetConfig{.backend = NetBackendKind::User, .mtu = mtu});
+    };
+    EXPECT_EQ(user(65520), "no error");
+    EXPECT_EQ(user(65521),
+              "error: net[0].mtu 65521 with the backend user\n"
+              "  help: Give at most 65520, the most that passt can do.\n");
+    EXPECT_EQ(error_of(NetConfig{.mtu = 65521}), "no error");
 }
 
 TEST(ValidateNetTest, MacIsThatOfOneInterface) {
@@ -156,10 +168,12 @@ TEST(ValidateNetsTest, PortOfTheHostLeadsToOnePlace) {
     };
     EXPECT_EQ(error_of(user({"80:80", "81:80"}), user({"82:80"})), "no error");
     EXPECT_EQ(error_of(user({"8080:80", "08080:81"})),
-              "error: net[0] (--net) has the host's port 8080 twice\n"
+              "error: net[0].publish '8080:80' and net[0].publish '08080:81' want the same port of "
+              "the host, 8080\n"
               "  help: Publish each port of the host once.\n");
     EXPECT_EQ(error_of(user({"8080:80"}), user({"8080:80"})),
-              "error: net[0] and net[1] (--net) both have the host's port 8080\n"
+              "error: net[0].publish '8080:80' and net[1].publish '8080:80' want the same port of "
+              "the host, 8080\n"
               "  help: Publish each port of the host once.\n");
 }
 

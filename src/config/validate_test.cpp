@@ -8,6 +8,8 @@
 namespace vmm::config {
 namespace {
 
+using testing::HasSubstr;
+
 VmConfig good() {
     VmConfig config;
     config.payload.kernel = "K";
@@ -76,7 +78,7 @@ TEST(ValidateTest, TopologyMustMakeTheNumberOfVcpus) {
 
 TEST(ValidateTest, TopologyProductDoesNotWrap) {
     auto config = good();
-    config.cpus = {.boot_vcpus = 4, .topology = CpuTopology{1U << 31, 1U << 31, 4, 1}};
+    config.cpus = {.boot_vcpus = 4, .topology = CpuTopology{1, 1U << 31, 4, 1U << 31}};
 
     EXPECT_THAT(error_of(config), testing::HasSubstr("makes 4294967295 vCPUs, but there are 4"));
 }
@@ -349,6 +351,63 @@ TEST(CmdlineTest, NoConsoleIsNamedWhereThereIsNoneAndNothingWhenSwitchedOff) {
     EXPECT_EQ(effective_cmdline(off), "");
     EXPECT_EQ(effective_cmdline(mute), "initcall_blacklist=jent_mod_init");
     EXPECT_EQ(effective_cmdline(virtio), "console=hvc0 initcall_blacklist=jent_mod_init");
+}
+
+TEST(ValidateTest, DebugExitKeepsOffThePortsOfOthers) {
+    const auto error_at = [](std::uint32_t port, bool serial, bool pci) {
+        VmConfig config;
+        config.payload.kernel = "K";
+        config.serial.mode = serial ? ConsoleMode::Null : ConsoleMode::Off;
+        config.pvpanic = pci;
+        config.debug_exit = port;
+        const auto valid = validate(config);
+        return valid ? "no error" : valid.error().report();
+    };
+    EXPECT_EQ(
+        error_at(0x3f8, true, false),
+        "error: debug_exit (--debug-exit): the ports 0x3f8 to 0x3fb overlap those of the serial "
+        "port, 0x3f8 to 0x3ff\n"
+        "  help: Choose ports that nothing uses, such as 0xf4.\n");
+    EXPECT_THAT(error_at(0x3f5, true, false), HasSubstr("overlap those of the serial port"));
+    EXPECT_THAT(error_at(0x3ff, true, false), HasSubstr("overlap those of the serial port"));
+    EXPECT_EQ(error_at(0x3f4, true, false), "no error");
+    EXPECT_EQ(error_at(0x400, true, false), "no error");
+    EXPECT_EQ(error_at(0x3f8, false, false), "no error");
+    EXPECT_THAT(error_at(0x71, false, false), HasSubstr("those of the real-time clock"));
+    EXPECT_THAT(error_at(0x60c, false, false), HasSubstr("those of ACPI"));
+    EXPECT_THAT(error_at(0xcff, false, true), HasSubstr("those of PCI configuration"));
+    EXPECT_EQ(error_at(0xcf8, false, false), "no error");
+    EXPECT_THAT(error_at(0xffd, false, true), HasSubstr("those of PCI devices"));
+    EXPECT_EQ(error_at(0xfffc, false, false), "no error");
+    EXPECT_THAT(error_at(0xfffd, false, false), HasSubstr("debug_exit: 65533 is too large"));
+}
+
+TEST(ValidateTest, PciHasRoomForSoManyDevices) {
+    VmConfig config;
+    config.payload.kernel = "K";
+    config.rng.emplace();
+    config.pvpanic = true;
+    config.console.mode = ConsoleMode::Null;
+    config.disks.assign(245, DiskConfig{.path = "d"});
+    EXPECT_TRUE(validate(config));
+
+    config.disks.push_back(DiskConfig{.path = "d"});
+    const auto valid = validate(config);
+    ASSERT_FALSE(valid);
+    EXPECT_EQ(
+        valid.error().report(),
+        "error: there are 249 devices, more than the 248 that PCI has room for\n"
+        "  help: Leave out some of --disk and --net. All --console-port together count as one.\n");
+}
+
+TEST(ValidateTest, TopologyHasItsLimits) {
+    VmConfig config;
+    config.payload.kernel = "K";
+    config.cpus = {.boot_vcpus = 9, .topology = CpuTopology{.dies_per_package = 9}};
+    const auto valid = validate(config);
+    ASSERT_FALSE(valid);
+    EXPECT_EQ(valid.error().report(),
+              "error: cpus.topology.dies_per_package: 9 is too large\n  help: The most is 8.\n");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "backends/tap.hpp"
 #include "config/device_name.hpp"
 #include "config/limits.hpp"
+#include "config/publish.hpp"
 #include "machine/disk_sizes.hpp"
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
@@ -30,10 +31,25 @@ constexpr pci::Identity kPvPanic{.vendor = 0x1b36,
                                  .revision = 1};
 constexpr std::uint64_t kSmallestBar = 16;  // bytes
 
+// A configuration that is let through must not fail here.
+static_assert(config::kMaxPciDevices == (pci::kSlots - 1) * pci::kFunctions);
+static_assert(config::kMaxDiskRequests <= virtio_blk::kMaxOutstanding);
+static_assert(config::kMaxDiskQueues <= virtio_blk::kMaxQueues);
+static_assert(config::kMaxQueueSize <= virtio::Queue::kMaxSize);
+
 Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
     if (net.backend == NetBackendKind::User) {
-        PasstOptions options{.publish = net.publish};
+        PasstOptions options;
         options.mtu = net.mtu.value_or(options.mtu);
+        for (const auto& text : net.publish) {
+            auto rule = VMM_TRY_OR(config::parse_publish(text), "publish");
+            options.publish.push_back({.address = std::move(rule.address),
+                                       .host_first = rule.host_first,
+                                       .host_last = rule.host_last,
+                                       .guest_first = rule.guest_first,
+                                       .tcp = rule.tcp,
+                                       .udp = rule.udp});
+        }
         return start_passt(options);
     }
     if (!net.fds.empty())

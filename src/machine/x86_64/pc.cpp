@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "config/limits.hpp"
 #include "config/validate.hpp"
 #include "kvm/x86_64/create_vm.hpp"
 #include "machine/guest_races.hpp"
@@ -21,6 +22,17 @@ using namespace x86_64;  // the PC is made of its numbers
 
 // A kernel file from this size on is worth huge pages under it; a bare-metal payload is not.
 constexpr std::uint64_t kLargePayload = 4 * kMiB;
+
+// A configuration that is let through puts the test exit port where none of these are.
+constexpr bool is_known_to_config(PortRange range) {
+    return std::ranges::any_of(config::kPortsInUse, [range](const config::PortsInUse& ports) {
+        return ports.first == range.first && ports.count == range.count;
+    });
+}
+static_assert(is_known_to_config(kPortCmos) && is_known_to_config(kPortCom1) &&
+              is_known_to_config(kPortPciConfig) && is_known_to_config(kPortAcpi) &&
+              is_known_to_config(kPortsPci));
+static_assert(config::kDebugExitPorts == TestExit::kRegionSize);
 
 CharMode to_char_mode(ConsoleMode mode) {
     switch (mode) {
