@@ -8,8 +8,9 @@
 // itself, with its own KASLR.
 // An ELF with a PVH note is entered by PVH (32-bit), one without by the 64-bit Linux boot protocol.
 //
-// RAM must be zero when load() starts (fresh, or cleared by the machine's reset), and no vCPU may
-// run. load() may be called again after a reset, with the same KernelFile. Threads: one at a time.
+// RAM must be zero when load() starts, which the machine sees to at each start and each reset: what
+// is zero is not written here. No vCPU may run. load() may be called again after a reset, with the
+// same KernelFile. Threads: one at a time.
 // Left out: zImage, boot protocols before 2.10, initramfs above 4 GiB.
 #pragma once
 

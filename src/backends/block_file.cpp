@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "backends/block_file_queue.hpp"
+#include "vmm/file_lock.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
@@ -94,28 +95,19 @@ Result<UniqueFd> open_file(const BlockFileOptions& options) {
     return fd;
 }
 
-/// The lock, held by what comes back: an opening of its own, because io_uring keeps the files it
-/// knows open for a while after the process is gone, and who starts again right then must get the
-/// lock.
+/// Nothing comes back where the file system has no locks, as some network file systems: that is no
+/// reason to have no disk.
 Result<UniqueFd> lock(const UniqueFd& fd, const BlockFileOptions& options) {
-    UniqueFd holder{::open(cat("/proc/self/fd/", fd.get()).c_str(),
-                           O_CLOEXEC | (options.readonly ? O_RDONLY : O_RDWR))};
-    if (!holder)  // no /proc
-        holder = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)};
-    struct flock wish {};
-    wish.l_type = static_cast<short>(options.readonly ? F_RDLCK : F_WRLCK);
-    wish.l_whence = SEEK_SET;
-    if (::fcntl(holder.get(), F_OFD_SETLK, &wish) == 0)
-        return holder;
-    const int error = errno;
-    if (error == EAGAIN || error == EACCES)
+    auto locked = lock_file(fd, options.readonly ? FileLock::Shared : FileLock::Exclusive);
+    if (locked)
+        return *std::move(locked);
+    if (locked.error().os_error() == EAGAIN)
         return std::unexpected(
             wrong(options.path, "is in use: somebody else holds a lock on it",
                   "Stop what uses it, or give it to all of them with readonly=on."));
-    // A network file system may have no locks; that is no reason to have no disk.
-    log::warn("disk ", options.path, " cannot be locked (errno ", error,
+    log::warn("disk ", options.path, " cannot be locked (errno ", locked.error().os_error(),
               "): nothing keeps other programs from writing to it");
-    return holder;
+    return UniqueFd{};
 }
 
 Result<std::uint64_t> size_of(int fd, bool block_device) {

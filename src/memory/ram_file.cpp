@@ -205,9 +205,8 @@ Result<> RamFile::check_room(const struct stat& status) const {
     if (missing <= free)
         return {};
     return std::unexpected(
-        no_room(Error::os("statfs", ENOSPC)
-                    .context(cat("memory: reserve ", in_mib(missing), " for ", path_,
-                                 ", whose file system has ", free / kMiB, " MiB free"))));
+        no_room(Error{ErrorKind::Os, cat("memory: reserve ", in_mib(missing), " for ", path_,
+                                         ": its file system has ", free / kMiB, " MiB free")}));
 }
 
 /// Not of hugetlbfs: there, mapping the file reserves its pages, and costs nothing.
