@@ -1,6 +1,7 @@
 #include "memory/guest_ram.hpp"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <fstream>
 
 #include "memory/host_memory.hpp"
 
@@ -153,6 +155,26 @@ TEST_F(GuestRamTest, MoreThanTheHostHasIsRefused) {
     EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
     EXPECT_THAT(ram.error().report(), HasSubstr("the guest is to have 104857600 MiB, this host"));
     EXPECT_THAT(ram.error().report(), HasSubstr("--memory SIZE"));
+}
+
+TEST_F(GuestRamTest, LimitOnAddressSpaceSaysSo) {
+    constexpr std::array two_gib{GpaRange{Gpa{0}, 2048 * kMiB}};
+    std::uint64_t pages = 0;
+    std::ifstream{"/proc/self/statm"} >> pages;
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+    const rlimit low{.rlim_cur = pages * 4096 + 1024 * kMiB, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_AS, &low), 0);
+
+    const auto ram = GuestRam::create(two_gib, {});
+
+    ::setrlimit(RLIMIT_AS, &before);
+    ASSERT_FALSE(ram);
+    EXPECT_EQ(ram.error().report(),
+              "error: memory: find room for 2048 MiB in the address space: mmap: Cannot allocate "
+              "memory (errno 12)\n"
+              "  help: Raise the limit on address space (`ulimit -v unlimited`), or give the guest "
+              "less with --memory SIZE.\n");
 }
 
 TEST_F(GuestRamTest, SizeThatIsNoMultipleOfTheHugePageIsRefused) {

@@ -111,7 +111,9 @@ Result<> GuestRam::reserve(std::uint64_t alignment) {
     if (at == MAP_FAILED)
         return std::unexpected(
             Error::os("mmap", errno)
-                .context(cat("memory: find room for ", in_mib(size_), " in the address space")));
+                .context(cat("memory: find room for ", in_mib(size_), " in the address space"))
+                .hint("Raise the limit on address space (`ulimit -v unlimited`), or give the guest "
+                      "less with --memory SIZE."));
     reserved_ = static_cast<std::byte*>(at);
     const auto first = std::bit_cast<std::uintptr_t>(at) + 4096;  // a guard page at the least
     const auto aligned = (first + alignment - 1) & ~(alignment - 1);
@@ -132,7 +134,10 @@ Result<> GuestRam::map_source() {
         return std::unexpected(huge_page_pool_is_short("mmap", why, size_, page_size_));
     if (at == MAP_FAILED)
         return std::unexpected(
-            Error::os("mmap", why).context(cat("memory: map ", in_mib(size_), " of guest RAM")));
+            Error::os("mmap", why)
+                .context(cat("memory: map ", in_mib(size_), " of guest RAM"))
+                .hint("Give the guest less with --memory SIZE; a host that does not overcommit "
+                      "memory (vm.overcommit_memory=2) has to have all of it free."));
     return {};
 }
 

@@ -238,7 +238,9 @@ Result<> RamFile::reserve() const {
         return std::unexpected(std::move(made).hint(
             "Raise the disk quota, name a file elsewhere, or give the guest less with --memory "
             "SIZE."));
-    return std::unexpected(no_room(std::move(made)));
+    if (failed == ENOSPC)
+        return std::unexpected(no_room(std::move(made)));
+    return std::unexpected(std::move(made).hint(std::string{kAnotherFile}));
 }
 
 Result<bool> RamFile::clear() {

@@ -16,7 +16,8 @@ import threading
 SKIPPED = 77
 ALL_GOOD = 40  # of the guest
 MIB = 1 << 20
-SIZE = 64
+SIZE = 32  # MiB; fits into the /dev/shm of a container
+MOST = 200  # characters of a line that are of interest
 PATIENCE = 100  # seconds; a machine that is stuck is what this is for
 
 
@@ -29,20 +30,27 @@ def starts(options, memory, command_line="short", resets=1):
     command = [options.vmm, "run", "--kernel", options.guest, "--memory", f"{SIZE}M{memory}", "--on-reset", "reset",
                "--debug-exit", "0xf4", "--cmd-line", command_line, "--auto-cmdline", "off"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as machine:  # runs: our own
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace") as machine:  # runs: our own
         end = threading.Timer(PATIENCE, machine.kill)
         end.start()
         lines = []
         for answer in "r" * resets + "q":  # one at a time: a reset drops what the serial port has
-            lines.append(machine.stdout.readline().rstrip())
+            lines.append(machine.stdout.readline().rstrip()[:MOST])
             with contextlib.suppress(BrokenPipeError):
                 machine.stdin.write(answer)
                 machine.stdin.flush()
         rest, said = machine.communicate()
         end.cancel()
     if machine.returncode != ALL_GOOD or rest:
-        raise Failed(f"{memory}: exit code {machine.returncode}, lines {lines}, then {rest!r}, and {said!r}")
+        raise Failed(f"{memory}: exit code {machine.returncode}, lines {lines}, then {rest[:MOST]!r}, and {said!r}")
     return lines
+
+
+def fail_to_start(options, memory):
+    command = [options.vmm, "run", "--kernel", options.guest, "--memory", f"{SIZE}M{memory}", "--disk", "path=/nonexistent/disk"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)  # runs: our own
+    if ran.returncode != 2 or "/nonexistent/disk" not in ran.stderr:
+        raise Failed(f"{memory}, no disk: exit code {ran.returncode}, {ran.stderr!r}")
 
 
 def is_full_of(path, byte):
@@ -69,11 +77,17 @@ def check(options, folder):
     for where in (folder, pathlib.Path("/dev/shm")):
         path = where / f"vmm-power-on-{os.getpid()}"
         try:
+            fail_to_start(options, f",file={path}")
+            if path.exists():
+                raise Failed(f"a start that failed left {path}")
             same(f"a new file in {where}", f",file={path}")
             if not is_full_of(path, 0xaa):
                 raise Failed(f"{path} is not what the guest has left in its RAM")
             same(f"the file of the machine before, in {where}", f",file={path},shared=on")
             path.write_bytes(b"w" * SIZE * MIB)
+            fail_to_start(options, f",file={path}")
+            if not is_full_of(path, ord("w")):
+                raise Failed(f"a start that failed has changed {path}")
             same(f"a file full of 'w' in {where}", f",file={path},prefault=on", resets=2)
             starts(options, f",file={path}", command_line="a line that is longer than the next one")
             same(f"a command line after a longer one, in {where}", f",file={path}")
