@@ -20,6 +20,14 @@ namespace {
 constexpr std::uint32_t kCompletions = 0;  // source of the worker
 /// Requests taken before they are started: what comes first is under way while the rest is read.
 constexpr unsigned kBatch = 32;
+/// The same in bytes: a backend may move that much before commit() comes back, and meanwhile nobody
+/// looks at commands.
+constexpr std::uint64_t kBatchBytes = 4 << 20;
+/// No more is taken while so many bytes are to be moved: enough for any disk, and for a reset to
+/// wait for. With one request of the largest size on top.
+constexpr std::uint64_t kMaxBytesUnderWay = 32 << 20;
+/// Taking goes on when they are so few, in order not to start requests one by one.
+constexpr std::uint64_t kResumeBytes = 24 << 20;
 constexpr unsigned kTurns = 64;  // batches in a row, where there are other queues
 
 /// Spec: 5.2.4, up to the fields of WRITE_ZEROES.
@@ -109,13 +117,15 @@ struct Blk::Slot : BlockRequest {
     virtio::Head head;
     Reply reply;
     std::uint32_t read_bytes = 0;
+    std::uint64_t bytes = 0;  ///< that are moved
 };
 
 /// The requests of one queue.
 class Blk::Lane {
 public:
     explicit Lane(std::uint16_t size)
-        : slots_{std::make_unique<Slot[]>(size)},
+        : size_{size},
+          slots_{std::make_unique<Slot[]>(size)},
           // Not initialised: pages that no request uses cost nothing.
           pieces_{std::make_unique_for_overwrite<iovec[]>(std::size_t{size} * pieces_each(size))} {
         const std::size_t each = pieces_each(size);
@@ -129,6 +139,7 @@ public:
     virtio::Queue* queue = nullptr;  ///< while it is ours
     unsigned under_way = 0;
     bool stale = false;  ///< completed since publish()
+    bool held = false;   ///< there may be chains that had to stay in the ring
 
     /// There is one for each request that a queue can have in flight.
     Slot& take() noexcept {
@@ -137,12 +148,23 @@ public:
         slot.lane = this;
         return slot;
     }
-    void put_back(Slot& slot) noexcept { slot.next_free = std::exchange(free_, &slot); }
+    void put_back(Slot& slot) noexcept {
+        slot.lane = nullptr;
+        slot.next_free = std::exchange(free_, &slot);
+    }
+    /// Those that are taken.
+    template <class Use>
+    void for_each(Use&& use) noexcept {
+        for (Slot& slot : std::span{slots_.get(), size_})
+            if (slot.lane != nullptr)
+                use(slot);
+    }
 
 private:
     /// A segment may lie in two regions of RAM; more than that is not worth room.
     static std::size_t pieces_each(std::uint16_t size) { return max_segments(size) + 2; }
 
+    std::size_t size_;
     std::unique_ptr<Slot[]> slots_;
     std::unique_ptr<iovec[]> pieces_;
     Slot* free_ = nullptr;
@@ -235,7 +257,7 @@ void Blk::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {
     if (info.can_discard) {
         config.max_discard_sectors = kMaxDiscardSectors;
         config.max_discard_seg = 1;
-        config.discard_sector_alignment = static_cast<std::uint32_t>(info.physical_block / kSector);
+        config.discard_sector_alignment = static_cast<std::uint32_t>(info.discard_block / kSector);
     }
     std::memcpy(to.data(), std::as_bytes(std::span{&config, 1}).data() + offset, to.size());
 }
@@ -275,16 +297,46 @@ void Blk::started(virtio::Features features, std::span<virtio::Queue> queues) no
 void Blk::kicked(virtio::Queue& queue) noexcept {
     Lane& lane = lanes_[queue.index()];
     lane.queue = &queue;
+    serve(queue, lane);
+    rest();
+    resume();
+}
+
+void Blk::serve(virtio::Queue& queue, Lane& lane) noexcept {
     for (unsigned turns = 0; !others_want_us(turns); ++turns) {
         queue.disable_kicks();
+        if (bytes_under_way_ >= kMaxBytesUnderWay) {
+            hold(lane);
+            return;
+        }
         if (take_batch(queue, lane) || worker_->linger(queue, [this] { collect(); }) ||
             queue.enable_kicks())
             continue;
-        rest();
         return;
     }
     queue.kick();  // our own: we come back
-    rest();
+}
+
+void Blk::hold(Lane& lane) noexcept {
+    held_lanes_ += std::exchange(lane.held, true) ? 0 : 1;
+}
+
+bool Blk::let_go(Lane& lane) noexcept {
+    const bool was_held = std::exchange(lane.held, false);
+    held_lanes_ -= was_held ? 1 : 0;
+    return was_held;
+}
+
+// What had to stay in the rings can be taken now: the rings are as if they had just been kicked.
+void Blk::resume() noexcept {
+    if (held_lanes_ == 0 || bytes_under_way_ > kResumeBytes)
+        return;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+        Lane& lane = lanes_[(first_to_resume_ + i) % lanes_.size()];
+        if (let_go(lane))
+            lane.queue->kick();
+    }
+    ++first_to_resume_;
 }
 
 // A driver that always has more must not keep the other queues waiting, nor a reset.
@@ -295,12 +347,18 @@ bool Blk::others_want_us(unsigned turns) const noexcept {
 void Blk::ready(std::uint32_t, std::uint32_t) noexcept {
     collect();
     rest();
+    resume();
 }
 
 // False if there may be nothing more.
 bool Blk::take_batch(virtio::Queue& queue, Lane& lane) noexcept {
+    const std::uint64_t before = bytes_under_way_;
+    const auto room = [&] {
+        return bytes_under_way_ < kMaxBytesUnderWay && bytes_under_way_ - before < kBatchBytes;
+    };
     unsigned taken = 0;
-    while (taken < kBatch && queue.pop(*chain_)) {
+    bool full = false;
+    while (taken < kBatch && !(full = !room()) && queue.pop(*chain_)) {
         // Asked for again each time: what the driver has changed before it made a chain available
         // (`writeback`), or was told (the capacity), holds for that chain.
         take(queue, lane, limits());
@@ -310,7 +368,7 @@ bool Blk::take_batch(virtio::Queue& queue, Lane& lane) noexcept {
         io_->commit();
         collect();
     }
-    return taken == kBatch;
+    return full || taken == kBatch;
 }
 
 void Blk::take(virtio::Queue& queue, Lane& lane, const Limits& now) noexcept {
@@ -320,8 +378,10 @@ void Blk::take(virtio::Queue& queue, Lane& lane, const Limits& now) noexcept {
         slot.head = chain_->head();
         slot.reply = parsed.reply;
         slot.read_bytes = parsed.read_bytes;
+        slot.bytes = slot.iovecs.empty() ? 0 : slot.length;
         ++lane.under_way;
         ++under_way_;
+        bytes_under_way_ += slot.bytes;
         io_->submit(slot);
         return;
     }
@@ -354,17 +414,20 @@ void Blk::collect() noexcept {
 
 void Blk::finish(Slot& slot) noexcept {
     Lane& lane = *slot.lane;
-    Status status = Status::Ok;
-    if (slot.error != 0) {
-        complain(slot);
-        status = slot.error == EOPNOTSUPP ? Status::Unsupported : Status::IoError;
+    if (!slot.cancelled) [[likely]] {
+        Status status = Status::Ok;
+        if (slot.error != 0) {
+            complain(slot);
+            status = slot.error == EOPNOTSUPP ? Status::Unsupported : Status::IoError;
+        }
+        const std::uint32_t written =
+            answer(slot.reply, status, slot.error == 0 ? slot.read_bytes : 0, lane.queue->memory());
+        lane.queue->complete(slot.head, written);
+        lane.stale = true;
     }
-    const std::uint32_t written =
-        answer(slot.reply, status, slot.error == 0 ? slot.read_bytes : 0, lane.queue->memory());
-    lane.queue->complete(slot.head, written);
-    lane.stale = true;
     --lane.under_way;
     --under_way_;
+    bytes_under_way_ -= slot.bytes;
     lane.put_back(slot);
 }
 
@@ -374,14 +437,22 @@ void Blk::rest() noexcept {
         collect();
 }
 
-void Blk::stop(virtio::Queue& queue) noexcept {
-    Lane& lane = lanes_[queue.index()];
+// Whatever happened to them, the driver gets no answer: it has taken its buffers back.
+void Blk::cancel(Lane& lane) noexcept {
+    lane.for_each([this](Slot& slot) { io_->cancel(slot); });
     while (lane.under_way > 0) {
         io_->wait();
         collect();
     }
+}
+
+void Blk::stop(virtio::Queue& queue) noexcept {
+    Lane& lane = lanes_[queue.index()];
+    cancel(lane);
+    let_go(lane);
     lane.queue = nullptr;
     rest();  // those of the other queues still want to wake us
+    resume();
 }
 
 void Blk::stopped() noexcept {

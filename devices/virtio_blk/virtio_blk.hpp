@@ -3,6 +3,9 @@
 // Spec: virtio 1.3, 5.2. One I/O thread serves all queues; the backend does the waiting, so that
 // many requests of all queues are outstanding. Requests are completed in any order.
 // Legacy commands (SCSI, geometry, barrier), secure erase and zoned disks are left out.
+// What is outstanding is bounded in bytes as well as in number: chains beyond that stay in the
+// ring, where a reset finds them without waiting. A reset cancels the rest, and nothing of what was
+// cancelled reaches the driver any more.
 // Costs: a place for each request a queue can hold is made beforehand; a request allocates nothing
 // and its data is not copied.
 //
@@ -83,6 +86,11 @@ private:
     std::uint32_t give_id(const Reply& reply, GuestMemory& memory) noexcept;
     void collect() noexcept;
     void finish(Slot& slot) noexcept;
+    void cancel(Lane& lane) noexcept;
+    void serve(virtio::Queue& queue, Lane& lane) noexcept;
+    void hold(Lane& lane) noexcept;
+    bool let_go(Lane& lane) noexcept;
+    void resume() noexcept;
     void rest() noexcept;
     Limits limits() const noexcept;
     void complain(const Slot& slot) noexcept;
@@ -99,8 +107,11 @@ private:
     virtio::Features features_ = 0;
     std::span<virtio::Queue> queues_;
     std::unique_ptr<BlockQueue> io_;
-    std::vector<Lane> lanes_;               // by queue
-    std::uint32_t under_way_ = 0;           // in all lanes
+    std::vector<Lane> lanes_;            // by queue
+    std::uint32_t under_way_ = 0;        // in all lanes
+    std::uint64_t bytes_under_way_ = 0;  // that these move
+    unsigned held_lanes_ = 0;
+    std::size_t first_to_resume_ = 0;       // lane; they take turns
     std::unique_ptr<virtio::Chain> chain_;  // what was popped last
     std::array<bool, 5> complained_{};      // by kind of request
 

@@ -267,6 +267,7 @@ TEST_P(BlkTest, WritebackFieldOfADriverThatGaveUpIsForgotten) {
 
 TEST_P(BlkTest, ConfigurationDescribesTheDisk) {
     backend.described().physical_block = 4096;
+    backend.described().discard_block = 1 << 20;
     start_disk();
 
     EXPECT_EQ(rig->config<std::uint64_t>(0), 2048u);        // sectors
@@ -278,7 +279,7 @@ TEST_P(BlkTest, ConfigurationDescribesTheDisk) {
     EXPECT_EQ(rig->config<std::uint16_t>(34), 1);           // num_queues
     EXPECT_EQ(rig->config<std::uint32_t>(36), 2u << 20);    // discard: 1 GiB
     EXPECT_EQ(rig->config<std::uint32_t>(40), 1u);          // one range
-    EXPECT_EQ(rig->config<std::uint32_t>(44), 8u);          // alignment
+    EXPECT_EQ(rig->config<std::uint32_t>(44), 2048u);       // alignment: 1 MiB
     EXPECT_EQ(rig->config<std::uint32_t>(48), 128u << 10);  // zeroes: 64 MiB
     EXPECT_EQ(rig->config<std::uint32_t>(52), 1u);
     EXPECT_EQ(rig->config<std::uint8_t>(56), 1);

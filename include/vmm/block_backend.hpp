@@ -37,9 +37,10 @@ struct BlockRequest {
     };
 
     Kind kind = Kind::Read;
-    bool durable = false;  ///< on stable storage when it is given back
-    bool unmap = false;    ///< WriteZeroes may free the space
-    int error = 0;         ///< the answer: 0 or an errno; EOPNOTSUPP: this medium cannot do it
+    bool durable = false;    ///< on stable storage when it is given back
+    bool unmap = false;      ///< WriteZeroes may free the space
+    int error = 0;           ///< the answer: 0 or an errno; EOPNOTSUPP: this medium cannot do it
+    bool cancelled = false;  ///< cancel() was called: nobody waits for the answer
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
     std::span<iovec> iovecs;  ///< Read and Write: `length` bytes in all
@@ -56,6 +57,7 @@ public:
         *(first_ == nullptr ? &first_ : &last_->next) = &request;
         last_ = &request;
     }
+    BlockRequest* front() const noexcept { return first_; }
     BlockRequest* pop() noexcept {
         BlockRequest* const taken = first_;
         if (taken != nullptr)
@@ -83,6 +85,7 @@ struct BlockInfo {
     std::uint64_t size = 0;
     std::uint32_t logical_block = 512;    ///< offsets and lengths must be multiples of it
     std::uint32_t physical_block = 4096;  ///< what is best for speed
+    std::uint32_t discard_block = 4096;   ///< Discard frees whole ones of these
     bool readonly = false;
     bool can_discard = false;
     bool can_unmap_zeroes = false;  ///< WriteZeroes with `unmap` frees space
@@ -100,6 +103,11 @@ public:
     virtual void commit() noexcept = 0;
     /// One that is done, or null. No system call while there is nothing new.
     virtual BlockRequest* reap() noexcept = 0;
+
+    /// Asks it to end as soon as it can, done or not; it still comes back by reap(). What was not
+    /// begun is not begun any more, what is large ends within a piece. Works from the next commit()
+    /// or wait() on, so that many are cancelled together.
+    virtual void cancel(BlockRequest& request) noexcept = 0;
 
     /// Asks for a signal at the next completion; true if there is one already, so reap again.
     [[nodiscard]] virtual bool arm() noexcept = 0;

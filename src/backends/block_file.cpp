@@ -12,13 +12,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <charconv>
-#include <optional>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "backends/block_file_queue.hpp"
+#include "backends/block_geometry.hpp"
 #include "vmm/file_lock.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
@@ -131,35 +132,45 @@ bool in_memory(int fd) {
     return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC;
 }
 
-std::uint32_t unit_or(std::uint64_t value, std::uint32_t otherwise) {
-    return value >= kSector && value <= 65536 && std::has_single_bit(value)
-               ? static_cast<std::uint32_t>(value)
-               : otherwise;
-}
-
-/// What O_DIRECT wants. Kernels before 6.1 do not tell: then the largest that is usual.
-void find_direct_units(int fd, std::uint32_t logical, BlockTraits& traits) {
+/// What O_DIRECT wants; kernels from 6.1 on tell, for most file systems.
+bool ask_for_direct_units(int fd, HostBlocks& host) {
     struct statx status {};
-    traits.memory_unit = logical;
-    traits.file_unit = logical;
-    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
-        (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0) {
-        traits.memory_unit = std::max<std::uint32_t>(status.stx_dio_mem_align, 1);
-        traits.file_unit = unit_or(status.stx_dio_offset_align, kSector);
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) != 0 ||
+        (status.stx_mask & STATX_DIOALIGN) == 0 || status.stx_dio_offset_align == 0)
+        return false;
+    host.direct_memory = std::max<std::uint32_t>(status.stx_dio_mem_align, 1);
+    host.direct_offset = status.stx_dio_offset_align;
+    return true;
+}
+
+/// The smallest that O_DIRECT reads; nothing is found in an empty file.
+void try_direct_units(int fd, HostBlocks& host) {
+    alignas(kPage) std::array<std::byte, kPage> block;
+    for (std::size_t unit = kSector; unit <= kPage; unit *= 2) {
+        // Aligned to the unit and to no more, so that memory is tried, too.
+        std::byte* const at = block.data() + (unit < kPage ? unit : 0);
+        if (::pread(fd, at, unit, 0) > 0) {
+            host.direct_memory = host.direct_offset = unit;
+            return;
+        }
     }
 }
 
-bool device_discards(dev_t device) {
+/// A number from the queue of a device, as sysfs has it; 0 if there is none.
+std::uint64_t queue_limit(dev_t device, std::string_view name) {
     for (const char* const up : {"", "../"}) {  // a partition has it from its disk
-        const UniqueFd fd{::open(cat("/sys/dev/block/", major(device), ":", minor(device), "/", up,
-                                     "queue/discard_max_bytes")
-                                     .c_str(),
-                                 O_RDONLY | O_CLOEXEC)};
+        const UniqueFd fd{::open(
+            cat("/sys/dev/block/", major(device), ":", minor(device), "/", up, "queue/", name)
+                .c_str(),
+            O_RDONLY | O_CLOEXEC)};
         std::array<char, 32> text{};
-        if (fd && ::read(fd.get(), text.data(), text.size()) > 0)
-            return text[0] != '0';
+        const ssize_t length = fd ? ::read(fd.get(), text.data(), text.size()) : 0;
+        std::uint64_t number = 0;
+        if (length > 0 &&
+            std::from_chars(text.data(), text.data() + length, number).ec == std::errc{})
+            return number;
     }
-    return false;
+    return 0;
 }
 
 /// A hole behind the end changes nothing, and tells whether there can be holes.
@@ -171,7 +182,9 @@ bool file_has_holes(int fd, std::uint64_t size) {
 class BlockFile final : public BlockBackend {
 public:
     BlockFile(UniqueFd fd, UniqueFd lock, const BlockFileOptions& options)
-        : lock_{std::move(lock)}, fd_{std::move(fd)} {
+        : lock_{std::move(lock)},
+          fd_{std::move(fd)},
+          wishes_{.logical = options.logical_block, .physical = options.physical_block} {
         info_.name = options.path;
         info_.readonly = options.readonly;
         traits_.direct = options.direct;
@@ -184,11 +197,12 @@ public:
             return std::unexpected(Error::os("fstat", errno));
         VMM_TRY(check_kind(info_.name, status));
         traits_.block_device = S_ISBLK(status.st_mode);
-        if (traits_.block_device)
-            examine_device(status.st_rdev);
-        else
-            examine_file(static_cast<std::uint64_t>(status.st_blksize));
-        info_.physical_block = std::max(info_.physical_block, info_.logical_block);
+        const HostBlocks host =
+            traits_.block_device ? examine_device(status.st_rdev) : examine_file(status);
+        VMM_TRY(decide_blocks(host, wishes_, info_, traits_));
+        if (traits_.partial_units && !traits_.block_device && !info_.readonly)
+            cached_fd_ =
+                UniqueFd{::open(cat("/proc/self/fd/", fd_.get()).c_str(), O_RDWR | O_CLOEXEC)};
         info_.size = VMM_TRY(current_size());
         if (!info_.readonly && !traits_.block_device) {
             info_.can_discard = file_has_holes(fd_.get(), info_.size);
@@ -211,38 +225,48 @@ public:
     }
 
     Result<std::unique_ptr<BlockQueue>> make_queue(unsigned depth) override {
-        auto made = VMM_TRY(BlockFileQueue::create(
-            fd_.get(), {.traits = traits_, .depth = depth, .io_uring = io_uring_}, nullptr));
+        auto made = VMM_TRY(BlockFileQueue::create(fd_.get(),
+                                                   {.traits = traits_,
+                                                    .depth = depth,
+                                                    .io_uring = io_uring_,
+                                                    .cached_fd = cached_fd_.get()},
+                                                   nullptr));
         return made;
     }
 
 private:
-    void examine_device(dev_t device) {
+    HostBlocks examine_device(dev_t device) {
+        HostBlocks host{.block_device = true,
+                        .page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))};
         int logical = 0;
         unsigned physical = 0;
-        if (::ioctl(fd_.get(), BLKSSZGET, &logical) == 0)
-            info_.logical_block = unit_or(static_cast<std::uint64_t>(logical), kSector);
+        if (::ioctl(fd_.get(), BLKSSZGET, &logical) == 0 && logical > 0)
+            host.logical = static_cast<std::uint64_t>(logical);
         if (::ioctl(fd_.get(), BLKPBSZGET, &physical) == 0)
-            info_.physical_block = unit_or(physical, info_.logical_block);
+            host.physical = physical;
         if (traits_.direct)
-            find_direct_units(fd_.get(), info_.logical_block, traits_);
-        else
-            traits_.cache_page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-        info_.can_discard = !info_.readonly && device_discards(device);
-        info_.can_unmap_zeroes = info_.can_discard;
+            ask_for_direct_units(fd_.get(), host);
+        if (info_.readonly)
+            return host;
+        host.discard = queue_limit(device, "discard_granularity");
+        info_.can_discard = queue_limit(device, "discard_max_bytes") != 0;
+        info_.can_unmap_zeroes =
+            info_.can_discard && queue_limit(device, "write_zeroes_max_bytes") != 0;
+        return host;
     }
 
-    void examine_file(std::uint64_t block) {
+    HostBlocks examine_file(const struct stat& status) {
+        HostBlocks host{.physical = static_cast<std::uint64_t>(status.st_blksize)};
         traits_.memory = in_memory(fd_.get());
-        info_.physical_block = std::min(unit_or(block, kPage), kPage);
-        if (!traits_.direct)
-            return;
-        find_direct_units(fd_.get(), kPage, traits_);
-        info_.logical_block = static_cast<std::uint32_t>(traits_.file_unit);
+        if (traits_.direct && !ask_for_direct_units(fd_.get(), host))
+            try_direct_units(fd_.get(), host);
+        return host;
     }
 
     UniqueFd lock_;  // let go last
     UniqueFd fd_;
+    UniqueFd cached_fd_;  // without O_DIRECT, for the end of a file within a unit
+    BlockWishes wishes_;
     BlockInfo info_;
     BlockTraits traits_;
     bool io_uring_ = true;

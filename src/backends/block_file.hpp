@@ -6,7 +6,9 @@
 // Threads: any; each queue belongs to one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "vmm/block_backend.hpp"
@@ -17,7 +19,10 @@ namespace vmm {
 struct BlockFileOptions {
     std::string path;
     bool readonly = false;
-    bool direct = false;   ///< O_DIRECT: past the host's page cache
+    bool direct = false;  ///< O_DIRECT: past the host's page cache
+    /// Blocks that the guest sees, in bytes; not given: a device's own, 512 for a file.
+    std::optional<std::uint32_t> logical_block;
+    std::optional<std::uint32_t> physical_block;
     bool io_uring = true;  ///< false: by threads, as where the host forbids io_uring
 };
 

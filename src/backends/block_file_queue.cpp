@@ -23,6 +23,11 @@ bool moves_data(const BlockRequest& request) noexcept {
     return request.kind == Kind::Read || request.kind == Kind::Write;
 }
 
+/// Short enough for the thread that everything else waits for.
+bool short_enough(const BlockRequest& request) noexcept {
+    return request.length <= BlockIo::kMaxPiece;
+}
+
 bool frees_or_zeroes(const BlockRequest& request) noexcept {
     return request.kind == Kind::Discard || request.kind == Kind::WriteZeroes;
 }
@@ -41,7 +46,7 @@ Result<std::unique_ptr<BlockFileQueue>> BlockFileQueue::create(int fd, const Opt
                                                                std::unique_ptr<BlockCalls> calls) {
     auto event = VMM_TRY(EventFd::create());
     if (calls == nullptr)
-        calls = std::make_unique<KernelBlockCalls>(fd);
+        calls = std::make_unique<KernelBlockCalls>(fd, options.cached_fd);
     return std::unique_ptr<BlockFileQueue>{
         new BlockFileQueue{fd, options, std::move(calls), std::move(event)}};
 }
@@ -53,7 +58,10 @@ BlockFileQueue::BlockFileQueue(int fd, const Options& options, std::unique_ptr<B
       calls_{std::move(calls)},
       event_{std::move(event)},
       io_{*calls_, options.traits},
-      try_ring_{options.io_uring} {}
+      try_ring_{options.io_uring} {
+    if (options.traits.partial_units)
+        gate_.emplace(options.traits.file_unit, options.depth);
+}
 
 BlockFileQueue::~BlockFileQueue() {
     VMM_ASSERT(outstanding_ == 0);
@@ -66,22 +74,28 @@ void BlockFileQueue::submit(BlockRequest& request) noexcept {
 }
 
 void BlockFileQueue::commit() noexcept {
+    start_cancel();
     if (batch_.empty())
         return;
     const bool alone = batch_.single() && outstanding_ == 1;
-    while (BlockRequest* const request = batch_.pop()) {
-        if (options_.traits.memory && !frees_or_zeroes(*request))
-            perform(*request);
-        else if (!write_to_cache(*request) && (!alone || !do_alone(*request)))
-            dispatch(*request);
-    }
+    while (BlockRequest* const request = batch_.pop())
+        if (!gate_ || gate_->enter(*request))
+            begin(*request, alone);
     start_ring();
     rested_ = false;
 }
 
+void BlockFileQueue::begin(BlockRequest& request, bool alone) noexcept {
+    const bool by_us = moves_data(request) && short_enough(request);
+    if (options_.traits.memory && (by_us || request.kind == Kind::Flush))
+        perform(request);
+    else if (!by_us || (!write_to_cache(request) && (!alone || !do_alone(request))))
+        dispatch(request);
+}
+
 // True if it is done.
 bool BlockFileQueue::do_alone(BlockRequest& request) noexcept {
-    if (!moves_data(request) || !io_.straight(request))
+    if (!io_.straight(request))
         return false;
     if (rested_) {
         perform(request);
@@ -175,8 +189,19 @@ BlockRequest* BlockFileQueue::reap() noexcept {
         request = done_.pop();
     }
     if (request != nullptr)
-        --outstanding_;
+        give_back(*request);
+    if (ring_ != nullptr && ring_->prepared())  // next pieces, and what had to wait
+        start_ring();
     return request;
+}
+
+void BlockFileQueue::give_back(const BlockRequest& request) noexcept {
+    --outstanding_;
+    if (!gate_)
+        return;
+    gate_->leave(request);
+    while (BlockRequest* const waited = gate_->next())
+        begin(*waited, false);
 }
 
 // True if the ring had something, which may still not be the end of it.
@@ -184,13 +209,19 @@ bool BlockFileQueue::reap_ring() noexcept {
     const auto [request, result] = ring_->reap();
     if (request == nullptr)
         return false;
-    const bool moved = result > 0 && moves_data(*request);
-    if (moved && !BlockIo::advance(*request, static_cast<std::uint64_t>(result))) {
-        to_pool(*request);  // the rest of it
-        return true;
+    if (result > 0 && moves_data(*request)) {
+        const auto moved = static_cast<std::uint64_t>(result);
+        const bool whole = moved == BlockIo::next_piece(*request).bytes;
+        if (!BlockIo::advance(*request, moved)) {
+            if (whole && !BlockIo::cancelled(*request))
+                dispatch(*request);  // the next piece
+            else
+                to_pool(*request);  // the rest of it
+            return true;
+        }
     }
-    if (result == -EINTR || result == -EAGAIN || result == -ENOMEM) {
-        to_pool(*request);  // which waits for what there was too little of
+    if (result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -ECANCELED) {
+        to_pool(*request);  // which waits for what there was too little of, or sees why to end
         return true;
     }
     if (result < 0)
@@ -201,6 +232,23 @@ bool BlockFileQueue::reap_ring() noexcept {
         request->error = io_.stable(request->kind, request->error);
     done_.push(*request);
     return true;
+}
+
+void BlockFileQueue::cancel(BlockRequest& request) noexcept {
+    BlockIo::cancel(request);
+    cancelling_ = true;
+}
+
+// All in the ring are given back, also those that nobody cancelled: the pool then does these.
+void BlockFileQueue::start_cancel() noexcept {
+    if (!std::exchange(cancelling_, false) || ring_ == nullptr || !try_ring_)
+        return;
+    if (ring_->full())
+        start_ring();
+    if (!try_ring_)
+        return;
+    ring_->prepare_cancel();
+    start_ring();
 }
 
 bool BlockFileQueue::arm() noexcept {
@@ -217,6 +265,7 @@ bool BlockFileQueue::arm() noexcept {
 
 void BlockFileQueue::wait() noexcept {
     VMM_ASSERT(outstanding_ > 0);
+    start_cancel();
     event_.drain();
     while (!arm()) {
         pollfd asked{.fd = event_.fd(), .events = POLLIN, .revents = 0};

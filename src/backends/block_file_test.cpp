@@ -474,6 +474,10 @@ struct MeetingCalls final : BlockCalls {
     ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
         return kernel.write(from, offset, flags);
     }
+    ssize_t write_cached(std::span<const std::byte> from, std::uint64_t offset) noexcept override {
+        return kernel.write_cached(from, offset);
+    }
+    std::uint64_t size() noexcept override { return kernel.size(); }
     int flush() noexcept override { return kernel.flush(); }
     int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
         return kernel.fallocate(mode, offset, length);

@@ -4,12 +4,14 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "vmm/assert.hpp"
 #include "vmm/direct_calls.hpp"
@@ -73,6 +75,19 @@ ssize_t KernelBlockCalls::write(std::span<const iovec> from, std::uint64_t offse
     return ::pwritev2(fd_, from.data(), static_cast<int>(from.size()), at, flags);
 }
 
+ssize_t KernelBlockCalls::write_cached(std::span<const std::byte> from,
+                                       std::uint64_t offset) noexcept {
+    iovec piece{const_cast<std::byte*>(from.data()), from.size()};
+    return ::pwritev2(cached_fd_, &piece, 1, static_cast<off_t>(offset), RWF_DSYNC);
+}
+
+std::uint64_t KernelBlockCalls::size() noexcept {
+    struct stat status {};
+    if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode))
+        return std::numeric_limits<std::uint64_t>::max();
+    return static_cast<std::uint64_t>(status.st_size);
+}
+
 int KernelBlockCalls::flush() noexcept {
     return ::fdatasync(fd_);
 }
@@ -89,13 +104,17 @@ int KernelBlockCalls::block_ioctl(unsigned long request, std::uint64_t offset,
 
 std::span<std::byte> BlockScratch::get() noexcept {
     if (memory_ == nullptr)
-        memory_.reset(static_cast<std::byte*>(std::aligned_alloc(4096, kSize)));
+        memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, kSize)));
     if (memory_ == nullptr)
         return {};
     return {memory_.get(), kSize};
 }
 
 void BlockIo::perform(BlockRequest& request, BlockScratch& scratch) noexcept {
+    if (cancelled(request)) [[unlikely]] {
+        request.error = ECANCELED;
+        return;
+    }
     switch (request.kind) {
         case Kind::Read:
         case Kind::Write:
@@ -120,10 +139,33 @@ void BlockIo::perform(BlockRequest& request, BlockScratch& scratch) noexcept {
 bool BlockIo::straight(const BlockRequest& request) const noexcept {
     if (!traits_.direct)
         return true;
-    return std::ranges::all_of(request.iovecs, [&](const iovec& piece) {
-        return multiple(reinterpret_cast<std::uintptr_t>(piece.iov_base), traits_.memory_unit) &&
-               multiple(piece.iov_len, traits_.file_unit);
-    });
+    return multiple(request.offset, traits_.file_unit) &&
+           std::ranges::all_of(request.iovecs, [&](const iovec& piece) {
+               return multiple(reinterpret_cast<std::uintptr_t>(piece.iov_base),
+                               traits_.memory_unit) &&
+                      multiple(piece.iov_len, traits_.file_unit);
+           });
+}
+
+BlockPiece BlockIo::next_piece(const BlockRequest& request) noexcept {
+    if (request.length <= kMaxPiece)
+        return {.iovecs = request.iovecs, .bytes = request.length};
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    for (; bytes + request.iovecs[count].iov_len <= kMaxPiece; ++count)
+        bytes += request.iovecs[count].iov_len;
+    if (count > 0)
+        return {.iovecs = request.iovecs.first(count), .bytes = bytes};
+    return {.iovecs = request.iovecs.first(1), .bytes = kMaxPiece};
+}
+
+void BlockIo::cancel(BlockRequest& request) noexcept {
+    std::atomic_ref{request.cancelled}.store(true, std::memory_order_relaxed);
+}
+
+bool BlockIo::cancelled(const BlockRequest& request) noexcept {
+    // atomic_ref of a const object comes with C++26.
+    return std::atomic_ref{const_cast<bool&>(request.cancelled)}.load(std::memory_order_relaxed);
 }
 
 bool BlockIo::advance(BlockRequest& request, std::uint64_t bytes) noexcept {
@@ -154,9 +196,15 @@ bool BlockIo::try_read(BlockRequest& request) noexcept {
 int BlockIo::transfer(BlockRequest& request) noexcept {
     const int flags = durable_flags(request);
     while (request.length > 0) {
+        if (cancelled(request))
+            return ECANCELED;
+        const BlockPiece piece = next_piece(request);
+        const iovec part{piece.iovecs.front().iov_base, piece.bytes};
+        const std::span<const iovec> iovecs =
+            piece.iovecs.size() == 1 ? std::span{&part, 1} : piece.iovecs;
         const ssize_t count = request.kind == Kind::Read
-                                  ? calls_.read(request.iovecs, request.offset, 0)
-                                  : calls_.write(request.iovecs, request.offset, flags);
+                                  ? calls_.read(iovecs, request.offset, 0)
+                                  : calls_.write(iovecs, request.offset, flags);
         if (count > 0) {
             advance(request, static_cast<std::uint64_t>(count));
             continue;
@@ -169,23 +217,120 @@ int BlockIo::transfer(BlockRequest& request) noexcept {
     return 0;
 }
 
-// Through memory of ours, a piece at a time.
+/// What of a request fits into memory of ours, with the whole units of the file that it touches.
+struct BlockIo::Part {
+    std::uint64_t start = 0;  ///< of the first unit
+    std::size_t before = 0;   ///< bytes of that which are not of the request
+    std::size_t bytes = 0;    ///< of the request
+    std::size_t units = 0;    ///< bytes of the units together
+
+    std::uint64_t offset() const noexcept { return start + before; }
+};
+
+BlockIo::Part BlockIo::part_of(std::uint64_t offset, std::uint64_t length) const noexcept {
+    const std::size_t unit = traits_.direct ? traits_.file_unit : 1;
+    Part part;
+    part.before = offset % unit;
+    part.start = offset - part.before;
+    part.bytes = std::min<std::uint64_t>(length, BlockScratch::kSize - part.before);
+    part.units = (part.before + part.bytes + unit - 1) / unit * unit;
+    return part;
+}
+
+// Through a bounce buffer, a piece at a time.
 int BlockIo::bounce(BlockRequest& request, BlockScratch& scratch) noexcept {
     const auto ours = scratch.get();
     if (ours.empty())
         return ENOMEM;
     const int flags = durable_flags(request);
     while (request.length > 0) {
-        const auto bytes = std::min<std::uint64_t>(request.length, ours.size());
-        if (request.kind == Kind::Write)
-            copy(request, ours.data(), bytes);
-        if (const int error = move_piece(request.kind, {ours.data(), bytes}, request.offset, flags))
+        if (cancelled(request))
+            return ECANCELED;
+        Part part = part_of(request.offset, request.length);
+        const int error =
+            request.kind == Kind::Read
+                ? read_units(ours.first(part.units), part.start, part.before + part.bytes)
+                : write_part(part, ours, flags,
+                             [&](std::span<std::byte> to) { copy(request, to.data(), to.size()); });
+        if (error != 0)
             return error;
         if (request.kind == Kind::Read)
-            copy(request, ours.data(), bytes);
-        advance(request, bytes);
+            copy(request, ours.data() + part.before, part.bytes);
+        advance(request, part.bytes);
     }
     return 0;
+}
+
+// The file may end within the last unit, behind the `needed` bytes.
+int BlockIo::read_units(std::span<std::byte> to, std::uint64_t offset,
+                        std::size_t needed) noexcept {
+    const std::size_t unit = traits_.direct ? traits_.file_unit : 1;
+    std::size_t have = 0;
+    while (have < needed) {
+        const std::size_t from = have / unit * unit;
+        const iovec piece{to.data() + from, to.size() - from};
+        const ssize_t count = calls_.read({&piece, 1}, offset + from, 0);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return errno;
+        const std::size_t now = from + static_cast<std::size_t>(count);
+        if (now <= have)
+            return EIO;  // the file ends here
+        have = now;
+    }
+    return 0;
+}
+
+// What the first and the last unit hold beside the part, which is then written with them.
+int BlockIo::read_edges(const Part& part, std::span<std::byte> ours) noexcept {
+    const std::size_t unit = traits_.file_unit;
+    const std::size_t last = part.units - unit;
+    const bool whole_at_end = part.before + part.bytes == part.units;
+    if (part.before != 0)
+        if (const int error = read_units(ours.first(unit), part.start, unit))
+            return error;
+    if (whole_at_end || (last == 0 && part.before != 0))
+        return 0;
+    return read_units(ours.subspan(last, unit), part.start + last, unit);
+}
+
+// A file may end within a unit, which O_DIRECT can read but not write without making the file
+// longer. So what is in there goes through the page cache, and is on stable storage after it: a
+// flush of a disk without a cache has nothing to do with it.
+int BlockIo::write_last(std::span<const std::byte> from, std::uint64_t offset) noexcept {
+    while (!from.empty()) {
+        const ssize_t count = calls_.write_cached(from, offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count < 0 ? errno : EIO;
+        offset += static_cast<std::uint64_t>(count);
+        from = from.subspan(static_cast<std::size_t>(count));
+    }
+    return 0;
+}
+
+// Writes what `fill` puts into memory of ours. Less than asked for, in part.bytes, if the file ends
+// within the last unit: that comes next then.
+template <class Fill>
+int BlockIo::write_part(Part& part, std::span<std::byte> ours, int flags, Fill&& fill) noexcept {
+    const bool whole_at_end = part.before + part.bytes == part.units;
+    if (!whole_at_end) {
+        const std::uint64_t size = calls_.size();
+        const std::uint64_t units_end = size / traits_.file_unit * traits_.file_unit;
+        if (part.start + part.units > size && part.offset() < units_end)
+            part = part_of(part.offset(), units_end - part.offset());
+        else if (part.start + part.units > size) {
+            fill(ours.first(part.bytes));
+            return write_last(ours.first(part.bytes), part.offset());
+        }
+    }
+    if (part.bytes != part.units)
+        if (const int error = read_edges(part, ours))
+            return error;
+    fill(ours.subspan(part.before, part.bytes));
+    return move_piece(Kind::Write, {ours.data(), part.units}, part.start, flags);
 }
 
 int BlockIo::move_piece(Kind kind, iovec piece, std::uint64_t offset, int flags) noexcept {
@@ -211,14 +356,25 @@ int BlockIo::stable(Kind kind, int error) noexcept {
     return error != 0 ? error : lost_.load(std::memory_order_relaxed);
 }
 
+// Only the whole units in the range, since a discard is a hint. A piece of the range at a time.
 int BlockIo::discard(const BlockRequest& request) noexcept {
-    const int error = retry([&] {
-        if (traits_.block_device)
-            return calls_.block_ioctl(BLKDISCARD, request.offset, request.length);
-        return calls_.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, request.offset,
-                                request.length);
-    });
-    return error == ENOSYS || error == ENOTTY ? EOPNOTSUPP : error;
+    const std::uint64_t unit = traits_.discard_unit;
+    const std::uint64_t end = (request.offset + request.length) / unit * unit;
+    std::uint64_t from = (request.offset + unit - 1) / unit * unit;
+    while (from < end) {
+        if (cancelled(request))
+            return ECANCELED;
+        const std::uint64_t to = std::min(end, (from / kMaxRange + 1) * kMaxRange);
+        const int error = retry([&] {
+            if (traits_.block_device)
+                return calls_.block_ioctl(BLKDISCARD, from, to - from);
+            return calls_.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from);
+        });
+        if (error != 0)
+            return error == ENOSYS || error == ENOTTY ? EOPNOTSUPP : error;
+        from = to;
+    }
+    return 0;
 }
 
 // The kernel zeroes a device beside its page cache. A write to the other part of a page that is
@@ -226,58 +382,60 @@ int BlockIo::discard(const BlockRequest& request) noexcept {
 // kernels do not keep the two apart: what was to be zero is as it was. So the ends of a range go
 // through the cache, as that write does.
 int BlockIo::write_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept {
-    const std::uint64_t page = traits_.cache_page;
+    const std::uint64_t unit = traits_.zero_unit;
     const std::uint64_t end = request.offset + request.length;
-    BlockRequest whole = request;
-    whole.offset = (request.offset + page - 1) / page * page;
-    const std::uint64_t whole_end = end / page * page;
-    if (whole.offset >= whole_end)
-        return zeroes_by_hand(request.offset, end, scratch);
-    whole.length = whole_end - whole.offset;
-    if (const int error = zeroes_by_hand(request.offset, whole.offset, scratch))
+    std::uint64_t from = (request.offset + unit - 1) / unit * unit;
+    const std::uint64_t whole_end = end / unit * unit;
+    if (from >= whole_end)
+        return zeroes_by_hand(request, request.offset, end, scratch);
+    if (const int error = zeroes_by_hand(request, request.offset, from, scratch))
         return error;
-    if (const int error = whole_pages_of_zeroes(whole, scratch))
-        return error;
-    return zeroes_by_hand(whole_end, end, scratch);
+    while (from < whole_end) {
+        if (cancelled(request))
+            return ECANCELED;
+        const std::uint64_t to = std::min(whole_end, (from / kMaxRange + 1) * kMaxRange);
+        int error = zeroes_by_kernel(from, to - from, request.unmap);
+        if (not_supported(error))
+            error = zeroes_by_hand(request, from, to, scratch);
+        if (error != 0)
+            return error;
+        from = to;
+    }
+    return zeroes_by_hand(request, whole_end, end, scratch);
 }
 
-int BlockIo::whole_pages_of_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept {
-    const int error = zeroes_by_kernel(request);
-    if (!not_supported(error))
-        return error;
-    return zeroes_by_hand(request.offset, request.offset + request.length, scratch);
-}
-
-int BlockIo::zeroes_by_kernel(const BlockRequest& request) noexcept {
-    if (request.unmap) {
+int BlockIo::zeroes_by_kernel(std::uint64_t from, std::uint64_t bytes, bool unmap) noexcept {
+    if (unmap) {
         const int error = retry([&] {
-            return calls_.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, request.offset,
-                                    request.length);
+            return calls_.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes);
         });
         if (!not_supported(error))
             return error;
     }
     return retry([&] {
         if (traits_.block_device)
-            return calls_.block_ioctl(BLKZEROOUT, request.offset, request.length);
-        return calls_.fallocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, request.offset,
-                                request.length);
+            return calls_.block_ioctl(BLKZEROOUT, from, bytes);
+        return calls_.fallocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, from, bytes);
     });
 }
 
-int BlockIo::zeroes_by_hand(std::uint64_t from, std::uint64_t to, BlockScratch& scratch) noexcept {
+// `request` is what may be cancelled.
+int BlockIo::zeroes_by_hand(const BlockRequest& request, std::uint64_t from, std::uint64_t to,
+                            BlockScratch& scratch) noexcept {
     if (from == to)
         return 0;
     const auto ours = scratch.get();
     if (ours.empty())
         return ENOMEM;
-    const auto zeroes = ours.first(std::min<std::uint64_t>(to - from, ours.size()));
-    std::ranges::fill(zeroes, std::byte{0});
     while (from < to) {
-        const auto bytes = std::min<std::uint64_t>(to - from, zeroes.size());
-        if (const int error = move_piece(Kind::Write, {zeroes.data(), bytes}, from, 0))
+        if (cancelled(request))
+            return ECANCELED;
+        Part part = part_of(from, to - from);
+        if (const int error = write_part(part, ours, 0, [](std::span<std::byte> zeroes) {
+                std::ranges::fill(zeroes, std::byte{0});
+            }))
             return error;
-        from += bytes;
+        from += part.bytes;
     }
     return 0;
 }

@@ -31,6 +31,11 @@ public:
     virtual ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept = 0;
     virtual ssize_t write(std::span<const iovec> from, std::uint64_t offset,
                           int flags) noexcept = 0;
+    /// Through the page cache, where the file is open for O_DIRECT, and on stable storage after it.
+    virtual ssize_t write_cached(std::span<const std::byte> from,
+                                 std::uint64_t offset) noexcept = 0;
+    /// Of the file now; of a device, more than any offset.
+    virtual std::uint64_t size() noexcept = 0;
     virtual int flush() noexcept = 0;
     virtual int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept = 0;
     /// BLKDISCARD and BLKZEROOUT.
@@ -41,10 +46,13 @@ public:
 /// The kernel's own, on a descriptor that outlives this.
 class KernelBlockCalls final : public BlockCalls {
 public:
-    explicit KernelBlockCalls(int fd) : fd_{fd} {}
+    /// `cached_fd` is the same file without O_DIRECT, for write_cached().
+    explicit KernelBlockCalls(int fd, int cached_fd = -1) : fd_{fd}, cached_fd_{cached_fd} {}
 
     ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override;
     ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override;
+    ssize_t write_cached(std::span<const std::byte> from, std::uint64_t offset) noexcept override;
+    std::uint64_t size() noexcept override;
     int flush() noexcept override;
     int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override;
     int block_ioctl(unsigned long request, std::uint64_t offset,
@@ -52,14 +60,19 @@ public:
 
 private:
     int fd_;
+    int cached_fd_;
 };
 
-/// Memory for requests that cannot go straight; made when it is needed for the first time.
+/// The largest unit of O_DIRECT that is met, in bytes.
+inline constexpr std::uint32_t kMaxBlockUnit = 64 << 10;
+
+/// Bounce buffer for requests that cannot go straight; made when it is needed for the first time.
 class BlockScratch {
 public:
     static constexpr std::size_t kSize = 256 << 10;  ///< bytes
+    static constexpr std::size_t kAlignment = kMaxBlockUnit;
 
-    /// Page aligned; empty when the host has no memory.
+    /// Aligned for any host; empty when that has no memory.
     std::span<std::byte> get() noexcept;
 
 private:
@@ -76,8 +89,18 @@ struct BlockTraits {
     bool memory = false;          ///< tmpfs and its like: nothing waits for a disk
     std::size_t memory_unit = 1;  ///< O_DIRECT: buffers start at multiples of it
     std::size_t file_unit = 1;    ///< O_DIRECT: lengths and offsets are multiples of it
-    /// A device behind the page cache: the pages of that. The kernel may zero whole ones only.
-    std::size_t cache_page = 1;
+    /// Requests may be of less than file_unit, or begin and end within one: read-modify-write.
+    bool partial_units = false;
+    /// The kernel zeroes whole ones only; what is less is written. Of a device: its logical blocks,
+    /// and behind the page cache the pages of that.
+    std::size_t zero_unit = 1;
+    std::size_t discard_unit = 1;  ///< the kernel discards whole ones only
+};
+
+/// What goes to the kernel with one call: whole buffers, or a part of one.
+struct BlockPiece {
+    std::span<const iovec> iovecs;
+    std::size_t bytes = 0;  ///< less than their sum only if there is one
 };
 
 class BlockIo {
@@ -93,7 +116,14 @@ public:
     /// cannot promise: what is left of the request is then still to be done.
     [[nodiscard]] bool try_read(BlockRequest& request) noexcept;
 
-    /// The buffers can be given to the kernel as they are.
+    /// Bytes that the kernel gets with one call: a request can be cancelled between two.
+    static constexpr std::size_t kMaxPiece = 4 << 20;
+    /// The same where nothing is moved: discards, and zeroes by the kernel.
+    static constexpr std::uint64_t kMaxRange = 16 << 20;
+    /// The next one of what is left.
+    static BlockPiece next_piece(const BlockRequest& request) noexcept;
+
+    /// Buffers and offset can be given to the kernel as they are.
     bool straight(const BlockRequest& request) const noexcept;
 
     /// The answer to a flush or a durable write, given the kernel's (0 or errno): once one has
@@ -104,15 +134,27 @@ public:
     /// `bytes` of the request are done; true if that was all.
     static bool advance(BlockRequest& request, std::uint64_t bytes) noexcept;
 
+    /// For any thread, and cancelled() for the one that does the request.
+    static void cancel(BlockRequest& request) noexcept;
+    static bool cancelled(const BlockRequest& request) noexcept;
+
 private:
+    struct Part;
+
     int transfer(BlockRequest& request) noexcept;
     int bounce(BlockRequest& request, BlockScratch& scratch) noexcept;
+    Part part_of(std::uint64_t offset, std::uint64_t length) const noexcept;
+    int read_units(std::span<std::byte> to, std::uint64_t offset, std::size_t needed) noexcept;
+    int read_edges(const Part& part, std::span<std::byte> ours) noexcept;
+    int write_last(std::span<const std::byte> from, std::uint64_t offset) noexcept;
+    template <class Fill>
+    int write_part(Part& part, std::span<std::byte> ours, int flags, Fill&& fill) noexcept;
     int move_piece(BlockRequest::Kind kind, iovec piece, std::uint64_t offset, int flags) noexcept;
     int discard(const BlockRequest& request) noexcept;
     int write_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept;
-    int zeroes_by_kernel(const BlockRequest& request) noexcept;
-    int whole_pages_of_zeroes(const BlockRequest& request, BlockScratch& scratch) noexcept;
-    int zeroes_by_hand(std::uint64_t from, std::uint64_t to, BlockScratch& scratch) noexcept;
+    int zeroes_by_kernel(std::uint64_t from, std::uint64_t bytes, bool unmap) noexcept;
+    int zeroes_by_hand(const BlockRequest& request, std::uint64_t from, std::uint64_t to,
+                       BlockScratch& scratch) noexcept;
     int flush() noexcept;
 
     BlockCalls& calls_;

@@ -1,89 +1,22 @@
 #include "backends/block_io.hpp"
 
-#include <linux/falloc.h>
-#include <linux/fs.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "backends/block_file_queue.hpp"
-#include "vmm/text.hpp"
+#include "backends/block_test_support.hpp"
 
 namespace vmm {
 namespace {
 
 using Kind = BlockRequest::Kind;
+using test::ScriptedCalls;
 using testing::ElementsAre;
-
-/// A medium that does what its script says, then the whole of each call.
-struct ScriptedCalls final : BlockCalls {
-    std::string bytes = std::string(4096, '.');
-    std::deque<int> script;  ///< positive: bytes at most; 0: none; negative: an errno
-    std::vector<std::string> seen;
-
-    ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
-        return move("read", to, offset, flags, [&](const iovec& piece, char* at, std::size_t n) {
-            std::memcpy(piece.iov_base, at, n);
-        });
-    }
-    ssize_t write(std::span<const iovec> from, std::uint64_t offset, int flags) noexcept override {
-        return move("write", from, offset, flags, [&](const iovec& piece, char* at, std::size_t n) {
-            std::memcpy(at, piece.iov_base, n);
-        });
-    }
-    int flush() noexcept override { return simple("flush"); }
-    int fallocate(int mode, std::uint64_t offset, std::uint64_t length) noexcept override {
-        return simple(cat("fallocate ", mode, " ", offset, "+", length));
-    }
-    int block_ioctl(unsigned long request, std::uint64_t offset,
-                    std::uint64_t length) noexcept override {
-        return simple(cat(request == BLKDISCARD ? "discard " : "zeroout ", offset, "+", length));
-    }
-
-private:
-    int next(int otherwise) {
-        if (script.empty())
-            return otherwise;
-        const int step = script.front();
-        script.pop_front();
-        return step;
-    }
-    int simple(std::string what) {
-        seen.push_back(std::move(what));
-        const int step = next(0);
-        errno = -step;
-        return step < 0 ? -1 : 0;
-    }
-    template <class Move>
-    ssize_t move(const char* what, std::span<const iovec> pieces, std::uint64_t offset, int flags,
-                 Move&& one) {
-        std::size_t total = 0;
-        for (const iovec& piece : pieces)
-            total += piece.iov_len;
-        seen.push_back(cat(what, " ", offset, "+", total, flags != 0 ? cat(" f", flags) : ""));
-        const int step = next(static_cast<int>(total));
-        if (step < 0) {
-            errno = -step;
-            return -1;
-        }
-        std::size_t left = std::min(total, static_cast<std::size_t>(step));
-        const std::size_t moved = left;
-        char* at = bytes.data() + offset;
-        for (const iovec& piece : pieces) {
-            const std::size_t n = std::min(left, piece.iov_len);
-            one(piece, at, n);
-            at += n;
-            left -= n;
-        }
-        return static_cast<ssize_t>(moved);
-    }
-};
 
 struct BlockIoTest : testing::Test {
     ScriptedCalls calls;
@@ -284,7 +217,7 @@ TEST_F(BlockIoTest, ZeroesByHandComeInBoundedPieces) {
 }
 
 TEST_F(BlockIoTest, PartsOfPagesOfACachedDeviceAreZeroedThroughTheCache) {
-    const BlockTraits cached{.block_device = true, .cache_page = 1024};
+    const BlockTraits cached{.block_device = true, .zero_unit = 1024};
     BlockRequest request = kZeroes;
     const auto zero = [&](std::uint64_t from, std::uint64_t to) {
         calls.seen.clear();

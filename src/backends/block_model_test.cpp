@@ -26,7 +26,8 @@ using Kind = BlockRequest::Kind;
 
 constexpr std::size_t kSector = 512;
 constexpr std::size_t kParts = 4;  // at most one request of a batch in each
-constexpr std::size_t kPart = 64 * kSector;
+// Neighbours share a unit of 4096 bytes, and the last one of all ends within one.
+constexpr std::size_t kPart = 61 * kSector;
 constexpr unsigned kBatches = 600;
 constexpr auto kNever = std::chrono::hours{1};
 constexpr auto kAlways = std::chrono::nanoseconds{0};
@@ -35,6 +36,7 @@ struct Way {
     const char* name;
     bool io_uring;
     bool direct;
+    std::size_t unit;  ///< of O_DIRECT
     std::chrono::nanoseconds slow_write;
 };
 
@@ -48,7 +50,8 @@ struct Buffer {
         void operator()(std::byte* unused) const noexcept { std::free(unused); }
     };
     std::unique_ptr<std::byte, Free> memory{
-        static_cast<std::byte*>(std::aligned_alloc(4096, kPart))};
+        static_cast<std::byte*>(std::aligned_alloc(4096, 16 * 4096))};
+    static_assert(kPart <= 16 * 4096);
 
     std::span<std::byte> span() const { return {memory.get(), kPart}; }
 };
@@ -67,10 +70,15 @@ protected:
     }
 
     std::unique_ptr<BlockFileQueue> queue() {
-        BlockFileQueue::Options options{
-            .depth = kParts, .io_uring = GetParam().io_uring, .slow_write = GetParam().slow_write};
+        BlockFileQueue::Options options{.depth = kParts,
+                                        .io_uring = GetParam().io_uring,
+                                        .cached_fd = file_.get(),
+                                        .slow_write = GetParam().slow_write};
         if (GetParam().direct)
-            options.traits = {.direct = true, .memory_unit = kSector, .file_unit = kSector};
+            options.traits = {.direct = true,
+                              .memory_unit = kSector,
+                              .file_unit = GetParam().unit,
+                              .partial_units = GetParam().unit > kSector};
         return std::move(BlockFileQueue::create(fd_.get(), options, nullptr).value());
     }
 
@@ -176,12 +184,14 @@ TEST_P(BlockModelTest, WhatIsReadIsWhatWasWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, BlockModelTest,
-                         testing::Values(Way{"ring", true, false, kNever},
-                                         Way{"ring_slow", true, false, kAlways},
-                                         Way{"ring_direct", true, true, kNever},
-                                         Way{"pool", false, false, kNever},
-                                         Way{"pool_slow", false, false, kAlways},
-                                         Way{"pool_direct", false, true, kNever}),
+                         testing::Values(Way{"ring", true, false, 1, kNever},
+                                         Way{"ring_slow", true, false, 1, kAlways},
+                                         Way{"ring_direct", true, true, 512, kNever},
+                                         Way{"ring_direct_4k", true, true, 4096, kNever},
+                                         Way{"pool", false, false, 1, kNever},
+                                         Way{"pool_slow", false, false, 1, kAlways},
+                                         Way{"pool_direct", false, true, 512, kNever},
+                                         Way{"pool_direct_4k", false, true, 4096, kNever}),
                          [](const auto& way) { return std::string{way.param.name}; });
 
 }  // namespace

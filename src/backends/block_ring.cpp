@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "backends/block_io.hpp"
 #include "vmm/assert.hpp"
 #include "vmm/log.hpp"
 
@@ -18,7 +19,8 @@ namespace vmm {
 namespace {
 
 constexpr unsigned kMaxEntries = 256;  // prepared at a time; more are outstanding all the same
-constexpr unsigned kMaxWorkers = 16;   // of each kind
+constexpr unsigned kMaxCompletions = 1 << 16;  // what the kernel takes
+constexpr unsigned kMaxWorkers = 16;           // of each kind
 constexpr unsigned kMaxPauses = 1000;  // of a millisecond: then the kernel will take nothing
 constexpr unsigned kDeferred =
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -27,7 +29,8 @@ int set_up(io_uring& ring, unsigned depth, unsigned flags) noexcept {
     io_uring_params params{};
     // All completions fit: none is ever held back in the kernel.
     params.flags = flags | IORING_SETUP_CQSIZE;
-    params.cq_entries = std::bit_ceil(std::max(depth, kMaxEntries));
+    const unsigned most = std::max(depth + 1, kMaxEntries);  // one is prepare_cancel()'s
+    params.cq_entries = std::min(std::bit_ceil(most), kMaxCompletions);
     return io_uring_queue_init_params(std::min(std::bit_ceil(depth), kMaxEntries), &ring, &params);
 }
 
@@ -68,22 +71,22 @@ BlockRing::~BlockRing() {
 void BlockRing::prepare(BlockRequest& request) noexcept {
     io_uring_sqe& entry = free_entry();
     const int fd = fixed_ ? 0 : fd_;
-    const auto count = static_cast<unsigned>(request.iovecs.size());
-    const iovec* const pieces = request.iovecs.data();
-    const auto one =
-        count == 1 ? static_cast<unsigned>(std::min<std::size_t>(pieces->iov_len, 0x7ffff000)) : 0;
+    const BlockPiece piece = BlockIo::next_piece(request);
+    const auto count = static_cast<unsigned>(piece.iovecs.size());
+    const iovec* const first = piece.iovecs.data();
+    const auto one = static_cast<unsigned>(piece.bytes);
     switch (request.kind) {
         case BlockRequest::Kind::Read:
             if (count == 1)
-                io_uring_prep_read(&entry, fd, pieces->iov_base, one, request.offset);
+                io_uring_prep_read(&entry, fd, first->iov_base, one, request.offset);
             else
-                io_uring_prep_readv(&entry, fd, pieces, count, request.offset);
+                io_uring_prep_readv(&entry, fd, first, count, request.offset);
             break;
         case BlockRequest::Kind::Write:
             if (count == 1)
-                io_uring_prep_write(&entry, fd, pieces->iov_base, one, request.offset);
+                io_uring_prep_write(&entry, fd, first->iov_base, one, request.offset);
             else
-                io_uring_prep_writev(&entry, fd, pieces, count, request.offset);
+                io_uring_prep_writev(&entry, fd, first, count, request.offset);
             entry.rw_flags = request.durable ? RWF_DSYNC : 0;
             break;
         default:
@@ -93,6 +96,13 @@ void BlockRing::prepare(BlockRequest& request) noexcept {
     if (fixed_)
         entry.flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data(&entry, &request);
+    ++prepared_;
+}
+
+void BlockRing::prepare_cancel() noexcept {
+    io_uring_sqe& entry = free_entry();
+    io_uring_prep_cancel(&entry, nullptr, IORING_ASYNC_CANCEL_ANY);
+    io_uring_sqe_set_data(&entry, nullptr);
     ++prepared_;
 }
 
@@ -109,8 +119,9 @@ void BlockRing::start(BlockRequestList& refused) noexcept {
     const unsigned first = *ring_.sq.khead;
     const unsigned last = *ring_.sq.ktail;
     for (unsigned i = first; i != last; ++i)
-        refused.push(
-            *std::bit_cast<BlockRequest*>(ring_.sq.sqes[i & ring_.sq.ring_mask].user_data));
+        if (auto* const request =
+                std::bit_cast<BlockRequest*>(ring_.sq.sqes[i & ring_.sq.ring_mask].user_data))
+            refused.push(*request);
     prepared_ = 0;
     log::warn("io_uring takes no more requests (errno ", error_,
               "); this disk is served by threads from now on");
@@ -150,13 +161,16 @@ BlockRing::Completion BlockRing::reap() noexcept {
         io_uring_cq_eventfd_toggle(&ring_, false);
         armed_ = false;
     }
-    io_uring_cqe* entry = nullptr;
-    // Enters the kernel only if that has flagged work.
-    if (io_uring_peek_cqe(&ring_, &entry) != 0 || entry == nullptr)
-        return {};
-    const Completion result{.request = static_cast<BlockRequest*>(io_uring_cqe_get_data(entry)),
-                            .result = entry->res};
-    io_uring_cq_advance(&ring_, 1);
+    Completion result;
+    while (result.request == nullptr) {  // as that of prepare_cancel() is
+        io_uring_cqe* entry = nullptr;
+        // Enters the kernel only if that has flagged work.
+        if (io_uring_peek_cqe(&ring_, &entry) != 0 || entry == nullptr)
+            return {};
+        result = {.request = static_cast<BlockRequest*>(io_uring_cqe_get_data(entry)),
+                  .result = entry->res};
+        io_uring_cq_advance(&ring_, 1);
+    }
     return result;
 }
 

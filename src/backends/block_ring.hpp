@@ -25,8 +25,13 @@ public:
 
     /// No room for another prepare() before start().
     bool full() const noexcept { return prepared_ == ring_.sq.ring_entries; }
-    /// Read, Write or Flush; starts with start().
+    /// Read, Write or Flush; starts with start(). Of a large one the next piece
+    /// (BlockIo::next_piece()).
     void prepare(BlockRequest& request) noexcept;
+    /// What the kernel has not begun yet, it gives back with ECANCELED. Starts with start().
+    /// Kernels before 5.19 finish all.
+    void prepare_cancel() noexcept;
+    bool prepared() const noexcept { return prepared_ > 0; }
     /// One system call for all that was prepared. What the kernel will not take comes back in
     /// `refused`; the ring should then be used no more, but for reaping.
     void start(BlockRequestList& refused) noexcept;

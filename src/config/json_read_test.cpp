@@ -223,6 +223,8 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
     config.disks = {DiskConfig{.path = "d",
                                .readonly = true,
                                .direct = true,
+                               .block_size = 4096,
+                               .physical_block_size = 16384,
                                .num_queues = 4,
                                .queue_size = 256,
                                .packed = false,

@@ -242,8 +242,8 @@ TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
     DiskConfig disk;
     CpusConfig cpus;
     const std::string keys =
-        "Known keys: path, image_type, readonly, direct, num_queues, queue_size, packed, serial, "
-        "id.\n";
+        "Known keys: path, image_type, readonly, direct, block_size, physical_block_size, "
+        "num_queues, queue_size, packed, serial, id.\n";
 
     for (const std::string key : {"readnly", "READNLY", "ReadOnly", "Read"})
         EXPECT_EQ(error_of("disks", &disk, "d.img," + key + "=on"),

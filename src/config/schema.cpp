@@ -217,6 +217,20 @@ constexpr std::array kDiskKeys{
         {.name = "readonly", .alias = "ro", .help = "The guest cannot write to it"}),
     key<&DiskConfig::direct>(
         {.name = "direct", .help = "Go around the host's page cache (O_DIRECT)"}),
+    key<&DiskConfig::block_size>(
+        {.name = "block_size",
+         .help = "Logical block size that the guest sees, 512 or 4096; if not given, the host "
+                 "device's, or 512 for a file",
+         .type = Type::Size,
+         .least = kMinBlockSize,
+         .most = kMaxBlockSize}),
+    key<&DiskConfig::physical_block_size>(
+        {.name = "physical_block_size",
+         .help = "Physical block size that the guest sees, a power of two from block_size on; the "
+                 "host's if not given",
+         .type = Type::Size,
+         .least = kMinBlockSize,
+         .most = kMaxPhysicalBlockSize}),
     key<&DiskConfig::num_queues>(
         {.name = "num_queues", .help = "Request queues", .least = 1, .most = kMaxDiskQueues}),
     key<&DiskConfig::queue_size>({.name = "queue_size",

@@ -31,6 +31,24 @@ Result<> check_queue_size(const std::string& path, std::uint32_t size) {
     return {};
 }
 
+Result<> check_blocks(const DiskConfig& disk, const std::string& path) {
+    const auto logical = disk.block_size;
+    if (logical && *logical != kMinBlockSize && *logical != kMaxBlockSize)
+        return bad(
+            cat(path, ".block_size ", *logical, " is neither ", kMinBlockSize, " nor ",
+                kMaxBlockSize),
+            cat("Give ", kMinBlockSize, ", which every guest takes, or ", kMaxBlockSize, "."));
+    const auto physical = disk.physical_block_size;
+    if (physical && !std::has_single_bit(*physical))
+        return bad(cat(path, ".physical_block_size ", *physical, " is not a power of two"),
+                   cat("Give ", std::bit_floor(*physical), "."));
+    if (physical && logical && *physical < *logical)
+        return bad(cat(path, ".physical_block_size ", *physical, " is less than its block_size ",
+                       *logical),
+                   cat("Give ", *logical, " or more, or leave it out."));
+    return {};
+}
+
 Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     if (disk.path.empty())
         return bad(cat(path, " (--disk) has no path"), "Name its image: path=FILE.");
@@ -38,6 +56,7 @@ Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     if (std::ranges::any_of(disk.serial, is_control))
         return bad(cat(path, ".serial: ", in_quotes(disk.serial), " has a control character"),
                    "Use letters, digits and signs.");
+    VMM_TRY(check_blocks(disk, path));
     VMM_TRY(check_queue_size(path, disk.queue_size));
     if (std::uint64_t{disk.num_queues} * disk.queue_size > kMaxDiskRequests)
         return bad(cat(path, ".num_queues ", disk.num_queues, " with queue_size ", disk.queue_size,

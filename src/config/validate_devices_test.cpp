@@ -52,6 +52,23 @@ TEST(ValidateDiskTest, RequestsOfAllQueuesAreBounded) {
         "enough.\n");
 }
 
+TEST(ValidateDiskTest, BlockSizesAreThoseThatGuestsTake) {
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .block_size = 512, .physical_block_size = 512}),
+              "no error");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .block_size = 4096, .physical_block_size = 65536}),
+              "no error");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .physical_block_size = 4096}), "no error");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .block_size = 1024}),
+              "error: disks[0].block_size 1024 is neither 512 nor 4096\n"
+              "  help: Give 512, which every guest takes, or 4096.\n");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .physical_block_size = 1000}),
+              "error: disks[0].physical_block_size 1000 is not a power of two\n"
+              "  help: Give 512.\n");
+    EXPECT_EQ(error_of(DiskConfig{.path = "a", .block_size = 4096, .physical_block_size = 2048}),
+              "error: disks[0].physical_block_size 2048 is less than its block_size 4096\n"
+              "  help: Give 4096 or more, or leave it out.\n");
+}
+
 TEST(ValidateNetTest, BackendDecidesWhatMayBeGiven) {
     EXPECT_EQ(error_of(NetConfig{}), "no error");
     EXPECT_EQ(error_of(NetConfig{.backend = NetBackendKind::User, .publish = {"8080:80"}}),

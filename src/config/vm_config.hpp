@@ -104,6 +104,9 @@ struct DiskConfig {
     ImageType image_type = ImageType::Raw;  ///< for configurations that say it
     bool readonly = false;
     bool direct = false;  ///< O_DIRECT
+    /// Bytes, as the guest sees them. Not given: the host device's, or 512 for a file.
+    std::optional<std::uint32_t> block_size;
+    std::optional<std::uint32_t> physical_block_size;
     std::uint32_t num_queues = 1;
     std::uint32_t queue_size = 128;
     bool packed = true;  ///< offer the packed ring

@@ -120,8 +120,11 @@ Result<> PciDevices::add_disks() {
     const auto& disks = parts_.config.disks;
     for (std::size_t i = 0; i < disks.size(); ++i) {
         const auto& disk = disks[i];
-        auto backend = VMM_TRY(
-            open_block_file({.path = disk.path, .readonly = disk.readonly, .direct = disk.direct}));
+        auto backend = VMM_TRY(open_block_file({.path = disk.path,
+                                                .readonly = disk.readonly,
+                                                .direct = disk.direct,
+                                                .logical_block = disk.block_size,
+                                                .physical_block = disk.physical_block_size}));
         auto body =
             VMM_TRY(virtio_blk::Blk::create({.name = config::device_name(disk.id, "disk", i),
                                              .serial = disk.serial,

@@ -88,6 +88,19 @@ public:
         const std::scoped_lock held{mutex_};
         return held_.size();
     }
+    /// What is cancelled ends at once; else it is as if the disk had it already.
+    void let_cancel() {
+        const std::scoped_lock held{mutex_};
+        cancels_ = true;
+    }
+    /// Bytes of the reads and writes that wait.
+    std::uint64_t held_bytes() {
+        const std::scoped_lock held{mutex_};
+        std::uint64_t bytes = 0;
+        for (const BlockRequest* const request : held_)
+            bytes += request->iovecs.empty() ? 0 : request->length;
+        return bytes;
+    }
     /// Each request of this kind ends with this errno.
     void fail(Kind kind, int error) {
         const std::scoped_lock held{mutex_};
@@ -108,6 +121,10 @@ public:
     std::vector<Seen> seen() {
         const std::scoped_lock held{mutex_};
         return seen_;
+    }
+    unsigned cancelled() {
+        const std::scoped_lock held{mutex_};
+        return cancelled_;
     }
     unsigned commits() {
         const std::scoped_lock held{mutex_};
@@ -151,6 +168,17 @@ private:
             const std::scoped_lock held{disk_.mutex_};
             disk_.armed_ = false;
             return disk_.done_.pop();
+        }
+        void cancel(BlockRequest& request) noexcept override {
+            const std::scoped_lock held{disk_.mutex_};
+            request.cancelled = true;
+            ++disk_.cancelled_;
+            const auto found = std::ranges::find(disk_.held_, &request);
+            if (!disk_.cancels_ || found == disk_.held_.end())
+                return;
+            disk_.held_.erase(found);
+            request.error = ECANCELED;
+            disk_.done_.push(request);
         }
         bool arm() noexcept override {
             const std::scoped_lock held{disk_.mutex_};
@@ -222,6 +250,8 @@ private:
     std::array<int, 5> failures_{};
     std::vector<Seen> seen_;
     unsigned commits_ = 0;
+    unsigned cancelled_ = 0;
+    bool cancels_ = false;
     BlockRequestList done_;
 };
 
