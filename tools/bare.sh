@@ -38,7 +38,7 @@ make_root() {
     mirror=$(archives | awk '$2 == "bookworm" { print $1; exit }')
     [ -n "$mirror" ] || die "this machine's apt has no bookworm source, from which the root could be made"
     mkdir -p "$CACHE/debootstrap"
-    as_root debootstrap --variant=minbase --include=git,ca-certificates --cache-dir="$CACHE/debootstrap" \
+    as_root debootstrap --variant=minbase --include="git,ca-certificates${VMM_BARE_CCACHE:+,ccache}" --cache-dir="$CACHE/debootstrap" \
         bookworm "$root" "$mirror" >build/bare-debootstrap.log || die "debootstrap failed: build/bare-debootstrap.log"
     archives | sed 's/^/deb /' | as_root tee "$root/etc/apt/sources.list" >/dev/null
     # How the archives are reached (proxies, timeouts); targets and compression are apt's own affair.
@@ -49,8 +49,9 @@ make_root() {
         as_root cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
         as_root chroot "$root" update-ca-certificates >/dev/null
     fi
+    as_root mkdir "$root/ccache"
     git bundle create -q build/bare.bundle HEAD
-    as_root cp build/bare.bundle "$root/root/vmm.bundle"
+    as_root cp build/bare.bundle "$root/srv/vmm.bundle"
 }
 
 # in_root ROOT COMMAND: in mount and process namespaces that end with it, where the devices and /sys are the host's.
@@ -59,16 +60,20 @@ in_root() {
     for name in "${passed_on[@]}"; do
         [ -z "${!name:-}" ] || variables+=("$name=${!name}")
     done
+    if [ -n "${VMM_BARE_CCACHE:-}" ]; then
+        variables+=(CCACHE_DIR=/ccache CCACHE_BASEDIR=/srv/vmm CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros)
+    fi
     as_root unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- bash -euo pipefail -c '
-        root=$1 command=$2
-        shift 2
+        root=$1 command=$2 ccache=$3
+        shift 3
         mount --rbind /dev "$root/dev"
         mount --rbind /sys "$root/sys"
         mount -t proc proc "$root/proc"
         mount -t tmpfs -o mode=1777 tmp "$root/tmp"
+        [ -z "$ccache" ] || mount --bind "$ccache" "$root/ccache"
         exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
-            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" bash -c "cd; $command"
-    ' bare "$1" "$2" "${variables[@]}"
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" bash -c "cd /srv; $command"
+    ' bare "$1" "$2" "${VMM_BARE_CCACHE:-}" "${variables[@]}"
 }
 
 main() {

@@ -94,7 +94,7 @@ def arguments():
     parser.add_argument("--sanitized", action="store_true", help="growth does not count")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--at-least", type=int, default=1, help="cases that there must be")
-    parser.add_argument("--timeout", type=float, default=100)
+    parser.add_argument("--timeout", type=float, default=500, help="seconds; a tenth will do on a machine that is idle")
     return parser.parse_args()
 
 

@@ -27,7 +27,7 @@ struct Ran {
 };
 
 Ran run(const std::string& command) {
-    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");  // runs: iasl
+    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");  // runs: iasl acpiexec
     if (pipe == nullptr)
         return {};
     Ran ran;

@@ -196,6 +196,7 @@ Cases stream_cases();
 Cases control_cases();
 Cases race_cases();
 Cases race_queue_cases();
+Cases work_cases();
 PlatformCases platform_cases();
 PlatformCases platform_race_cases();
 

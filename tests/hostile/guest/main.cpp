@@ -4,6 +4,7 @@
 //   only=TEXT     of these, those whose name contains TEXT
 //   rounds=N      all of it N times; the host looks at the VMM after each
 //   device=reset  resets of the machine, each a round of its own
+//   device=NAME stop=1   all the work that there is for it, until the host ends the process
 //   device=chaos  no cases: chaos.hpp
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
@@ -12,6 +13,7 @@
 // In the end the exit code is kAllGood or kSomeBad.
 #include "chaos.hpp"
 #include "lab.hpp"
+#include "work.hpp"
 
 namespace guest {
 namespace {
@@ -25,6 +27,7 @@ struct Options {
     char only[96] = {};
     unsigned rounds = 1;
     bool last_round = false;
+    bool stop = false;
 };
 
 struct Score {
@@ -63,6 +66,8 @@ Options read_options(const char* line) {
     char rounds[4] = {};
     if (option(line, "rounds=", rounds, sizeof rounds))
         options.rounds = number_of(rounds);
+    char stop[2] = {};
+    options.stop = option(line, "stop=", stop, sizeof stop);
     return options;
 }
 
@@ -131,10 +136,10 @@ void judge(const Case& of, Lab& lab, const char* ring, const Options& options, S
 }
 
 void run_kind(Lab& lab, const Options& options, Score& score) {
-    const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),      place_cases(),
-                         queue_cases(),    status_cases(),   register_cases(),  message_cases(),
-                         function_cases(), block_cases(),    net_cases(),       stream_cases(),
-                         control_cases(),  race_cases(),     race_queue_cases()};
+    const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),       place_cases(),
+                         queue_cases(),    status_cases(),   register_cases(),   message_cases(),
+                         function_cases(), block_cases(),    net_cases(),        stream_cases(),
+                         control_cases(),  race_cases(),     race_queue_cases(), work_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
@@ -170,6 +175,14 @@ void run_platform(const PlatformCases& all, const Ram& ram, const Options& optio
 void run_platform(const Ram& ram, const Options& options, Score& score) {
     run_platform(platform_cases(), ram, options, score);
     run_platform(platform_race_cases(), ram, options, score);
+}
+
+// The host ends the process while all of it is outstanding.
+[[noreturn]] void work_for_ever(Lab& lab) {
+    lab.ring_kind = RingKind::Packed;
+    say(give_all_there_is(lab) ? "busy\n" : "the device does not come up\n");
+    for (;;)
+        give_again(lab);
 }
 
 bool open(Lab& lab, const Options& options, const Ram& ram) {
@@ -241,6 +254,8 @@ extern "C" [[noreturn]] void guest_main(u64 start_info) {
         say("\n");
         finish(kNoDevice);
     }
+    if (options.stop)
+        work_for_ever(lab);
     unsigned failed = 0;
     for (unsigned round = 1; round <= options.rounds; ++round) {
         Score score;
