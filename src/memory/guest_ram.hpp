@@ -67,9 +67,6 @@ public:
     /// a file is left behind as it was found.
     void keep_file() noexcept;
 
-    /// All of it in the host, one piece. A SIGBUS in here says that the host could not back a page.
-    std::span<const std::byte> host_bytes() const noexcept { return {host_, size_}; }
-
     std::uint64_t size() const noexcept { return size_; }
 
 private:

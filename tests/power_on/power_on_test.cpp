@@ -102,10 +102,11 @@ protected:
 
     /// The address of the first byte that differs; kRam if none does.
     static std::uint64_t first_difference(const GuestRam& a, const GuestRam& b) {
-        if (std::memcmp(a.host_bytes().data(), b.host_bytes().data(), kRam) == 0)
+        const std::span ours{a.regions()[0].host, kRam};
+        const std::span theirs{b.regions()[0].host, kRam};
+        if (std::memcmp(ours.data(), theirs.data(), kRam) == 0)
             return kRam;
-        return static_cast<std::uint64_t>(
-            std::ranges::mismatch(a.host_bytes(), b.host_bytes()).in1 - a.host_bytes().begin());
+        return static_cast<std::uint64_t>(std::ranges::mismatch(ours, theirs).in1 - ours.begin());
     }
 
     static void make_dirty(GuestRam& ram) { std::memset(ram.regions()[0].host, 0xaa, kRam); }
