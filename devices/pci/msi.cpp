@@ -104,7 +104,7 @@ void Msi::update() noexcept {
 void Msi::cleared() noexcept {
     update();
     for (VectorSlot& slot : vectors_)
-        slot.forget();
+        slot.take_pending();
 }
 
 }  // namespace vmm::pci

@@ -60,10 +60,16 @@ MsiVector* Msix::vector(std::uint64_t number) const noexcept {
     return number < vectors_.size() ? vectors_[number].slot.vector() : nullptr;
 }
 
+bool Msix::take_pending(std::uint64_t number) noexcept {
+    return number < vectors_.size() && vectors_[number].slot.take_pending();
+}
+
 void Msix::written(unsigned /*offset*/, unsigned /*size*/) noexcept {
     const std::uint16_t control = function_.config_word(capability_ + kControl);
     function_masked_ = (control & kFunctionMask) != 0;
-    enabled_.store((control & kEnable) != 0, std::memory_order_release);
+    // Before the vectors are looked at, in the eyes of all threads: a device that signals looks at
+    // this afterwards.
+    enabled_.store((control & kEnable) != 0, std::memory_order_seq_cst);
     for (Entry& entry : vectors_)
         update(entry);
 }
@@ -149,7 +155,7 @@ void Msix::cleared() noexcept {
         entry.message = {};
         entry.control = kMasked;
         update(entry);
-        entry.slot.forget();
+        entry.slot.take_pending();
     }
 }
 

@@ -39,6 +39,9 @@ public:
     /// The vector the guest named, or null when there is none of that number. Stays valid.
     MsiVector* vector(std::uint64_t number) const noexcept;
 
+    /// Takes what was signalled and held back since: true if there was something.
+    bool take_pending(std::uint64_t number) noexcept;
+
     /// MSI-X replaces INTx and MSI.
     bool enabled() const noexcept { return enabled_.load(std::memory_order_acquire); }
 

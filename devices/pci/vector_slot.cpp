@@ -48,9 +48,8 @@ bool VectorSlot::pending() const noexcept {
     return !connected_ && has_count(vector_->fd());
 }
 
-void VectorSlot::forget() noexcept {
-    if (!connected_)
-        take_count(vector_->fd());
+bool VectorSlot::take_pending() noexcept {
+    return !connected_ && take_count(vector_->fd());
 }
 
 }  // namespace vmm::pci

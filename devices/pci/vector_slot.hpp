@@ -23,7 +23,7 @@ public:
     void hold() noexcept;
 
     bool pending() const noexcept;  ///< a signal waits for deliver()
-    void forget() noexcept;         ///< drops it
+    bool take_pending() noexcept;   ///< and waits no more
 
 private:
     std::unique_ptr<MsiVector> vector_;

@@ -35,8 +35,9 @@ public:
         take_needs_reset();
     }
 
-    /// The answer to Device::reset(), once: no queue is touched any more, nor is this link. A leaf
-    /// call; may come from inside reset().
+    /// The answer to Device::reset(), once: no queue is touched any more, nor is this link. Comes
+    /// from inside reset(), or from an I/O thread that holds no lock: another driver may be ready,
+    /// and then the next activate() is called from here.
     void reset_done() noexcept {
         assert_lent();
         lent_.store(false, std::memory_order_relaxed);

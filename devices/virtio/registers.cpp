@@ -75,7 +75,7 @@ std::uint32_t Registers::driver_feature() const noexcept {
 
 void Registers::set_driver_feature(std::uint32_t to) noexcept {
     const bool settled = (status_ & status::kFeaturesOk) != 0;
-    if (driver_feature_select_ > 1 || settled || state_ != State::Idle)
+    if (driver_feature_select_ > 1 || settled)
         return;
     driver_features_ = with_half(driver_features_, driver_feature_select_ == 1, to);
 }
@@ -89,13 +89,14 @@ bool Registers::features_acceptable() const noexcept {
 // Status. Spec: 2.1, 3.1.1.
 
 std::uint8_t Registers::device_status() const noexcept {
+    // "Wait until it reads 0", says 4.1.4.3.2 to a driver that writes nothing else meanwhile.
+    if (state_ == State::Draining && status_ == 0)
+        return last_status_;
     const bool sick = needs_reset_.load(std::memory_order_acquire);
     return static_cast<std::uint8_t>(status_ | (sick ? status::kNeedsReset : 0));
 }
 
 void Registers::set_device_status(std::uint8_t to) noexcept {
-    if (state_ == State::Draining)
-        return;
     if (to == 0) {
         begin_reset();
         return;
@@ -110,12 +111,14 @@ void Registers::set_device_status(std::uint8_t to) noexcept {
         device_.negotiated(driver_features_);
     }
     const bool ready = (status_ & status::kFeaturesOk) != 0;
-    if ((to & status::kDriverOk) != 0 && (status_ & status::kDriverOk) == 0 && ready)
+    if ((to & status::kDriverOk) == 0 || (status_ & status::kDriverOk) != 0 || !ready)
+        return;
+    status_ |= status::kDriverOk;
+    if (state_ == State::Idle)
         start();
 }
 
 void Registers::start() noexcept {
-    status_ |= status::kDriverOk;
     driver_ok_.store(true, std::memory_order_release);
     bool good = true;
     for (std::size_t i = 0; i < queues_.size(); ++i)
@@ -134,34 +137,43 @@ void Registers::start() noexcept {
 }
 
 void Registers::halt() noexcept {
-    if (state_ == State::Active)
+    if (state_ != State::Idle)
         begin_reset();
 }
 
 void Registers::begin_reset() noexcept {
-    if (state_ == State::Idle) {
-        clear();
+    const std::uint8_t before = status_;
+    clear();
+    if (state_ != State::Active)
         return;
-    }
     state_ = State::Draining;
-    driver_ok_.store(false, std::memory_order_release);
-    {
-        const std::scoped_lock held{drained_lock_};
-        drained_ = false;
-    }
+    last_status_ = before;
+    answered_at_once_ = false;
+    in_reset_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     device_.reset();
-    settle();
+    in_reset_.store({}, std::memory_order_relaxed);
+    if (answered_at_once_)
+        end_reset();
+}
+
+// No queue is touched any more. Another driver may have come as far as DRIVER_OK meanwhile.
+void Registers::end_reset() noexcept {
+    state_ = State::Idle;
+    for (Queue& queue : queues_)
+        queue.stop();
+    needs_reset_.store(false, std::memory_order_release);
+    transport_.queues_released();
+    const bool failed = (status_ & status::kFailed) != 0;
+    if ((status_ & status::kDriverOk) != 0 && !failed)
+        start();
 }
 
 void Registers::settle() noexcept {
-    if (state_ == State::Draining && drained()) {
-        clear();
-        return;
-    }
     if (state_ != State::Active)
         return;
     for (std::size_t i = 0; i < queues_.size(); ++i) {
         if (registers_[i].resetting && stopped_[i].load(std::memory_order_acquire)) {
+            queues_[i].stop();
             clear(i);
             registers_[i].was_reset = true;
         }
@@ -169,7 +181,6 @@ void Registers::settle() noexcept {
 }
 
 void Registers::clear() noexcept {
-    state_ = State::Idle;
     status_ = 0;
     device_feature_select_ = 0;
     driver_feature_select_ = 0;
@@ -182,28 +193,18 @@ void Registers::clear() noexcept {
     transport_.registers_cleared();
 }
 
+// What the driver wrote of it; the queue itself may be the I/O threads'.
 void Registers::clear(std::size_t queue) noexcept {
-    queues_[queue].stop();
     registers_[queue] = {};
     registers_[queue].ring.size = queues_[queue].max_size();
 }
 
 void Registers::reset_and_wait() noexcept {
-    {
-        const std::scoped_lock held{transport_.lock()};
-        settle();
-        if (state_ != State::Draining)
-            begin_reset();
-        if (state_ == State::Idle)
-            return;
-    }
-    // Without the lock: an I/O thread may still want it, to change the configuration space.
-    {
-        std::unique_lock held{drained_lock_};
-        drained_told_.wait(held, [this] { return drained_; });
-    }
-    const std::scoped_lock held{transport_.lock()};
-    settle();
+    std::unique_lock held{transport_.lock()};
+    begin_reset();
+    // The lock is free meanwhile: an I/O thread may still want it, to change the configuration
+    // space.
+    drained_.wait(held, [this] { return state_ == State::Idle; });
 }
 
 // Queues. Spec: 4.1.4.3, 2.6.1.
@@ -214,7 +215,7 @@ const Registers::QueueRegisters* Registers::selected() const noexcept {
 
 // The selected queue, if the driver may set it up now.
 Registers::QueueRegisters* Registers::writable_queue() noexcept {
-    if (!queue_selected() || state_ == State::Draining || (status_ & status::kFailed) != 0)
+    if (!queue_selected() || (status_ & status::kFailed) != 0)
         return nullptr;
     QueueRegisters& queue = registers_[queue_select_];
     const bool frozen = (status_ & status::kDriverOk) != 0 && !queue.was_reset;
@@ -270,12 +271,11 @@ void Registers::set_queue_reset(std::uint16_t to) noexcept {
     QueueRegisters& registers = registers_[queue_select_];
     if (!registers.enabled || registers.resetting)
         return;
-    if (state_ == State::Idle) {
+    if (state_ != State::Active) {
         clear(queue_select_);
+        registers.was_reset = (status_ & status::kDriverOk) != 0;
         return;
     }
-    if (state_ != State::Active)
-        return;
     registers.resetting = true;
     stopped_[queue_select_].store(false, std::memory_order_relaxed);
     device_.stop_queue(queue_select_);
@@ -330,7 +330,7 @@ void Registers::read_config(std::uint64_t offset, std::span<std::byte> to) noexc
 
 void Registers::write_config(std::uint64_t offset, std::span<const std::byte> from) noexcept {
     const std::uint64_t size = device_.config_size();
-    if (offset > size || from.size() > size - offset || state_ == State::Draining)
+    if (offset > size || from.size() > size - offset)
         return;
     device_.write_config(static_cast<std::uint32_t>(offset), from);
 }
@@ -352,17 +352,17 @@ void Registers::take_needs_reset() noexcept {
         transport_.config_changed();
 }
 
-// Told with the lock held: whoever sees the answer may destroy all this, and has to get the lock
-// first. Letting go of it is the last thing that is done here.
+// From inside Device::reset() the lock is held, and begin_reset() goes on. Else it is taken, and
+// let go of as the last thing that is done here: whoever waits has to get it first, and may then
+// destroy all this.
 void Registers::take_reset_done() noexcept {
-    const std::scoped_lock held{drained_lock_};
-    drained_ = true;
-    drained_told_.notify_all();
-}
-
-bool Registers::drained() noexcept {
-    const std::scoped_lock held{drained_lock_};
-    return drained_;
+    if (in_reset_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+        answered_at_once_ = true;
+        return;
+    }
+    const std::scoped_lock held{transport_.lock()};
+    end_reset();
+    drained_.notify_all();
 }
 
 void Registers::take_queue_stopped(std::uint16_t index) noexcept {

@@ -4,6 +4,9 @@
 // (initialisation). This is the one place where queue configuration is accepted or refused: it is
 // frozen from queue_enable on, and all of it from DRIVER_OK (but for queues that were reset) and
 // from FAILED on.
+// A reset clears the registers at once; the status reads non-zero until the I/O threads have let go
+// of the queues. A driver that does not wait for that goes on as if it had: what it writes counts,
+// and the device starts when the last driver's requests are at their end.
 //
 // Threads: the register side, with Transport::lock() held, unless a function says otherwise. What
 // Link offers the body may come from any thread.
@@ -15,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "virtio/device.hpp"
@@ -32,9 +36,12 @@ public:
     /// Leaf calls, any thread.
     virtual void used_buffers(std::uint16_t queue) noexcept = 0;
     virtual void config_changed() noexcept = 0;
-    /// A reset is over: what the transport keeps for the driver goes back to its first value.
-    /// lock() is held.
+    /// A reset: what the transport keeps for the driver goes back to its first value. lock() is
+    /// held.
     virtual void registers_cleared() noexcept = 0;
+    /// The I/O threads have let go of the last driver's queues: what they raised since the reset is
+    /// not for the next one. lock() is held, by any thread.
+    virtual void queues_released() noexcept = 0;
     virtual std::mutex& lock() noexcept = 0;
 };
 
@@ -86,7 +93,7 @@ public:
     void read_config(std::uint64_t offset, std::span<std::byte> to) noexcept;
     void write_config(std::uint64_t offset, std::span<const std::byte> from) noexcept;
 
-    /// Completes what the I/O threads have answered since. Before each access.
+    /// Completes what the I/O threads have answered of single queues since. Before each access.
     void settle() noexcept;
     /// The driver's leave to touch its memory is gone: what runs ends as by a reset.
     void halt() noexcept;
@@ -129,7 +136,6 @@ private:
     std::mutex& register_lock() noexcept override { return transport_.lock(); }
     void config_changed() noexcept override;
 
-    bool drained() noexcept;
     bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
     bool features_acceptable() const noexcept;
     QueueRegisters* writable_queue() noexcept;
@@ -137,6 +143,7 @@ private:
     Gpa& area_of(QueueRegisters& queue, Area area) const noexcept;
     void start() noexcept;
     void begin_reset() noexcept;
+    void end_reset() noexcept;
     void clear() noexcept;
     void clear(std::size_t queue) noexcept;
 
@@ -147,6 +154,7 @@ private:
 
     State state_ = State::Idle;
     std::uint8_t status_ = 0;
+    std::uint8_t last_status_ = 0;  // before the reset that is not at its end
     std::uint8_t generation_ = 0;
     std::uint32_t device_feature_select_ = 0;
     std::uint32_t driver_feature_select_ = 0;
@@ -159,9 +167,11 @@ private:
     std::atomic<bool> driver_ok_{false};
     std::atomic<bool> needs_reset_{false};
     std::vector<std::atomic<bool>> stopped_;  // by queue
-    std::mutex drained_lock_;                 // over the next two; a leaf
-    bool drained_ = false;
-    std::condition_variable drained_told_;
+
+    // The end of a reset.
+    std::atomic<std::thread::id> in_reset_{};  // who is inside Device::reset()
+    bool answered_at_once_ = false;            // that thread's
+    std::condition_variable drained_;          // with the transport's lock
 };
 
 }  // namespace vmm::virtio

@@ -58,6 +58,7 @@ constexpr std::uint8_t kIsrConfig = 2;
 constexpr auto kByte = AccessSize::Byte;
 constexpr auto kWord = AccessSize::Word;
 constexpr auto kDword = AccessSize::Dword;
+constexpr auto kQword = AccessSize::Qword;
 constexpr std::uint64_t kAllOnes = ~std::uint64_t{0};
 
 // What a driver may write to, by exact offset and width: 4.1.3.1, "natural width".
@@ -277,7 +278,7 @@ std::uint64_t Transport::read_bar(Access access) noexcept {
     const std::uint64_t at = access.offset;
     if (within(at, layout::kCommon, layout::kCommonSize))
         return read_common(relative(access, layout::kCommon));
-    if (access.is(layout::kIsr, kByte))
+    if (at == layout::kIsr)  // whatever the width: all peers answer, and a level must go down
         return take_isr();
     if (within(at, layout::kDevice, layout::kDeviceSize))
         return read_device_config(relative(access, layout::kDevice));
@@ -301,7 +302,13 @@ void Transport::write_bar(Access access, std::uint64_t value) noexcept {
         msix_->write_table(relative(access, layout::kMsix), value);
 }
 
+// "64-bit fields" are two registers of 32 bits to a driver that keeps to 4.1.3.1. Others move them
+// with one instruction, which every bus makes two of: the lower half first.
 std::uint64_t Transport::read_common(Access access) noexcept {
+    if (access.size == kQword && access.offset % 8 == 0) {
+        const auto low = static_cast<std::uint32_t>(read_common({access.offset, kDword}));
+        return low | read_common({access.offset + 4, kDword}) << 32;
+    }
     if (width_of(access.offset) != access.size)
         return kAllOnes;
     switch (access.offset) {
@@ -350,6 +357,11 @@ std::uint64_t Transport::read_queue_register(Access access) noexcept {
 }
 
 void Transport::write_common(Access access, std::uint64_t value) noexcept {
+    if (access.size == kQword && access.offset % 8 == 0) {
+        write_common({access.offset, kDword}, static_cast<std::uint32_t>(value));
+        write_common({access.offset + 4, kDword}, value >> 32);
+        return;
+    }
     if (width_of(access.offset) != access.size)
         return;
     switch (access.offset) {
@@ -453,12 +465,56 @@ void Transport::config_changed() noexcept {
 
 void Transport::raise(Vector& vector, std::uint8_t isr_bit) noexcept {
     if (msix_->enabled()) {
-        if (MsiVector* const target = vector.target.load(std::memory_order_acquire))
-            target->signal();
-        return;
+        signal(vector);
+        // Turned off meanwhile: the message may have been held back, and who turned it off may have
+        // looked for it before it came. What the guest gets twice does no harm.
+        if (msix_->enabled()) [[likely]]
+            return;
     }
     const std::scoped_lock held{isr_lock_};
+    if (msix_->enabled()) {
+        signal(vector);  // turned on meanwhile
+        return;
+    }
     isr_ |= isr_bit;
+    drive_intx();
+}
+
+// False: it has no vector.
+bool Transport::signal(const Vector& vector) noexcept {
+    MsiVector* const target = vector.target.load(std::memory_order_acquire);
+    if (target != nullptr)
+        target->signal();
+    return target != nullptr;
+}
+
+// By messages, as far as there are vectors. Which queue it was, nobody remembers.
+void Transport::pass_on_isr() noexcept {
+    std::uint8_t passed = 0;
+    if ((isr_ & kIsrConfig) != 0 && signal(config_vector_))
+        passed |= kIsrConfig;
+    if ((isr_ & kIsrQueue) != 0)
+        for (const Vector& vector : queue_vectors_)
+            passed |= signal(vector) ? kIsrQueue : std::uint8_t{0};
+    isr_ = static_cast<std::uint8_t>(isr_ & ~passed);
+}
+
+// The driver turned MSI-X on or off while its device runs: what was on its way by the one kind of
+// interrupt goes by the other.
+void Transport::follow_msix() noexcept {
+    const std::scoped_lock held{function_.lock()};
+    const bool on = msix_->enabled();
+    const bool was_on = std::exchange(msix_on_, on);
+    const std::scoped_lock pin{isr_lock_};
+    if (was_on && !on) {
+        if (msix_->take_pending(config_vector_.number))
+            isr_ |= kIsrConfig;
+        for (const Vector& vector : queue_vectors_)
+            if (msix_->take_pending(vector.number))
+                isr_ |= kIsrQueue;
+    } else if (on) {
+        pass_on_isr();
+    }
     drive_intx();
 }
 
@@ -480,6 +536,11 @@ void Transport::registers_cleared() noexcept {
     for (Vector& vector : queue_vectors_)
         set_vector(vector, kNoVector);
     take_isr();
+}
+
+void Transport::queues_released() noexcept {
+    take_isr();
+    doorbells_stale_.store(true, std::memory_order_release);  // some may run again
 }
 
 // The window in configuration space. Spec: 4.1.4.9.
@@ -521,11 +582,7 @@ void Transport::written(unsigned offset, unsigned size) noexcept {
 
 void Transport::after_config_write() noexcept {
     follow_bus_master();
-    {
-        // MSI-X may have been turned on or off.
-        const std::scoped_lock held{isr_lock_};
-        drive_intx();
-    }
+    follow_msix();
     after_write();
 }
 

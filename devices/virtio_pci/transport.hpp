@@ -6,8 +6,9 @@
 // the eventfd of a vector: no vCPU thread is in the data path. Where there are I/O ports, a second
 // BAR takes the kicks there: an OUT names port and value in the exit, while KVM has to fetch and
 // decode the instruction behind an MMIO write on hosts without Intel's fast path.
-// Registers answer only accesses of exactly their width (4.1.3.1); others read as all ones and
-// write nothing. Configuration space of the device answers any width.
+// Registers answer only accesses of exactly their width (4.1.3.1), and two of 32 bits side by side
+// one of 64; others read as all ones and write nothing. ISR and the device's configuration space
+// answer any width.
 // Not offered: NOTIFICATION_DATA and NOTIF_CONFIG_DATA, which would cost the doorbell its match on
 // the address alone; administration queues; legacy interfaces.
 //
@@ -126,6 +127,7 @@ private:
     void used_buffers(std::uint16_t queue) noexcept override;
     void config_changed() noexcept override;
     void registers_cleared() noexcept override;
+    void queues_released() noexcept override;
     std::mutex& lock() noexcept override { return function_.lock(); }
 
     // pci::Placement
@@ -145,6 +147,9 @@ private:
     std::optional<Target> window_target(unsigned offset, unsigned size) const noexcept;
 
     void raise(Vector& vector, std::uint8_t isr_bit) noexcept;
+    static bool signal(const Vector& vector) noexcept;
+    void pass_on_isr() noexcept;
+    void follow_msix() noexcept;
     void drive_intx() noexcept;
     void follow_bus_master() noexcept;
     void place_doorbells() noexcept;
@@ -163,6 +168,7 @@ private:
     std::uint64_t pending_at_ = 0;
     std::uint64_t bar_size_ = 0;
     bool bus_master_ = false;  // as the guest last left it
+    bool msix_on_ = false;     // the same
 
     Vector config_vector_;
     std::vector<Vector> queue_vectors_;

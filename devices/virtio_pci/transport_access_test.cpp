@@ -61,22 +61,66 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{kConfigVector, kDword}, Wrong{kQueueSelect, kByte},
                     Wrong{kQueueSelect + 1, kByte}, Wrong{kQueueSelect, kDword},
                     Wrong{kQueueSelect - 1, kWord}, Wrong{kDriverFeatureSelect, kByte},
-                    Wrong{kDriverFeatureSelect, kWord}, Wrong{kDriverFeatureSelect, kQword},
-                    Wrong{kDriverFeatureSelect + 2, kDword}, Wrong{kQueueDesc, kQword},
-                    Wrong{kQueueDesc, kWord}, Wrong{kQueueDesc + 2, kDword},
-                    Wrong{kQueueReset, kDword}, Wrong{0x3c, kDword}, Wrong{0x38, kQword},
-                    Wrong{0x40, kByte}, Wrong{0x7f8, kQword}));
+                    Wrong{kDriverFeatureSelect, kWord}, Wrong{kDriverFeatureSelect + 4, kQword},
+                    Wrong{kDriverFeatureSelect + 2, kDword}, Wrong{kQueueDesc + 4, kQword},
+                    Wrong{kQueueDesc + 2, kQword}, Wrong{kQueueDesc, kWord},
+                    Wrong{kQueueDesc + 2, kDword}, Wrong{kQueueReset, kDword}, Wrong{0x3c, kDword},
+                    Wrong{0x38, kQword}, Wrong{0x40, kByte}, Wrong{0x7f8, kQword}));
 
 TEST_F(VirtioPciTest, Row27IsrAndNotifyAndGapsWithOddWidths) {
     m.start();
     use_a_buffer();
 
-    EXPECT_EQ(mmio.read16(m.bar + 0x800), 0xffffu);
-    EXPECT_EQ(mmio.read32(m.bar + 0x800), 0xffff'ffffu);
+    EXPECT_EQ(mmio.read16(m.bar + 0x801), 0xffffu);
     mmio.write8(m.bar + 0x800, 0);
     EXPECT_EQ(mmio.read32(m.bar + 0x2000), 0xffff'ffffu);
     EXPECT_EQ(mmio.read8(m.bar + 0x900), 0xffu);
     EXPECT_EQ(m.isr(), 1u);
+}
+
+// The crate virtio-drivers, and others, store an address with one instruction.
+TEST_F(VirtioPciTest, AddressInOneStoreIsTwoHalves) {
+    m.decode();
+    m.select(1);
+    for (const std::uint64_t at : {kQueueDesc, kQueueDriver, kQueueDevice})
+        mmio.write(m.common(at), kQword, 0x0123'4567'89ab'c000 + at);
+
+    for (const std::uint64_t at : {kQueueDesc, kQueueDriver, kQueueDevice}) {
+        EXPECT_EQ(mmio.read32(m.common(at)), 0x89ab'c000u + at);
+        EXPECT_EQ(mmio.read32(m.common(at + 4)), 0x0123'4567u);
+        EXPECT_EQ(mmio.read(m.common(at), kQword), 0x0123'4567'89ab'c000 + at);
+    }
+}
+
+TEST_F(VirtioPciTest, DriverThatStoresAddressesAtOnceRuns) {
+    m.wide_stores = true;
+    m.start();
+
+    use_a_buffer();
+
+    EXPECT_TRUE(m.queues[0]->collect().has_value());
+    EXPECT_EQ(m.status(), 15u);
+}
+
+TEST_F(VirtioPciTest, OtherPairsOf32BitsAreTwoAccessesToo) {
+    m.decode();
+    mmio.write(m.common(kDriverFeatureSelect), kQword, 0x0000'0001'0000'0001);
+
+    EXPECT_EQ(mmio.read32(m.common(kDriverFeatureSelect)), 1u);
+    EXPECT_EQ(mmio.read(m.common(kDriverFeatureSelect), kQword), 0x0000'0001'0000'0001u);
+    EXPECT_EQ(mmio.read(m.common(kDeviceFeatureSelect), kQword), 0x3000'0008'0000'0000u);
+}
+
+TEST_F(VirtioPciTest, IsrAnswersAnyWidthAndIsTaken) {
+    m.start();
+    for (const AccessSize size : {kByte, kWord, kDword, kQword}) {
+        use_a_buffer();
+        ASSERT_TRUE(m.line.high);
+
+        EXPECT_EQ(mmio.read(m.bar + 0x800, size), 1u);
+
+        EXPECT_FALSE(m.line.high);
+    }
 }
 
 TEST_F(VirtioPciTest, Row24TableAndPendingBitsAtTheirEnds) {

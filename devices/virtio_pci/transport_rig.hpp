@@ -102,6 +102,10 @@ struct Machine {
     }
     void select(std::uint16_t queue) { mmio.write16(common(kQueueSelect), queue); }
     void address(std::uint64_t at, Gpa value) {
+        if (wide_stores) {
+            mmio.write(common(at), kQword, value.value());
+            return;
+        }
         mmio.write32(common(at), static_cast<std::uint32_t>(value.value()));
         mmio.write32(common(at + 4), static_cast<std::uint32_t>(value.value() >> 32));
     }
@@ -175,6 +179,7 @@ struct Machine {
     std::map<int, Structure> structures;
     std::vector<int> others;
     std::uint64_t bar = kWindow;
+    bool wide_stores = false;   ///< 64-bit registers with one access
     std::uint16_t command = 6;  ///< what the driver writes there: memory, bus master
     std::vector<std::unique_ptr<VirtQueueDriver>> queues;
 };

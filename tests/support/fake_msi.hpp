@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -22,7 +24,10 @@ public:
     struct Record {
         std::atomic<int> delivered{0};
         std::atomic<bool> connected{false};
+        /// Called before a signal has an effect: what another CPU does at that moment.
+        std::function<void()> before_signal;
         std::vector<MsiMessage> messages;  ///< one for each unmask()
+        std::mutex mutex;                  ///< a signal finds it connected or not, as in KVM
         bool alive = true;
     };
 
@@ -53,12 +58,21 @@ private:
                 return std::unexpected(Error{ErrorKind::Os, "no route"});
             if (record_.connected)
                 std::abort();  // the owner must mask before it changes a message
+            const std::scoped_lock held{record_.mutex};
             record_.messages.push_back(message);
             record_.connected = true;
+            if (event_.drain())  // KVM looks, too
+                ++record_.delivered;
             return {};
         }
-        void mask() noexcept override { record_.connected = false; }
+        void mask() noexcept override {
+            const std::scoped_lock held{record_.mutex};
+            record_.connected = false;
+        }
         void signal() noexcept override {
+            if (record_.before_signal)
+                std::exchange(record_.before_signal, nullptr)();
+            const std::scoped_lock held{record_.mutex};
             if (record_.connected)
                 ++record_.delivered;
             else

@@ -34,11 +34,13 @@ struct CountingTransport final : virtio::Transport {
     void used_buffers(std::uint16_t queue) noexcept override { ++used[queue]; }
     void config_changed() noexcept override { ++config; }
     void registers_cleared() noexcept override { ++cleared; }
+    void queues_released() noexcept override { ++released; }
     std::mutex& lock() noexcept override { return mutex; }
 
     std::vector<std::atomic<int>> used;  ///< by queue
     std::atomic<int> config{0};
-    int cleared = 0;
+    std::atomic<int> cleared{0};
+    int released = 0;
     std::mutex mutex;
 };
 
