@@ -136,8 +136,13 @@ void wrong_widths(Lab& lab) {
         return;
     lab.expect(read8(lab.device.parts.common + reg::kNumQueues), 0xff, "half of num_queues is");
     lab.expect(read16(lab.device.parts.common + reg::kStatus), 0xffff, "two status bytes are");
-    lab.expect(read64(lab.device.parts.common + reg::kQueueDescriptors), ~u64{0},
+    const u64 address = lab.device.get32(reg::kQueueDescriptors) |
+                        u64{lab.device.get32(reg::kQueueDescriptors + 4)} << 32;
+    lab.expect(read64(lab.device.parts.common + reg::kQueueDescriptors), address,
                "a ring's address in one read is");
+    lab.expect(read64(lab.device.parts.common + reg::kQueueDescriptors + 4), ~u64{0},
+               "two halves of ring addresses are");
+    write64(lab.device.parts.common + reg::kQueueDescriptors, 0);
     write32(lab.device.parts.common + reg::kQueueSelect, 0x0001'ffff);
     write16(lab.device.parts.common + reg::kStatus, 0);
     lab.expect(lab.device.status() & status::kDriverOk, status::kDriverOk, "DRIVER_OK is");
