@@ -50,12 +50,14 @@ constexpr std::array kGlobalFlags{
     KnownFlag{"--help,-h"},
 };
 constexpr KnownFlag kConfigFlag{"--config", Takes::Value};
+constexpr KnownFlag kPidFileFlag{"--pid-file", Takes::Value};
 
 std::vector<KnownFlag> known_flags(bool of_machine) {
     std::vector<KnownFlag> known{kGlobalFlags.begin(), kGlobalFlags.end()};
     if (!of_machine)
         return known;
     known.push_back(kConfigFlag);
+    known.push_back(kPidFileFlag);
     for (const config::Flag& flag : config::all_flags())
         known.push_back({flag.names(), flag.value_optional() ? Takes::MaybeValue
                                        : flag.key->type == config::Type::ObjectList
@@ -214,6 +216,7 @@ public:
         if (!takes_machine_)
             return;
         config_ = value_option("--config");
+        pid_file_ = value_option("--pid-file");
         for (const config::Flag& flag : config::all_flags()) {
             CLI::Option* option = value_option(std::string{flag.names()});
             if (flag.value_optional())
@@ -251,6 +254,8 @@ public:
         arguments.log = VMM_TRY(log_settings());
         if (config_ != nullptr && config_->count() != 0)
             arguments.config_file = plain(config_->results().back());
+        if (pid_file_ != nullptr && pid_file_->count() != 0)
+            arguments.pid_file = plain(pid_file_->results().back());
         collect_machine(arguments);
         return arguments;
     }
@@ -338,6 +343,7 @@ private:
     CLI::Option* log_file_ = nullptr;
     CLI::Option* log_to_file_ = nullptr;
     CLI::Option* config_ = nullptr;
+    CLI::Option* pid_file_ = nullptr;
     std::map<const CLI::Option*, config::Flag> machine_;
 };
 

@@ -35,6 +35,7 @@ struct Arguments {
     bool places = false;  ///< -v
     log::Settings log;
     std::string config_file;
+    std::string pid_file;
     std::vector<config::FlagUse> flags;  ///< in the order in which they were given
 };
 

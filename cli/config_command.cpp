@@ -30,8 +30,9 @@ Result<> check(const Arguments& arguments) {
 Result<VmConfig> load_valid(const Arguments& arguments) {
     auto config = VMM_TRY(config::load(arguments.config_file, arguments.flags));
     VMM_TRY(config::validate(config));
-    VMM_TRY(
-        config::check_files(config, {.config = arguments.config_file, .log = arguments.log.file}));
+    VMM_TRY(config::check_files(
+        config,
+        {.config = arguments.config_file, .log = arguments.log.file, .pid = arguments.pid_file}));
     return config;
 }
 

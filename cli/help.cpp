@@ -59,11 +59,13 @@ std::string help_page(Id id) {
                    command_list("config"), "\n", kGlobalHelp);
     if (!what.takes_machine)
         return cat(usage(what), "\n", kGlobalHelp);
-    return cat(usage(what),
-               "\nThe machine:\n      --config FILE           Read the machine from this JSON "
-               "file; - is standard "
-               "input\n",
-               config::flags_help(), "\n", kGlobalHelp, kRunNotes);
+    return cat(
+        usage(what),
+        "\nThe machine:\n      --config FILE           Read the machine from this JSON "
+        "file; - is standard "
+        "input\n"
+        "      --pid-file PATH         While the guest runs, this file holds the process id\n",
+        config::flags_help(), "\n", kGlobalHelp, kRunNotes);
 }
 
 std::string version_line() {

@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -94,49 +93,6 @@ TEST_F(LimitsTest, CheckAndRunRefuseTheSameInTheSameWords) {
             same.replace(at, std::strlen("vmm run --"), "vmm config check --");
         EXPECT_EQ(checked.err, same) << what;
     }
-}
-
-/// An ELF file with a PVH note whose code writes 0 to the ports 0xf4, 0x3f8 and 0xfffc.
-std::string payload() {
-    constexpr std::uint64_t kAddress = 0x10'0000;
-    std::string file;
-    const auto put = [&file](std::uint64_t value, int bytes) {
-        for (int i = 0; i < bytes; ++i)
-            file += static_cast<char>(value >> (8 * i));
-    };
-    constexpr std::uint64_t kHeader = 64;
-    constexpr std::uint64_t kSegment = 56;
-    constexpr std::uint64_t kNote = kHeader + 2 * kSegment;
-    constexpr std::uint64_t kNoteSize = 12 + 4 + 4;
-    constexpr std::uint64_t kCode = kNote + kNoteSize;
-    constexpr std::string_view kInstructions{
-        "\x31\xc0"          // xor eax, eax
-        "\x66\xba\xf4\x00"  // mov dx, 0xf4
-        "\xee"              // out dx, al
-        "\x66\xba\xf8\x03"
-        "\xee"
-        "\x66\xba\xfc\xff"
-        "\xee"
-        "\xf4"       // hlt
-        "\xeb\xfd",  // jmp to the hlt
-        20};
-    file = {
-        "\x7f"
-        "ELF\x02\x01\x01",
-        7};
-    file.resize(16);
-    put(2, 2), put(62, 2), put(1, 4);  // ET_EXEC, EM_X86_64
-    put(kAddress + kCode, 8), put(kHeader, 8), put(0, 8), put(0, 4);
-    put(kHeader, 2), put(kSegment, 2), put(2, 2), put(0, 6);
-    put(1, 4), put(7, 4), put(0, 8), put(kAddress, 8), put(kAddress, 8);  // PT_LOAD
-    put(kCode + kInstructions.size(), 8), put(kCode + kInstructions.size(), 8), put(0x1000, 8);
-    put(4, 4), put(4, 4), put(kNote, 8), put(kAddress + kNote, 8),
-        put(kAddress + kNote, 8);  // PT_NOTE
-    put(kNoteSize, 8), put(kNoteSize, 8), put(4, 8);
-    put(4, 4), put(4, 4), put(18, 4);  // XEN_ELFNOTE_PHYS32_ENTRY
-    file += std::string_view{"Xen\0", 4};
-    put(kAddress + kCode, 4);
-    return file.append(kInstructions);
 }
 
 TEST_F(LimitsTest, WhatCheckLetsThroughCanBeBuilt) {

@@ -10,6 +10,7 @@
 #include "cli/print.hpp"
 #include "cli/run_command.hpp"
 #include "vmm/log.hpp"
+#include "vmm/log_name.hpp"
 #include "vmm/standard_fds.hpp"
 #include "vmm/text.hpp"
 
@@ -18,7 +19,8 @@ namespace {
 
 using Id = Command::Id;
 
-Result<> start_log(const Arguments& arguments) {
+Result<> start_log(const Arguments& arguments, const std::string& machine = {}) {
+    log::name_records(machine);
     VMM_TRY(log::configure(arguments.log));
     if (!arguments.log.file.empty() && arguments.command == Id::Run)
         print_error(cat("vmm: the log is in ", arguments.log.file, "\n"));
@@ -27,9 +29,10 @@ Result<> start_log(const Arguments& arguments) {
 
 Result<int> run(const Arguments& arguments) {
     const auto config = VMM_TRY(load_valid(arguments));
-    VMM_TRY(start_log(arguments));  // not before it is sure that the log is none of the files
+    VMM_TRY(start_log(arguments,
+                      config.name));  // not before it is sure that the log is none of the files
     warn_about(config);
-    return run_machine(config);
+    return run_machine(config, arguments.pid_file);
 }
 
 Result<int> dispatch(const Arguments& arguments) {

@@ -1,10 +1,12 @@
 #include "cli/run_command.hpp"
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "exit_code.hpp"
 #include "machine/machine.hpp"
+#include "pid_file.hpp"
 #include "print.hpp"
 #include "vmm/text.hpp"
 
@@ -41,9 +43,15 @@ Error explained(Error error) {
     return std::move(error).as(ErrorKind::Os).hint(kAdvice);
 }
 
-Result<int> run_machine(const VmConfig& config) {
+Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
+    std::optional<PidFile> process_id;
+    if (!pid_file.empty())
+        process_id.emplace(VMM_TRY(PidFile::prepare(pid_file)));
+    const machine::Started started = [&]() -> Result<> {
+        return process_id ? process_id->write() : Result<>{};
+    };
     const machine::Tell tell = [](std::string_view text) { print_error(cat("vmm: ", text, "\n")); };
-    auto outcome = machine::run(config, tell);
+    auto outcome = machine::run(config, tell, started);
     if (!outcome)
         return std::unexpected(explained(std::move(outcome).error()));
     if (!outcome->message.empty())

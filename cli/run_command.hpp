@@ -11,6 +11,7 @@ namespace vmm::cli {
 Error explained(Error error);
 
 /// The exit code of the process.
-Result<int> run_machine(const VmConfig& config);
+/// `pid_file` is empty or the file that holds the process id while the guest runs.
+Result<int> run_machine(const VmConfig& config, const std::string& pid_file);
 
 }  // namespace vmm::cli

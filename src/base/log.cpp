@@ -6,16 +6,24 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
+
+#include "vmm/log_name.hpp"
 
 namespace vmm::log {
 namespace {
 
 std::atomic<Level> threshold{Level::Warn};
 
+std::string& logger_name() {
+    static std::string name{"vmm"};
+    return name;
+}
+
 // Made when the first record is written: most runs write none, and start-up does not wait for it.
 std::shared_ptr<spdlog::logger>& sink() {
-    static auto logger =
-        std::make_shared<spdlog::logger>("vmm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    static auto logger = std::make_shared<spdlog::logger>(
+        logger_name(), std::make_shared<spdlog::sinks::stderr_sink_mt>());
     return logger;
 }
 
@@ -39,13 +47,18 @@ constexpr spdlog::level::level_enum to_spdlog(Level level) {
 
 }  // namespace
 
+void name_records(std::string_view machine) {
+    if (!machine.empty())
+        logger_name() = cat("vmm ", machine);
+}
+
 Result<> configure(const Settings& settings) {
     threshold.store(settings.level, std::memory_order_relaxed);
     if (settings.file.empty())
         return {};
     try {
         sink() = std::make_shared<spdlog::logger>(
-            "vmm", std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file));
+            logger_name(), std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file));
     } catch (const spdlog::spdlog_ex& failure) {
         return std::unexpected(
             Error{ErrorKind::Config, failure.what()}.context(cat("open log file ", settings.file)));

@@ -78,7 +78,8 @@ private:
 
 bool may_clash(const VmConfig& config, const OtherFiles& others) {
     return config.disks.size() > 1 || !config.memory.file.empty() || !config.serial.file.empty() ||
-           !config.console.file.empty() || !config.console_ports.empty() || !others.log.empty();
+           !config.console.file.empty() || !config.console_ports.empty() || !others.log.empty() ||
+           !others.pid.empty();
 }
 
 Files files_of(const VmConfig& config, const OtherFiles& others) {
@@ -101,6 +102,7 @@ Files files_of(const VmConfig& config, const OtherFiles& others) {
         files.add(cat("console_ports[", i, "].file (--console-port)"), Use::Output,
                   config.console_ports[i].file);
     files.add("the log (--log-file)", Use::Output, others.log);
+    files.add("the process id (--pid-file)", Use::Output, others.pid);
     return files;
 }
 

@@ -16,6 +16,7 @@ namespace vmm::config {
 struct OtherFiles {
     std::string config;  ///< which the configuration was read from; "-" is none
     std::string log;
+    std::string pid;
 };
 
 /// The first clash, as an Error of kind Config. To be asked before any of the files is opened for

@@ -107,6 +107,15 @@ TEST_F(FileClashesTest, LogIsAnOutput) {
                   "what is in this one.\n"));
 }
 
+TEST_F(FileClashesTest, PidFileIsAnOutput) {
+    config_.disks = {{.path = file("d.img")}};
+    EXPECT_EQ(error({.pid = path("d.img")}),
+              cat("error: disks[0] (--disk) and the process id (--pid-file) are the same file: '",
+                  path("d.img"),
+                  "'\n  help: Name another file for the process id (--pid-file): the output would "
+                  "destroy what is in this one.\n"));
+}
+
 TEST_F(FileClashesTest, OutputsDoNotShareAFileThatIsNotThereYet) {
     serial_to(path("out"));
 

@@ -44,10 +44,11 @@ std::string_view name_of(int signal) {
 /// One run: the loop's handlers and what they decided.
 class Session {
 public:
-    Session(const VmConfig& config, const Tell& tell, std::unique_ptr<Events> events,
-            HeldSignal look)
+    Session(const VmConfig& config, const Tell& tell, const Started& started,
+            std::unique_ptr<Events> events, HeldSignal look)
         : config_{config},
           tell_{tell},
+          started_{started},
           policies_{config.on_reset, config.on_crash, config.on_panic},
           events_{std::move(events)},
           look_{std::move(look)} {}
@@ -68,6 +69,7 @@ public:
         board_ = VMM_TRY(make_board({config_, loop_, *events_, tell_}));
         VMM_TRY(board_->start());
         log::info("started");
+        VMM_TRY(started_());
         await_events();
         await_signal();
         await_look();
@@ -184,6 +186,7 @@ private:
 
     const VmConfig& config_;
     const Tell& tell_;
+    const Started& started_;
     Policies policies_;
     std::unique_ptr<Events> events_;
     HeldSignal look_;
@@ -212,7 +215,7 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-Result<Outcome> run(const VmConfig& config, const Tell& tell) {
+Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started) {
     raise_descriptor_limit();
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
@@ -220,7 +223,7 @@ Result<Outcome> run(const VmConfig& config, const Tell& tell) {
     auto look = VMM_TRY_OR(HeldSignal::create(SIGUSR1), "wait for SIGUSR1");
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
-        return Session{config, tell, std::move(events), std::move(look)}.run();
+        return Session{config, tell, started, std::move(events), std::move(look)}.run();
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
         return std::unexpected(Error::os("event loop", failure.code().value()));
     }

@@ -1,6 +1,8 @@
 // Runs one virtual machine from start to end: the life cycle around a Board.
 #pragma once
 
+#include <functional>
+
 #include "config/vm_config.hpp"
 #include "machine/board.hpp"
 #include "machine/lifecycle.hpp"
@@ -8,10 +10,14 @@
 
 namespace vmm::machine {
 
+/// Is called once, from the thread of run(), when the guest has started. Its failure ends the
+/// machine.
+using Started = std::function<Result<>()>;
+
 /// `config` has been validated. Returns when the guest has ended or the person has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
 /// Takes SIGTERM, SIGINT, SIGHUP and SIGUSR1 of the process, the last one for good. Call from the
 /// main thread, before any other thread exists.
-Result<Outcome> run(const VmConfig& config, const Tell& tell);
+Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started);
 
 }  // namespace vmm::machine

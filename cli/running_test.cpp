@@ -1,0 +1,84 @@
+// How a machine that runs is found: its pid file, its name in the log. Needs /dev/kvm.
+#include <poll.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "cli/program_test_support.hpp"
+
+namespace vmm::cli {
+namespace {
+
+using testing::HasSubstr;
+
+class RunningTest : public ProgramTest {
+protected:
+    void SetUp() override {
+        ProgramTest::SetUp();
+        if (::access("/dev/kvm", R_OK | W_OK) != 0)
+            GTEST_SKIP() << "/dev/kvm cannot be used here";
+        kernel_ = file("payload", payload());
+        pid_file_ = folder_ / "web.pid";
+    }
+
+    /// One whose guest halts for ever. `index` keeps their outputs apart.
+    pid_t start_machine() const {
+        const pid_t pid = start(
+            {"run", "-k", kernel_, "--serial", "null", "--memory", "16M", "--pid-file", pid_file_});
+        // Generous: the machine may be busy, and a sanitizer slows the start.
+        for (int i = 0; i < 6000 && content(pid_file_).empty(); ++i)
+            ::poll(nullptr, 0, 10);
+        return pid;
+    }
+
+    std::string kernel_;
+    std::string pid_file_;
+};
+
+TEST_F(RunningTest, PidFileHoldsTheProcessWhileTheGuestRuns) {
+    const pid_t first = start_machine();
+    EXPECT_EQ(content(pid_file_), std::to_string(first) + "\n");
+
+    const auto second = vmm({"run", "-k", kernel_, "--serial", "null", "--pid-file", pid_file_});
+    EXPECT_EQ(second.code, 1);
+    EXPECT_THAT(second.err,
+                HasSubstr("the machine of process " + std::to_string(first) + " has this file"));
+
+    ASSERT_EQ(::kill(first, SIGKILL), 0);
+    end_of(first);
+    EXPECT_EQ(content(pid_file_), std::to_string(first) + "\n");  // left behind
+
+    const pid_t next = start_machine();
+    for (int i = 0; i < 6000 && content(pid_file_) == std::to_string(first) + "\n"; ++i)
+        ::poll(nullptr, 0, 10);
+    EXPECT_EQ(content(pid_file_), std::to_string(next) + "\n");
+    ASSERT_EQ(::kill(next, SIGTERM), 0);
+    ASSERT_EQ(::kill(next, SIGINT), 0);  // the guest does not know the power button
+    EXPECT_GE(end_of(next).code, 128);
+    EXPECT_FALSE(std::filesystem::exists(pid_file_));
+}
+
+TEST_F(RunningTest, StartThatFailsLeavesNoPidFile) {
+    const auto outcome = vmm({"run", "-k", "/nonexistent", "--pid-file", pid_file_});
+
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_FALSE(std::filesystem::exists(pid_file_));
+}
+
+TEST_F(RunningTest, NameOfTheMachineIsInEachRecord) {
+    const auto outcome = vmm({"run", "-k", kernel_, "--serial", "null", "--debug-exit", "0xf4",
+                              "-l", "info", "--name", "web"});
+
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("[vmm web] [info] started"));
+    EXPECT_THAT(outcome.err, testing::Not(HasSubstr("[vmm] ")));
+}
+
+}  // namespace
+}  // namespace vmm::cli
