@@ -1,9 +1,11 @@
 #include "config/json_read.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "config/foreign_keys.hpp"
 #include "config/json_tree.hpp"
 #include "config/schema.hpp"
 #include "config/suggest.hpp"
@@ -25,6 +27,11 @@ public:
         bool first_given = false;
         for (const auto& member : node.members) {
             const Key* key = find_key(schema, member.key);
+            const ForeignKey* foreign = find_foreign_key(schema.name, member.key);
+            if (foreign != nullptr && is_normal(*foreign, member.value))
+                continue;
+            if (key == nullptr && foreign != nullptr)
+                return std::unexpected(refused(*foreign, member, path));
             if (key == nullptr)
                 return std::unexpected(unknown(schema, member, path));
             if (member.value.kind == Kind::Null)
@@ -46,11 +53,54 @@ private:
     /// {"file": "x"} alone makes the mode file.
     static void imply(const Object& schema, void* to, const JsonNode::Member& member) {
         const Key* key = find_key(schema, member.key);
-        if (key->implies.empty() || member.value.kind == Kind::Null)
+        if (key == nullptr || key->implies.empty() || member.value.kind == Kind::Null)
             return;
         const Key& mode = schema.keys.front();
         if (const auto choice = parse_choice(key->implies, mode.choices))
             mode.access.set(to, *choice);
+    }
+
+    static bool is_normal(const ForeignKey& key, const JsonNode& node) {
+        using enum ForeignKey::Normal;
+        switch (node.kind) {
+            case Kind::Null:
+                return true;
+            case Kind::Bool:
+                return key.normal == (node.truth ? On : Off);
+            case Kind::Number:
+                return (key.normal == Zero || key.normal == Number) &&
+                       is_normal_text(key, cat(node.number));
+            case Kind::Text:
+                return key.normal == Text && is_normal_text(key, node.text);
+            case Kind::List:
+                return key.normal == Empty && node.items.empty();
+            case Kind::Object:
+                return key.normal == Nested &&
+                       std::ranges::all_of(node.members, [&](const JsonNode::Member& member) {
+                           const ForeignKey* below = find_foreign_key(key.text, member.key);
+                           return below != nullptr && is_normal(*below, member.value);
+                       });
+            default:
+                return false;
+        }
+    }
+
+    /// The error about `member`, or about what in it is not as by default.
+    Error refused(const ForeignKey& key, const JsonNode::Member& member,
+                  const std::string& path) const {
+        const auto here = below(path, member.key);
+        if (key.normal == ForeignKey::Normal::Nested)
+            for (const auto& each : member.value.members) {
+                const ForeignKey* inner = find_foreign_key(key.text, each.key);
+                if (inner != nullptr && !is_normal(*inner, each.value))
+                    return refused(*inner, each, here);
+                if (inner == nullptr)
+                    return Error{ErrorKind::Config,
+                                 cat("unknown key ", in_quotes(below(here, each.key)))}
+                        .hint("Remove it.")
+                        .context(place_in(file_, text_, each.at));
+            }
+        return refused_foreign_key(key, here).context(place_in(file_, text_, member.at));
     }
 
     Error at(const JsonNode& node, const std::string& path, Error error) const {

@@ -3,9 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "config/features.hpp"
+#include "config/foreign_keys.hpp"
 #include "config/schema.hpp"
 #include "config/value_text.hpp"
 #include "vmm/text.hpp"
@@ -138,6 +140,52 @@ void require(const Object& schema, Json& json) {
     }
 }
 
+/// What a file may hold for a key of Cloud Hypervisor that has no meaning here.
+Json foreign_json(const ForeignKey& key) {
+    using enum ForeignKey::Normal;
+    switch (key.normal) {
+        case Off:
+        case On:
+            return {{"enum", {key.normal == On, nullptr}}};
+        case Zero:
+            return {{"enum", {0, nullptr}}};
+        case Number:
+            return {{"enum", {Json::parse(key.text), nullptr}}};
+        case Text: {
+            const std::array names{key.text};
+            return or_null(choice({.choices = names}));
+        }
+        case Empty:
+            return {{"type", {"array", "null"}}, {"maxItems", 0}};
+        case ForeignKey::Normal::Nested: {
+            Json json{{"type", {"object", "null"}},
+                      {"additionalProperties", false},
+                      {"properties", Json::object()}};
+            for (const ForeignKey& below : foreign_keys())
+                if (below.object == key.text)
+                    json["properties"][std::string{below.key}] = foreign_json(below);
+            return json;
+        }
+        case Absent:
+            break;
+    }
+    return {{"type", "null"}};
+}
+
+void define_foreign(const Object& schema, Json& properties) {
+    for (const ForeignKey& key : foreign_keys()) {
+        if (key.object != schema.name)
+            continue;
+        Json& property = properties[std::string{key.key}];
+        if (find_key(schema, key.key) != nullptr) {
+            property["anyOf"].push_back(foreign_json(key));
+            continue;
+        }
+        property = foreign_json(key);
+        property["description"] = "Cloud Hypervisor's; only its default is accepted.";
+    }
+}
+
 void define(const Object& schema, std::string_view parent, Json& definitions) {
     Json json{{"type", "object"},
               {"description", cat(schema.help, ".")},
@@ -156,6 +204,7 @@ void define(const Object& schema, std::string_view parent, Json& definitions) {
         if (key.object != nullptr)
             define(*key.object, path, definitions);
     }
+    define_foreign(schema, json["properties"]);
     require(schema, json);
     definitions[std::string{schema.name}] = std::move(json);
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/foreign_keys.hpp"
 #include "config/suggest.hpp"
 #include "config/value_text.hpp"
 #include "vmm/text.hpp"
@@ -74,12 +75,21 @@ private:
         return std::string_view::npos;
     }
 
+    /// What `ends` a value does not do so between brackets that begin it, or that are in a list.
+    std::size_t end_of_value(std::string_view ends) const {
+        const bool in_list = ends.contains(']');
+        auto end = at_;
+        while (end < text_.size() && !ends.contains(text_[end])) {
+            const bool skip = text_[end] == '[' && (in_list || end == at_);
+            end = skip ? std::min(end_of_brackets(end), text_.size()) : end + 1;
+        }
+        return end;
+    }
+
     Result<std::string> value(std::string_view ends) {
         if (!done() && text_[at_] == '"')
             return quoted_value();
-        const bool brackets = !done() && text_[at_] == '[';
-        const auto inside = brackets ? end_of_brackets(at_) : at_;
-        const auto end = std::min(text_.find_first_of(ends, inside), text_.size());
+        const auto end = end_of_value(ends);
         const auto first = std::exchange(at_, end);
         return std::string{text_.substr(first, end - first)};
     }
@@ -146,6 +156,14 @@ public:
         : schema_{schema}, object_{object}, seen_(schema.keys.size(), false) {}
 
     Result<> set(Item item, bool first) {
+        if (const ForeignKey* foreign = find_foreign_key(schema_.name, item.key)) {
+            const bool normal =
+                item.list ? item.values.empty() : is_normal_text(*foreign, item.values.front());
+            if (normal)
+                return {};
+            if (find_key(schema_, item.key) == nullptr)
+                return std::unexpected(refused_foreign_key(*foreign, item.key));
+        }
         const Key* key = nullptr;
         if (item.key.empty())
             key = VMM_TRY(key_of_bare(item, first));

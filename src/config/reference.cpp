@@ -5,6 +5,7 @@
 
 #include "config/features.hpp"
 #include "config/flags.hpp"
+#include "config/foreign_keys.hpp"
 #include "config/schema.hpp"
 #include "config/suggest.hpp"
 #include "config/value_text.hpp"
@@ -231,6 +232,31 @@ means "not given". Choices are read in any case and written in lower case.
 
 )";
 
+/// One row for each object that Cloud Hypervisor has keys for which have no meaning here.
+std::string foreign_section() {
+    std::string text =
+        "## Keys of Cloud Hypervisor\n\n"
+        "A file that was written for Cloud Hypervisor may hold these keys as long as they have "
+        "their "
+        "default (or\n`null`); any other value is an error that says what is missing. The same "
+        "keys are "
+        "accepted in flags.\n\n| object | keys |\n|---|---|\n";
+    std::string_view object;
+    for (const ForeignKey& key : foreign_keys()) {
+        if (key.object != object)
+            text += cat(object.empty() ? "" : " |\n", "| ", key.object, " | ");
+        else
+            text += ", ";
+        object = key.object;
+        text += cat("`", key.key, "`");
+        if (key.normal == ForeignKey::Normal::Nested)
+            text += cat(" (", key.text, ")");
+        else if (normal_in_json(key) != "null")
+            text += cat(" `", normal_in_json(key), "`");
+    }
+    return text + " |\n\n";
+}
+
 }  // namespace
 
 std::string flags_help() {
@@ -252,6 +278,7 @@ std::string flags_help() {
 std::string reference_page() {
     std::string page{kIntroduction};
     section(vm_schema(), "", page);
+    page += foreign_section();
     page.pop_back();  // one newline at the end
     return page;
 }
