@@ -13,8 +13,7 @@ namespace vmm::config {
 
 /// Paths of keys. Such a key may be given with its default value only.
 inline constexpr auto kNotYet = std::to_array<std::string_view>({
-    "payload.firmware",  //
-    "",                  // no key; an array cannot be empty
+    "payload.firmware",
 });
 
 /// More vCPUs than the guest starts with.

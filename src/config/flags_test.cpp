@@ -108,7 +108,9 @@ TEST(FlagsTest, ErrorsNameTheFlag) {
     EXPECT_EQ(error_of(use("--memory", "0")),
               "error: --memory: size: 0 is too small\n  help: The least is 4M.\n");
     EXPECT_EQ(error_of(use("--memory", "1K")),
-              "error: --memory: size: 1K is too small\n  help: The least is 4M.\n");
+              "error: --memory: size: 1K is too small\n  help: The least is 4M; a number alone is "
+              "in bytes, and "
+              "512 MiB are 512M.\n");
     EXPECT_EQ(error_of(use("--memory", "100T")),
               "error: --memory: size: 100T is too large\n  help: The most is 64T.\n");
     EXPECT_EQ(error_of(use("--num-cpu", "0")),

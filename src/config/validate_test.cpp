@@ -62,7 +62,9 @@ TEST(ValidateTest, LimitsHoldForStructuresFilledByHand) {
     small.memory.size = 4096;
 
     EXPECT_EQ(error_of(none), "error: cpus.boot_vcpus: 0 is too small\n  help: The least is 1.\n");
-    EXPECT_EQ(error_of(small), "error: memory.size: 4K is too small\n  help: The least is 4M.\n");
+    EXPECT_EQ(error_of(small),
+              "error: memory.size: 4K is too small\n  help: The least is 4M; a number alone is in "
+              "bytes, and 512 MiB are 512M.\n");
 }
 
 TEST(ValidateTest, TopologyMustMakeTheNumberOfVcpus) {

@@ -124,9 +124,12 @@ Result<> check_limits(const Key& key, const Value& value) {
     if (number == nullptr || (*number >= key.least && *number <= key.most))
         return {};
     const bool low = *number < key.least;
-    return std::unexpected(bad(
-        cat(amount(key, *number), low ? " is too small" : " is too large"),
-        cat(low ? "The least is " : "The most is ", amount(key, low ? key.least : key.most), ".")));
+    // Who comes from QEMU or kvmtool writes 512 and means MiB.
+    const bool maybe_mib = low && key.type == Type::Size && *number != 0;
+    return std::unexpected(
+        bad(cat(amount(key, *number), low ? " is too small" : " is too large"),
+            cat(low ? "The least is " : "The most is ", amount(key, low ? key.least : key.most),
+                maybe_mib ? "; a number alone is in bytes, and 512 MiB are 512M." : ".")));
 }
 
 namespace {

@@ -96,7 +96,9 @@ TEST(LimitsTest, ErrorNamesTheLimit) {
     EXPECT_EQ(parse_value(number, "9").error().report(),
               "error: 9 is too large\n  help: The most is 8.\n");
     EXPECT_EQ(parse_value(size, "1K").error().report(),
-              "error: 1K is too small\n  help: The least is 4K.\n");
+              "error: 1K is too small\n  help: The least is 4K; a number alone is in bytes, and "
+              "512 MiB are "
+              "512M.\n");
     EXPECT_EQ(parse_value(size, "2M").error().report(),
               "error: 2M is too large\n  help: The most is 1M.\n");
     EXPECT_EQ(parse_value(text, "abcd").error().report(),
