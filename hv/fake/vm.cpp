@@ -155,11 +155,6 @@ bool Vm::is_high(hv::Gsi pin) const {
     return lines != lines_high_.end() && lines->second > 0;
 }
 
-std::vector<std::pair<hv::Gsi, int>> Vm::irqfds() const {
-    const std::scoped_lock lock{mutex_};
-    return irqfds_;
-}
-
 std::vector<std::pair<DoorbellAddress, int>> Vm::doorbells() const {
     const std::scoped_lock lock{mutex_};
     return doorbells_;
@@ -230,19 +225,19 @@ Result<> Vm::create_interrupt_controller() {
     return {};
 }
 
-Result<std::unique_ptr<IrqLine>> Vm::irq_line(hv::Gsi gsi) {
-    return std::make_unique<Line>(*this, gsi);
-}
-
-Result<> Vm::connect_irqfd(hv::Gsi gsi, int eventfd) {
+Result<> Vm::use_wide_apic_ids(std::uint32_t highest) {
     const std::scoped_lock lock{mutex_};
-    irqfds_.emplace_back(gsi, eventfd);
+    highest_wide_apic_id_ = highest;
     return {};
 }
 
-void Vm::disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept {
+std::optional<std::uint32_t> Vm::highest_wide_apic_id() const {
     const std::scoped_lock lock{mutex_};
-    std::erase(irqfds_, std::pair{gsi, eventfd});
+    return highest_wide_apic_id_;
+}
+
+Result<std::unique_ptr<IrqLine>> Vm::irq_line(hv::Gsi gsi) {
+    return std::make_unique<Line>(*this, gsi);
 }
 
 Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,6 @@ public:
     std::vector<RamRegion> ram() const;
     std::vector<LevelChange> level_changes() const;  ///< of pins, in order
     bool is_high(hv::Gsi pin) const;
-    std::vector<std::pair<hv::Gsi, int>> irqfds() const;
     std::vector<std::pair<DoorbellAddress, int>> doorbells() const;
     /// Messages that reached the interrupt controller, in order. Of what another thread wrote into
     /// MsiVector::fd() itself, those that were there at unmask().
@@ -45,6 +45,7 @@ public:
     /// Of the vectors that are unmasked now.
     std::vector<MsiMessage> unmasked() const;
     bool has_interrupt_controller() const;
+    std::optional<std::uint32_t> highest_wide_apic_id() const;  ///< none: was not asked for
     unsigned resets() const;
 
     Result<> ram_added(const RamRegion& region) override;
@@ -52,10 +53,10 @@ public:
     Result<> connect(const DoorbellAddress& address, int eventfd) override;
     void disconnect(const DoorbellAddress& address, int eventfd) noexcept override;
     Result<std::unique_ptr<MsiVector>> allocate() override;
+    Result<> use_wide_apic_ids(std::uint32_t highest) override;
     Result<> create_interrupt_controller() override;
+    IoDevice* io_apic() noexcept override { return nullptr; }
     Result<std::unique_ptr<IrqLine>> irq_line(hv::Gsi gsi) override;
-    Result<> connect_irqfd(hv::Gsi gsi, int eventfd) override;
-    void disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept override;
     unsigned max_vcpus() const noexcept override { return 64; }
     Result<std::unique_ptr<hv::x86::Vcpu>> create_vcpu(std::uint32_t apic_id) override;
     Result<std::vector<hv::x86::CpuidEntry>> supported_cpuid() override;
@@ -75,11 +76,11 @@ private:
     std::vector<RamRegion> ram_;
     std::vector<LevelChange> level_changes_;
     std::map<hv::Gsi, int> lines_high_;
-    std::vector<std::pair<hv::Gsi, int>> irqfds_;
     std::vector<std::pair<DoorbellAddress, int>> doorbells_;
     std::vector<const Vector*> vectors_;
     std::vector<MsiMessage> delivered_;
     bool interrupt_controller_ = false;
+    std::optional<std::uint32_t> highest_wide_apic_id_;
     unsigned resets_ = 0;
 };
 

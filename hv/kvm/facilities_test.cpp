@@ -19,6 +19,10 @@ using testing::IsEmpty;
 struct KvmFacilities : testing::Test {
     RecordingKernel kernel;
     Handle vm{UniqueFd{}, kernel};
+
+    IrqPins::SetLevel to_kernel() {
+        return [this](std::uint32_t gsi, bool high) { set_pin_of_kvm(vm, gsi, high); };
+    }
 };
 using KvmSlotsTest = KvmFacilities;
 using KvmPinsTest = KvmFacilities;
@@ -63,7 +67,7 @@ TEST_F(KvmSlotsTest, RemovalOfAnUnknownRegionDoesNothing) {
 }
 
 TEST_F(KvmPinsTest, PinIsHighWhileOneOfItsLinesIs) {
-    IrqPins pins{vm};
+    IrqPins pins{to_kernel()};
     const auto a = pins.line(hv::Gsi{16});
     const auto b = pins.line(hv::Gsi{16});
 
@@ -78,7 +82,7 @@ TEST_F(KvmPinsTest, PinIsHighWhileOneOfItsLinesIs) {
 }
 
 TEST_F(KvmPinsTest, RepeatedLevelCostsNothing) {
-    IrqPins pins{vm};
+    IrqPins pins{to_kernel()};
     const auto line = pins.line(hv::Gsi{4});
     line->set(true);
     kernel.take();
@@ -89,7 +93,7 @@ TEST_F(KvmPinsTest, RepeatedLevelCostsNothing) {
 }
 
 TEST_F(KvmPinsTest, LineThatGoesAwayLowersItsPin) {
-    IrqPins pins{vm};
+    IrqPins pins{to_kernel()};
     auto line = pins.line(hv::Gsi{4});
     line->set(true);
     kernel.take();
@@ -100,21 +104,12 @@ TEST_F(KvmPinsTest, LineThatGoesAwayLowersItsPin) {
 }
 
 TEST_F(KvmPinsTest, PulseIsUpAndDown) {
-    IrqPins pins{vm};
+    IrqPins pins{to_kernel()};
     const auto line = pins.line(hv::Gsi{9});
 
     line->pulse();
 
     EXPECT_THAT(kernel.take(), ElementsAre("pin 9=1", "pin 9=0"));
-}
-
-TEST_F(KvmPinsTest, IrqfdGoesToThePinAndOffAgain) {
-    IrqPins pins{vm};
-
-    ASSERT_TRUE(pins.connect_irqfd(hv::Gsi{5}, 99));
-    pins.disconnect_irqfd(hv::Gsi{5}, 99);
-
-    EXPECT_THAT(kernel.take(), ElementsAre("irqfd 5 on", "irqfd 5 off"));
 }
 
 TEST_F(KvmDoorbellsTest, MmioOfAnyWidthHasNoFlags) {

@@ -5,13 +5,20 @@
 #include <utility>
 
 #include "vmm/log.hpp"
-#include "vmm/text.hpp"
 
 namespace vmm::kvm {
 
+void set_pin_of_kvm(const Handle& vm, std::uint32_t gsi, bool high) noexcept {
+    kvm_irq_level level{};
+    level.irq = gsi;
+    level.level = high ? 1 : 0;
+    if (vm.attempt(KVM_IRQ_LINE, &level) < 0)
+        log::debug("KVM has no interrupt pin ", gsi);
+}
+
 class IrqPins::Line final : public IrqLine {
 public:
-    Line(const Handle& vm, Pin& pin) : vm_{vm}, pin_{pin} {}
+    Line(const SetLevel& set_level, Pin& pin) : set_level_{set_level}, pin_{pin} {}
     ~Line() override { Line::set(false); }
     Line(const Line&) = delete;
     Line& operator=(const Line&) = delete;
@@ -25,15 +32,11 @@ public:
         const bool is_high = pin_.lines_high > 0;
         if (was_high == is_high)
             return;
-        kvm_irq_level level{};
-        level.irq = pin_.gsi;
-        level.level = is_high ? 1 : 0;
-        if (vm_.attempt(KVM_IRQ_LINE, &level) < 0)
-            log::debug("KVM has no interrupt pin ", pin_.gsi);
+        set_level_(pin_.gsi, is_high);
     }
 
 private:
-    const Handle& vm_;
+    const SetLevel& set_level_;
     Pin& pin_;
     bool high_ = false;
 };
@@ -42,25 +45,7 @@ std::unique_ptr<IrqLine> IrqPins::line(hv::Gsi gsi) {
     const std::scoped_lock lock{mutex_};
     auto& pin = pins_[gsi];  // stays where it is as long as the map lives
     pin.gsi = std::to_underlying(gsi);
-    return std::make_unique<Line>(vm_, pin);
-}
-
-Result<> IrqPins::connect_irqfd(hv::Gsi gsi, int eventfd) {
-    kvm_irqfd irqfd{};
-    irqfd.fd = static_cast<std::uint32_t>(eventfd);
-    irqfd.gsi = std::to_underlying(gsi);
-    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_IRQFD), &irqfd),
-               cat("cannot connect an eventfd to interrupt pin ", irqfd.gsi));
-    return {};
-}
-
-void IrqPins::disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept {
-    kvm_irqfd irqfd{};
-    irqfd.fd = static_cast<std::uint32_t>(eventfd);
-    irqfd.gsi = std::to_underlying(gsi);
-    irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
-    if (vm_.attempt(KVM_IRQFD, &irqfd) < 0)
-        log::debug("KVM knows no eventfd at interrupt pin ", irqfd.gsi);
+    return std::make_unique<Line>(set_level_, pin);
 }
 
 }  // namespace vmm::kvm

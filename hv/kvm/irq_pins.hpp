@@ -1,25 +1,31 @@
 // The interrupt controller's input pins. Private to hv/kvm.
-// Spec: api.rst, 4.25 KVM_IRQ_LINE, 4.75 KVM_IRQFD.
+//
 // Threads: any. Ownership: lines must not outlive the IrqPins they came from.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "kvm/ioctl.hpp"
 #include "vmm/hv.hpp"
 
 namespace vmm::kvm {
 
+/// A pin of KVM's own interrupt controller. Spec: api.rst, 4.25 KVM_IRQ_LINE.
+void set_pin_of_kvm(const Handle& vm, std::uint32_t gsi, bool high) noexcept;
+
 class IrqPins {
 public:
-    explicit IrqPins(const Handle& vm) : vm_{vm} {}
+    /// Told of a pin's new level under the pin's lock: a leaf call that does not fail.
+    using SetLevel = std::function<void(std::uint32_t gsi, bool high)>;
+
+    explicit IrqPins(SetLevel set_level) : set_level_{std::move(set_level)} {}
 
     std::unique_ptr<IrqLine> line(hv::Gsi gsi);
-
-    Result<> connect_irqfd(hv::Gsi gsi, int eventfd);
-    void disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept;
 
 private:
     class Line;
@@ -31,7 +37,7 @@ private:
         unsigned lines_high = 0;
     };
 
-    const Handle& vm_;
+    const SetLevel set_level_;
     std::mutex mutex_;  ///< pins_; not taken to change a level
     std::map<hv::Gsi, Pin> pins_;
 };

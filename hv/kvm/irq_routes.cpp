@@ -116,19 +116,38 @@ Result<> IrqRoutes::route(std::size_t entry, MsiMessage message) {
     return sent;
 }
 
+void IrqRoutes::route_pin(std::uint32_t gsi, std::optional<MsiMessage> message) noexcept {
+    const std::scoped_lock lock{mutex_};
+    const auto now = pin_messages_.find(gsi);
+    if (message ? now != pin_messages_.end() && now->second == *message
+                : now == pin_messages_.end())
+        return;
+    if (message)
+        pin_messages_.insert_or_assign(gsi, *message);
+    else
+        pin_messages_.erase(now);
+    if (const auto sent = send_table(); !sent)
+        log::error("interrupt pin ", gsi, ": ", sent.error().one_line());
+}
+
 Result<> IrqRoutes::send_table() {
-    FlexArray<ListHeader, kvm_irq_routing_entry> table{format_.pins.size() + entries_.size()};
+    FlexArray<ListHeader, kvm_irq_routing_entry> table{format_.pins.size() + pin_messages_.size() +
+                                                       entries_.size()};
     auto next = std::ranges::copy(format_.pins, table.entries().begin()).out;
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-        const auto& message = entries_[i].message;
-        const auto msi = message ? format_.msi(*message) : std::nullopt;
+    const auto add = [&](std::uint32_t gsi, MsiMessage message) {
+        const auto msi = format_.msi(message);
         if (!msi)
-            continue;
-        next->gsi = gsi_of(i);
+            return;
+        next->gsi = gsi;
         next->type = KVM_IRQ_ROUTING_MSI;
         next->u.msi = *msi;
         ++next;
-    }
+    };
+    for (const auto& [gsi, message] : pin_messages_)
+        add(gsi, message);
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (entries_[i].message)
+            add(gsi_of(i), *entries_[i].message);
     table.header()->count = static_cast<std::uint32_t>(next - table.entries().begin());
     VMM_TRY_OR(vm_.call(VMM_REQUEST_SIZED(KVM_SET_GSI_ROUTING, sizeof(ListHeader)), table.header()),
                cat("cannot route ", table.header()->count, " interrupts"));

@@ -8,7 +8,9 @@
 
 #include <linux/kvm.h>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +36,12 @@ public:
 
     Result<std::unique_ptr<MsiVector>> allocate();
 
+    /// For an interrupt controller outside of KVM: no pin has a route but those that route_pin()
+    /// gives one. Before the first route.
+    void drop_pins() { format_.pins.clear(); }
+    /// `gsi` is below first_msi_gsi; none takes the route away.
+    void route_pin(std::uint32_t gsi, std::optional<MsiMessage> message) noexcept;
+
 private:
     class Vector;
     struct Entry {
@@ -50,10 +58,11 @@ private:
     int set_irqfd(std::size_t entry, int eventfd, std::uint32_t flags) noexcept;
 
     const Handle& vm_;
-    const RouteFormat format_;
+    RouteFormat format_;
     std::mutex mutex_;
-    std::vector<Entry> entries_;  ///< by GSI, from first_msi_gsi on
-    std::size_t limit_ = 0;       ///< MSI routes that fit; 0: not asked yet
+    std::map<std::uint32_t, MsiMessage> pin_messages_;  ///< by GSI: see route_pin()
+    std::vector<Entry> entries_;                        ///< by GSI, from first_msi_gsi on
+    std::size_t limit_ = 0;                             ///< MSI routes that fit; 0: not asked yet
 };
 
 }  // namespace vmm::kvm

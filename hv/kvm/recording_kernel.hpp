@@ -56,6 +56,11 @@ private:
             const auto level = read<kvm_irq_level>(argument);
             return cat("pin ", level.irq, "=", level.level);
         }
+        if (number == KVM_SIGNAL_MSI) {
+            const auto message = read<kvm_msi>(argument);
+            return cat("message ", Hex{message.address_hi}, ":", Hex{message.address_lo}, ":",
+                       Hex{message.data});
+        }
         if (number == KVM_SET_USER_MEMORY_REGION) {
             const auto slot = read<kvm_userspace_memory_region>(argument);
             return cat("slot ", slot.slot, " ", Hex{slot.guest_phys_addr}, "+",

@@ -99,11 +99,6 @@ public:
     /// are a wired OR: the pin is high while any of them is (PCI's INTx). Any thread.
     virtual Result<std::unique_ptr<IrqLine>> irq_line(Gsi gsi) = 0;
 
-    /// Signals of `eventfd` pulse the pin (edge); not together with an irq_line() of the same pin.
-    /// Any thread.
-    virtual Result<> connect_irqfd(Gsi gsi, int eventfd) = 0;
-    virtual void disconnect_irqfd(Gsi gsi, int eventfd) noexcept = 0;
-
     virtual unsigned max_vcpus() const noexcept = 0;
 };
 

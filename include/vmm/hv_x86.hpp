@@ -62,7 +62,8 @@ public:
     virtual Result<> set_cpuid(std::span<const CpuidEntry> entries) = 0;
     virtual Result<> set_msrs(std::span<const Msr> msrs) = 0;
     virtual Result<> set_registers(const Registers& registers) = 0;
-    /// What is not in SystemRegisters (APIC base, pending interrupts) keeps its power-on value.
+    /// After set_cpuid(). What is not in SystemRegisters (APIC base, pending interrupts) keeps its
+    /// power-on value.
     virtual Result<> set_system_registers(const SystemRegisters& registers) = 0;
 
     virtual Result<Registers> registers() = 0;
@@ -74,8 +75,19 @@ public:
     virtual Result<> reset() = 0;
 };
 
+/// The highest APIC id that an xAPIC, an MSI or an I/O APIC can name with 8 bits; 255 is all.
+inline constexpr std::uint32_t kHighestNarrowApicId = 254;
+
 class Vm : public hv::Vm {
 public:
+    /// For vCPUs with APIC ids above kHighestNarrowApicId; `highest` is the highest one. Before
+    /// create_interrupt_controller(). All vCPUs then start in x2APIC mode, messages may name 15
+    /// bits of APIC id, and the I/O APIC is io_apic(), not the hypervisor's.
+    virtual Result<> use_wide_apic_ids(std::uint32_t highest) = 0;
+
+    /// What is to be put where the guest expects the I/O APIC; null when the hypervisor has it.
+    virtual IoDevice* io_apic() noexcept = 0;
+
     /// `apic_id` is the vCPU's initial APIC id; vCPU 0 (apic_id 0) starts runnable, the others wait
     /// for INIT and SIPI. After create_interrupt_controller(). Any thread.
     virtual Result<std::unique_ptr<Vcpu>> create_vcpu(std::uint32_t apic_id) = 0;

@@ -61,32 +61,6 @@ TEST_F(KvmInterruptTest, PinThatDoesNotExistIsAnError) {
     EXPECT_THAT(line.error().one_line(), testing::HasSubstr("no interrupt pin 24"));
 }
 
-TEST_F(KvmInterruptTest, IrqfdRaisesItsPinUntilDisconnected) {
-    auto& machine = make();
-    auto event = EventFd::create();
-    ASSERT_TRUE(machine.vm().connect_irqfd(hv::Gsi{7}, event->fd()));
-    Program program;
-    program.enable_local_apic()
-        .route_pin(7, kVector)
-        .in(0x80)
-        .wait(counter(kVector), 1)
-        .in(0x81)
-        .in(0x82)
-        .end();
-    ASSERT_TRUE(machine.start(program, 0, kWithInterrupts));
-
-    const auto trace = machine.run(0, [&](Access& access) {
-        if (access.at == 0x81)
-            machine.vm().disconnect_irqfd(hv::Gsi{7}, event->fd());
-        else
-            event->signal();
-    });
-
-    EXPECT_EQ(trace.ended, "end");
-    EXPECT_EQ(machine.interrupts(kVector), 1U);
-    EXPECT_TRUE(event->drain());  // the second signal was left there
-}
-
 TEST_F(KvmInterruptTest, MessageReachesItsVector) {
     auto& machine = make();
     const auto msi = machine.vm().allocate();

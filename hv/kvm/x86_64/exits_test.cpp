@@ -167,12 +167,26 @@ TEST(KvmStateTest, SegmentThatIsNotPresentIsUnusable) {
 }
 
 TEST(KvmPowerOnTest, OnlyTheFirstProcessorIsTheBootstrapProcessor) {
-    EXPECT_EQ(power_on::apic_base(0), 0xfee0'0900U);
-    EXPECT_EQ(power_on::apic_base(1), 0xfee0'0800U);
+    EXPECT_EQ(power_on::apic_base({.id = 0}), 0xfee0'0900U);
+    EXPECT_EQ(power_on::apic_base({.id = 1}), 0xfee0'0800U);
+}
+
+TEST(KvmPowerOnTest, X2apicModeHasAllOfTheIdInItsRegister) {
+    constexpr power_on::LocalApic kApic{.id = 300, .mode = power_on::ApicMode::X2apic};
+
+    const auto registers = power_on::local_apic(kApic);
+
+    std::uint32_t id = 0;
+    std::uint32_t logical_id = 0;
+    std::memcpy(&id, &registers.regs[0x20], sizeof id);
+    std::memcpy(&logical_id, &registers.regs[0xd0], sizeof logical_id);
+    EXPECT_EQ(id, 300U);
+    EXPECT_EQ(logical_id, 0x0012'1000U);
+    EXPECT_EQ(power_on::apic_base(kApic), 0xfee0'0c00U);
 }
 
 TEST(KvmRoutesTest, PinsKeepTheirRoutes) {
-    const std::atomic<bool> wide = false;
+    const bool wide = false;
 
     const auto format = x86_routes(wide);
 
@@ -186,7 +200,7 @@ TEST(KvmRoutesTest, PinsKeepTheirRoutes) {
 }
 
 TEST(KvmRoutesTest, OnlyInterruptAddressesAreRouted) {
-    const std::atomic<bool> wide = false;
+    const bool wide = false;
     const auto format = x86_routes(wide);
 
     EXPECT_TRUE(format.msi({0xfee0'1004, 0x41}));
@@ -195,7 +209,7 @@ TEST(KvmRoutesTest, OnlyInterruptAddressesAreRouted) {
 }
 
 TEST(KvmRoutesTest, WideDestinationMovesToTheUpperHalf) {
-    std::atomic<bool> wide = false;
+    bool wide = false;
     const auto format = x86_routes(wide);
 
     const auto narrow = format.msi({0xfee0'1024, 0x41});

@@ -116,10 +116,12 @@ void put(kvm_lapic_state& apic, std::size_t offset, std::uint32_t value) {
 
 }  // namespace
 
-std::uint64_t apic_base(std::uint32_t apic_id) {
+std::uint64_t apic_base(LocalApic apic) {
     constexpr std::uint64_t kEnabled = 1U << 11;
+    constexpr std::uint64_t kExtended = 1U << 10;
     constexpr std::uint64_t kBootstrapProcessor = 1U << 8;
-    return 0xfee0'0000 | kEnabled | (apic_id == 0 ? kBootstrapProcessor : 0);
+    return 0xfee0'0000 | kEnabled | (apic.mode == ApicMode::X2apic ? kExtended : 0) |
+           (apic.id == 0 ? kBootstrapProcessor : 0);
 }
 
 hv::x86::SystemRegisters system_registers() {
@@ -144,19 +146,24 @@ kvm_regs registers() {
     return to;
 }
 
-kvm_lapic_state local_apic(std::uint32_t apic_id) {
+kvm_lapic_state local_apic(LocalApic apic) {
     constexpr std::uint32_t kMasked = 1U << 16;
     constexpr std::uint32_t kExtInt = 7U << 8;
     kvm_lapic_state to{};
-    put(to, 0x020, apic_id << 24);  // ID
-    put(to, 0x030, 0x0005'0014);    // version: KVM writes its own over it
-    put(to, 0x0e0, 0xffff'ffff);    // destination format: flat
-    put(to, 0x0f0, 0xff);           // spurious vector, software disabled
+    if (apic.mode == ApicMode::X2apic) {
+        put(to, 0x020, apic.id);                                                  // ID
+        put(to, 0x0d0, apic.id >> 4 << 16 | std::uint32_t{1} << (apic.id & 15));  // logical id
+    } else {
+        put(to, 0x020, apic.id << 24);
+    }
+    put(to, 0x030, 0x0005'0014);  // version: KVM writes its own over it
+    put(to, 0x0e0, 0xffff'ffff);  // destination format: flat
+    put(to, 0x0f0, 0xff);         // spurious vector, software disabled
     for (std::size_t lvt = 0x320; lvt <= 0x370; lvt += 0x10)
         put(to, lvt, kMasked);
     // Firmware would have left LINT0 as the way in for the PICs, and KVM's own reset of the first
     // vCPU does (its quirk LINT0_REENABLED): a guest without I/O APIC counts on it.
-    if (apic_id == 0)
+    if (apic.id == 0)
         put(to, 0x350, kExtInt);
     return to;
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -60,10 +61,61 @@ struct KvmPowerOnStateTest : testing::Test {
 };
 
 TEST_F(KvmPowerOnStateTest, LocalApics) {
-    EXPECT_THAT(differences(power_on::local_apic(0), get<kvm_lapic_state>(vcpus[0], KVM_GET_LAPIC)),
-                IsEmpty());
-    EXPECT_THAT(differences(power_on::local_apic(1), get<kvm_lapic_state>(vcpus[1], KVM_GET_LAPIC)),
-                IsEmpty());
+    EXPECT_THAT(
+        differences(power_on::local_apic({.id = 0}), get<kvm_lapic_state>(vcpus[0], KVM_GET_LAPIC)),
+        IsEmpty());
+    EXPECT_THAT(
+        differences(power_on::local_apic({.id = 1}), get<kvm_lapic_state>(vcpus[1], KVM_GET_LAPIC)),
+        IsEmpty());
+}
+
+/// A machine whose APIC ids are wide, with vCPUs 0 and 300 in the mode that Vcpu puts them into.
+struct KvmWideApicTest : KvmPowerOnStateTest {
+    static constexpr std::array kApics{
+        power_on::LocalApic{.id = 0, .mode = power_on::ApicMode::X2apic},
+        power_on::LocalApic{.id = 300, .mode = power_on::ApicMode::X2apic}};
+
+    void SetUp() override {
+        auto kvm = open();
+        if (!kvm)
+            GTEST_SKIP() << kvm.error().one_line();
+        vm.emplace(make(*kvm, KVM_CREATE_VM, 0));
+        enable(KVM_CAP_X2APIC_API,
+               KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+        enable(KVM_CAP_SPLIT_IRQCHIP, 24);
+        constexpr std::uint32_t kMost = 256;
+        FlexArray<ListHeader, kvm_cpuid_entry2> supported{kMost};
+        supported.header()->count = kMost;
+        ASSERT_GE(kvm->attempt(with_size(KVM_GET_SUPPORTED_CPUID, sizeof(ListHeader)),
+                               supported.header()),
+                  0);
+        for (const auto& apic : kApics) {
+            vcpus.push_back(make(*vm, KVM_CREATE_VCPU, static_cast<int>(apic.id)));
+            ASSERT_GE(vcpus.back().attempt(with_size(KVM_SET_CPUID2, sizeof(ListHeader)),
+                                           supported.header()),
+                      0);
+            auto registers = get<kvm_sregs>(vcpus.back(), KVM_GET_SREGS);
+            registers.apic_base = power_on::apic_base(apic);
+            ASSERT_GE(vcpus.back().attempt(KVM_SET_SREGS, &registers), 0);
+        }
+    }
+
+    void enable(std::uint32_t capability, std::uint64_t argument) const {
+        kvm_enable_cap what{};
+        what.cap = capability;
+        what.args[0] = argument;
+        ASSERT_GE(vm->attempt(KVM_ENABLE_CAP, &what), 0) << capability;
+    }
+};
+
+TEST_F(KvmWideApicTest, LocalApicsInX2apicMode) {
+    for (std::size_t i = 0; i < kApics.size(); ++i) {
+        auto ours = power_on::local_apic(kApics[i]);
+        EXPECT_THAT(differences(ours, get<kvm_lapic_state>(vcpus[i], KVM_GET_LAPIC)), IsEmpty());
+        EXPECT_GE(vcpus[i].attempt(KVM_SET_LAPIC, &ours), 0);  // as a reset does
+        EXPECT_EQ(get<kvm_sregs>(vcpus[i], KVM_GET_SREGS).apic_base,
+                  power_on::apic_base(kApics[i]));
+    }
 }
 
 TEST_F(KvmPowerOnStateTest, Pics) {
@@ -82,12 +134,12 @@ TEST_F(KvmPowerOnStateTest, IoApic) {
 }
 
 TEST_F(KvmPowerOnStateTest, SystemRegisters) {
-    const auto ours = to_kvm(power_on::system_registers(), power_on::apic_base(0));
+    const auto ours = to_kvm(power_on::system_registers(), power_on::apic_base({.id = 0}));
     const auto theirs = get<kvm_sregs>(vcpus[0], KVM_GET_SREGS);
     const auto second = get<kvm_sregs>(vcpus[1], KVM_GET_SREGS);
 
     EXPECT_EQ(ours.apic_base, theirs.apic_base);
-    EXPECT_EQ(power_on::apic_base(1), second.apic_base);
+    EXPECT_EQ(power_on::apic_base({.id = 1}), second.apic_base);
     EXPECT_EQ(ours.cr0, theirs.cr0);
     EXPECT_EQ(ours.cr4, theirs.cr4);
     EXPECT_EQ(ours.efer, theirs.efer);

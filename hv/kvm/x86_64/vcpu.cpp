@@ -72,6 +72,11 @@ Result<hv::VmExit> Vcpu::run() {
     }
     const auto exit = decode(runner_.page());
     if (std::holds_alternative<hv::exit::Failed>(exit)) [[unlikely]] {
+        const kvm_run& page = runner_.page();
+        if (page.exit_reason == KVM_EXIT_IOAPIC_EOI && io_apic_ != nullptr) {
+            io_apic_->end_of_interrupt(page.eoi.vector);
+            return hv::exit::Interrupted{};
+        }
         failure_ = why_it_failed();
         return hv::exit::Failed{failure_};
     }
@@ -101,7 +106,18 @@ Result<> Vcpu::set_cpuid(std::span<const hv::x86::CpuidEntry> entries) {
         ++to;
     }
     VMM_TRY_OR(vcpu().call(VMM_REQUEST_SIZED(KVM_SET_CPUID2, sizeof(ListHeader)), array.header()),
-               cat("cannot set ", entries.size(), " CPUID entries of vCPU ", apic_id_));
+               cat("cannot set ", entries.size(), " CPUID entries of vCPU ", apic_.id));
+    return apic_.mode == power_on::ApicMode::X2apic ? enter_x2apic_mode() : Result<>{};
+}
+
+/// KVM allows the mode to vCPUs whose CPUID has it.
+Result<> Vcpu::enter_x2apic_mode() {
+    kvm_sregs now{};
+    VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_GET_SREGS), &now),
+               cat("cannot read the system registers of vCPU ", apic_.id));
+    now.apic_base = power_on::apic_base(apic_);
+    VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_SET_SREGS), &now),
+               cat("cannot set the local APIC of vCPU ", apic_.id, " to x2APIC mode"));
     return {};
 }
 
@@ -109,7 +125,7 @@ Result<> Vcpu::set_msrs(std::span<const hv::x86::Msr> msrs) {
     auto array = to_kvm(msrs);
     const auto set = static_cast<std::size_t>(
         VMM_TRY_OR(vcpu().call(VMM_REQUEST_SIZED(KVM_SET_MSRS, sizeof(ListHeader)), array.header()),
-                   cat("cannot set the MSRs of vCPU ", apic_id_)));
+                   cat("cannot set the MSRs of vCPU ", apic_.id)));
     if (set < msrs.size())
         return std::unexpected(
             Error{ErrorKind::Unsupported, cat("this host's KVM refuses MSR ", Hex{msrs[set].index},
@@ -120,28 +136,28 @@ Result<> Vcpu::set_msrs(std::span<const hv::x86::Msr> msrs) {
 Result<> Vcpu::set_registers(const hv::x86::Registers& registers) {
     auto to = to_kvm(registers);
     VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_SET_REGS), &to),
-               cat("cannot set the registers of vCPU ", apic_id_));
+               cat("cannot set the registers of vCPU ", apic_.id));
     return {};
 }
 
 Result<> Vcpu::set_system_registers(const hv::x86::SystemRegisters& registers) {
-    auto to = to_kvm(registers, power_on::apic_base(apic_id_));
+    auto to = to_kvm(registers, power_on::apic_base(apic_));
     VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_SET_SREGS), &to),
-               cat("cannot set the system registers of vCPU ", apic_id_));
+               cat("cannot set the system registers of vCPU ", apic_.id));
     return {};
 }
 
 Result<hv::x86::Registers> Vcpu::registers() {
     kvm_regs now{};
     VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_GET_REGS), &now),
-               cat("cannot read the registers of vCPU ", apic_id_));
+               cat("cannot read the registers of vCPU ", apic_.id));
     return from_kvm(now);
 }
 
 Result<hv::x86::SystemRegisters> Vcpu::system_registers() {
     kvm_sregs now{};
     VMM_TRY_OR(vcpu().call(VMM_REQUEST(KVM_GET_SREGS), &now),
-               cat("cannot read the system registers of vCPU ", apic_id_));
+               cat("cannot read the system registers of vCPU ", apic_.id));
     return from_kvm(now);
 }
 
@@ -156,7 +172,7 @@ Result<> Vcpu::reset() {
     VMM_TRY(reset_fpu());
     auto debug = power_on::debug_registers();
     VMM_TRY(vcpu().call(VMM_REQUEST(KVM_SET_DEBUGREGS), &debug));
-    auto apic = power_on::local_apic(apic_id_);  // after IA32_TSC_DEADLINE and IA32_APIC_BASE
+    auto apic = power_on::local_apic(apic_);  // after IA32_TSC_DEADLINE and IA32_APIC_BASE
     VMM_TRY(vcpu().call(VMM_REQUEST(KVM_SET_LAPIC), &apic));
     VMM_TRY(reset_events());
     return {};
@@ -175,7 +191,7 @@ Result<> Vcpu::abandon_io() {
         runner_.drop_exit();
     }
     return std::unexpected(Error{ErrorKind::Unsupported,
-                                 cat("KVM does not finish the last access of vCPU ", apic_id_)});
+                                 cat("KVM does not finish the last access of vCPU ", apic_.id)});
 }
 
 Result<> Vcpu::reset_msrs() {
@@ -214,7 +230,7 @@ Result<> Vcpu::reset_events() {
                  KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;  // SMM: a latched INIT
     VMM_TRY(vcpu().call(VMM_REQUEST(KVM_SET_VCPU_EVENTS), &none));
     kvm_mp_state state{};
-    state.mp_state = apic_id_ == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+    state.mp_state = apic_.id == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
     VMM_TRY(vcpu().call(VMM_REQUEST(KVM_SET_MP_STATE), &state));
     return {};
 }

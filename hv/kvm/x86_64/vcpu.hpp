@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "kvm/runner.hpp"
+#include "kvm/x86_64/io_apic.hpp"
+#include "kvm/x86_64/power_on.hpp"
 #include "vmm/hv_x86.hpp"
 
 namespace vmm::kvm {
@@ -34,8 +36,10 @@ private:
 
 class Vcpu final : public hv::x86::Vcpu {
 public:
-    Vcpu(Handle vcpu, std::size_t page_size, std::uint32_t apic_id, ResetFacts& facts)
-        : runner_{std::move(vcpu), page_size}, apic_id_{apic_id}, facts_{facts} {}
+    /// `io_apic` hears of the ends of its interrupts; null when KVM has the I/O APIC.
+    Vcpu(Handle vcpu, std::size_t page_size, power_on::LocalApic apic, ResetFacts& facts,
+         IoApic* io_apic)
+        : runner_{std::move(vcpu), page_size}, apic_{apic}, facts_{facts}, io_apic_{io_apic} {}
 
     Result<hv::VmExit> run() override;
     Result<bool> complete_io() override { return runner_.complete_io(); }
@@ -52,6 +56,7 @@ public:
 private:
     std::string why_it_failed() const;
     Result<> abandon_io();
+    Result<> enter_x2apic_mode();
     Result<> reset_msrs();
     Result<> reset_fpu();
     Result<> reset_events();
@@ -59,8 +64,9 @@ private:
     const Handle& vcpu() const noexcept { return runner_.vcpu(); }
 
     Runner runner_;
-    const std::uint32_t apic_id_;
+    const power_on::LocalApic apic_;
     ResetFacts& facts_;
+    IoApic* const io_apic_;
     std::string failure_;  ///< what exit::Failed points to
 };
 

@@ -7,6 +7,7 @@
 
 #include "kvm/device.hpp"
 #include "kvm/x86_64/create_vm.hpp"
+#include "kvm/x86_64/msi_route.hpp"
 #include "kvm/x86_64/power_on.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::uint32_t kPicPins = 16;  // both PICs
 constexpr std::uint32_t kIoApicPins = KVM_IOAPIC_NUM_PINS;
-constexpr std::uint32_t kLastNarrowApicId = 254;  // 255 is the broadcast of 8-bit ids
 
 kvm_irq_routing_entry pin_route(std::uint32_t gsi, std::uint32_t chip, std::uint32_t pin) {
     kvm_irq_routing_entry route{};
@@ -24,23 +24,6 @@ kvm_irq_routing_entry pin_route(std::uint32_t gsi, std::uint32_t chip, std::uint
     route.type = KVM_IRQ_ROUTING_IRQCHIP;
     route.u.irqchip.irqchip = chip;
     route.u.irqchip.pin = pin;
-    return route;
-}
-
-/// Intel SDM 3A 11.11.1: address bits 31:20 are 0xfee, 19:12 the destination. With wide ids, bits
-/// 11:5 are bits 14:8 of the destination (KVM_FEATURE_MSI_EXT_DEST_ID), which KVM wants in the
-/// upper half of the address.
-std::optional<kvm_irq_routing_msi> msi_route(MsiMessage message, bool wide) {
-    if (message.address >> 20 != 0xfee)
-        return std::nullopt;
-    constexpr std::uint32_t kHighDestination = 0xfe0;
-    kvm_irq_routing_msi route{};
-    route.address_lo = static_cast<std::uint32_t>(message.address);
-    if (wide) {
-        route.address_hi = (route.address_lo & kHighDestination) << 3;
-        route.address_lo &= ~kHighDestination;
-    }
-    route.data = message.data;
     return route;
 }
 
@@ -55,7 +38,7 @@ Error cannot_create(Error cause) {
 
 }  // namespace
 
-RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids) {
+RouteFormat x86_routes(const bool& wide_apic_ids) {
     std::vector<kvm_irq_routing_entry> pins;
     pins.reserve(kPicPins + kIoApicPins);
     for (std::uint32_t gsi = 0; gsi < kPicPins; ++gsi)
@@ -65,7 +48,7 @@ RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids) {
         pins.push_back(pin_route(gsi, KVM_IRQCHIP_IOAPIC, gsi));
     return {.pins = std::move(pins),
             .first_msi_gsi = kIoApicPins,
-            .msi = [&wide_apic_ids](MsiMessage m) { return msi_route(m, wide_apic_ids.load()); }};
+            .msi = [&wide_apic_ids](MsiMessage m) { return msi_route(m, wide_apic_ids); }};
 }
 
 Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device) {
@@ -91,10 +74,44 @@ Vm::Vm(std::unique_ptr<System> system, Handle vm, std::size_t run_page_size)
       run_page_size_{run_page_size},
       reset_facts_{system_->kvm, vm_},
       slots_{vm_},
-      pins_{vm_},
+      pins_{[this](std::uint32_t gsi, bool high) {
+          if (io_apic_)
+              io_apic_->set_pin(gsi, high);
+          else
+              set_pin_of_kvm(vm_, gsi, high);
+      }},
       routes_{vm_, x86_routes(wide_apic_ids_)} {}
 
+Result<> Vm::use_wide_apic_ids(std::uint32_t highest) {
+    const int ids = vm_.attempt(KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
+    if (ids > 0 && highest >= static_cast<std::uint32_t>(ids))
+        return std::unexpected(
+            Error{ErrorKind::Unsupported, cat("the vCPUs' topology needs APIC ids up to ", highest,
+                                              "; the KVM of this host has them up to ", ids - 1)}
+                .hint("Give a topology whose counts are powers of two, or fewer vCPUs."));
+    kvm_enable_cap wide{};
+    wide.cap = KVM_CAP_X2APIC_API;
+    wide.args[0] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_ENABLE_CAP), &wide),
+               cat("the KVM of this host has no APIC ids above ", hv::x86::kHighestNarrowApicId,
+                   ", and the vCPUs need them up to ", highest));
+    wide_apic_ids_ = true;
+    return {};
+}
+
+Result<> Vm::keep_only_local_apics() {
+    kvm_enable_cap split{};
+    split.cap = KVM_CAP_SPLIT_IRQCHIP;
+    split.args[0] = kIoApicPins;
+    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_ENABLE_CAP), &split), "cannot create the local APICs");
+    routes_.drop_pins();
+    io_apic_.emplace(vm_, routes_);
+    return {};
+}
+
 Result<> Vm::create_interrupt_controller() {
+    if (wide_apic_ids_)
+        return keep_only_local_apics();
     VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_CREATE_IRQCHIP), 0),
                "cannot create the interrupt controllers");
     return {};
@@ -115,37 +132,36 @@ unsigned Vm::max_vcpus() const noexcept {
 }
 
 Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {
-    if (apic_id > kLastNarrowApicId)
-        VMM_TRY(widen_apic_ids());
     auto fd = VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_CREATE_VCPU), apic_id),
                          cat("cannot create the vCPU with APIC id ", apic_id));
     Handle vcpu{UniqueFd{fd}};
-    return std::make_unique<Vcpu>(std::move(vcpu), run_page_size_, apic_id, reset_facts_);
-}
-
-Result<> Vm::widen_apic_ids() {
-    if (wide_apic_ids_.load())
-        return {};
-    kvm_enable_cap wide{};
-    wide.cap = KVM_CAP_X2APIC_API;
-    wide.args[0] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
-    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_ENABLE_CAP), &wide),
-               "this host's KVM cannot have APIC ids above 254");
-    wide_apic_ids_.store(true);
-    return {};
+    const power_on::LocalApic apic{
+        .id = apic_id,
+        .mode = wide_apic_ids_ ? power_on::ApicMode::X2apic : power_on::ApicMode::Xapic};
+    return std::make_unique<Vcpu>(std::move(vcpu), run_page_size_, apic, reset_facts_,
+                                  io_apic_ ? &*io_apic_ : nullptr);
 }
 
 bool Vm::has_tsc_deadline() const noexcept {
     return vm_.attempt(KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 }
 
-Result<> Vm::reset() {
+Result<> Vm::reset_chips() {
+    if (io_apic_) {
+        io_apic_->reset();
+        return {};
+    }
     for (const std::uint32_t chip : {0u + KVM_IRQCHIP_PIC_MASTER, 0u + KVM_IRQCHIP_PIC_SLAVE}) {
         auto pic = power_on::pic(chip);
         VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_IRQCHIP), &pic), "cannot reset the PICs");
     }
     auto io_apic = power_on::io_apic();
     VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_IRQCHIP), &io_apic), "cannot reset the I/O APIC");
+    return {};
+}
+
+Result<> Vm::reset() {
+    VMM_TRY(reset_chips());
     kvm_clock_data clock{};
     VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_CLOCK), &clock), "cannot reset the guest's clock");
     return {};

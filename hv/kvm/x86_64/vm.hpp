@@ -2,9 +2,9 @@
 // Spec: api.rst, section 4 (VM ioctls). Threads: as hv::x86::Vm.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "kvm/irq_pins.hpp"
 #include "kvm/irq_routes.hpp"
 #include "kvm/memory_slots.hpp"
+#include "kvm/x86_64/io_apic.hpp"
 #include "kvm/x86_64/supported_cpuid.hpp"
 #include "kvm/x86_64/vcpu.hpp"
 #include "vmm/hv_x86.hpp"
@@ -20,7 +21,7 @@
 namespace vmm::kvm {
 
 /// `wide_apic_ids`: messages may name more than 255 local APICs (KVM_CAP_X2APIC_API).
-RouteFormat x86_routes(const std::atomic<bool>& wide_apic_ids);
+RouteFormat x86_routes(const bool& wide_apic_ids);
 
 /// /dev/kvm, and what it is asked before there is a machine. Stays where it is.
 struct System {
@@ -48,14 +49,10 @@ public:
 
     Result<std::unique_ptr<MsiVector>> allocate() override { return routes_.allocate(); }
 
+    Result<> use_wide_apic_ids(std::uint32_t highest) override;
     Result<> create_interrupt_controller() override;
+    IoDevice* io_apic() noexcept override { return io_apic_ ? &*io_apic_ : nullptr; }
     Result<std::unique_ptr<IrqLine>> irq_line(hv::Gsi gsi) override;
-    Result<> connect_irqfd(hv::Gsi gsi, int eventfd) override {
-        return pins_.connect_irqfd(gsi, eventfd);
-    }
-    void disconnect_irqfd(hv::Gsi gsi, int eventfd) noexcept override {
-        pins_.disconnect_irqfd(gsi, eventfd);
-    }
     unsigned max_vcpus() const noexcept override;
 
     Result<std::unique_ptr<hv::x86::Vcpu>> create_vcpu(std::uint32_t apic_id) override;
@@ -66,16 +63,18 @@ public:
     Result<> reset() override;
 
 private:
-    Result<> widen_apic_ids();
+    Result<> keep_only_local_apics();
+    Result<> reset_chips();
 
     const std::unique_ptr<System> system_;
     Handle vm_;
     const std::size_t run_page_size_;
-    std::atomic<bool> wide_apic_ids_ = false;
+    bool wide_apic_ids_ = false;  // from before the interrupt controller on
     ResetFacts reset_facts_;
     MemorySlots slots_;
     IrqPins pins_;
     IrqRoutes routes_;
+    std::optional<IoApic> io_apic_;
 };
 
 }  // namespace vmm::kvm

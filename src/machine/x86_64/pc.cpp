@@ -163,8 +163,11 @@ Result<> Pc::create_vm() {
                                                             "host allows ",
                                                             most)}
                                    .hint(cat("use --num-cpu ", most, " or less")));
+    VMM_TRY(name_local_apics());
     VMM_TRY(ram_->subscribe(*vm_));
     VMM_TRY(vm_->create_interrupt_controller());
+    if (IoDevice* const io_apic = vm_->io_apic())
+        return mmio_.map(kIoApic.first.value(), kIoApic.size, *io_apic);
     return {};
 }
 
@@ -222,19 +225,26 @@ Topology Pc::topology() const {
             .threads = static_cast<std::uint16_t>(asked->threads_per_core)};
 }
 
-Result<> Pc::create_vcpus() {
-    const auto vcpus = config_.cpus.boot_vcpus;
+Result<> Pc::name_local_apics() {
     const auto layout = topology();
-    VMM_TRY(check(layout, vcpus));
-    vcpus_.reserve(vcpus);
-    for (std::uint32_t index = 0; index < vcpus; ++index) {
+    VMM_TRY(check(layout, config_.cpus.boot_vcpus));
+    for (std::uint32_t index = 0; index < config_.cpus.boot_vcpus; ++index)
         apic_ids_.push_back(layout.apic_id(index));
-        vcpus_.push_back(VMM_TRY(vm_->create_vcpu(apic_ids_.back())));
-    }
+    if (apic_ids_.back() <= hv::x86::kHighestNarrowApicId)
+        return {};
+    return vm_->use_wide_apic_ids(apic_ids_.back());
+}
+
+Result<> Pc::create_vcpus() {
+    vcpus_.reserve(apic_ids_.size());
+    for (const std::uint32_t apic_id : apic_ids_)
+        vcpus_.push_back(VMM_TRY(vm_->create_vcpu(apic_id)));
     // As late as can be: KVM takes its time for the answer.
     const auto supported = VMM_TRY(vm_->supported_cpuid());
     const auto& cpuid =
-        cpuid_.emplace(supported, layout, CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline()});
+        cpuid_.emplace(supported, topology(),
+                       CpuidOptions{.tsc_deadline = vm_->has_tsc_deadline(),
+                                    .extended_msi_destination = vm_->io_apic() != nullptr});
     address_bits_ = cpuid.address_bits();
     // KVM checks the registers that load() sets against what CPUID says there is.
     return vcpus_[0]->set_cpuid(cpuid.for_vcpu(0));
@@ -332,7 +342,6 @@ Result<> Pc::load() {
                                             {.ram_size = ram_->size(),
                                              .initramfs = initramfs_,
                                              .command_line = command_line,
-                                             .console = {},
                                              .unpack = to_unpack(config_.payload.unpack),
                                              .rsdp = kRsdp,
                                              .reserved = {},

@@ -68,6 +68,7 @@ private:
     Result<> open_host_side(HostSide& side, const Channel& config, const std::string& name);
     Result<> add_serial();
     Result<> add_platform_devices();
+    Result<> name_local_apics();
     Result<> create_vcpus();
     Result<> add_pci_devices();
     Result<> put_devices_on_bus();
@@ -107,8 +108,8 @@ private:
     std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
     std::vector<Resettable*> resettables_;
     std::optional<x86_64::CpuidTemplate> cpuid_;
-    unsigned address_bits_ = 0;  // of guest physical addresses
-    std::vector<std::uint32_t> apic_ids_;
+    unsigned address_bits_ = 0;            // of guest physical addresses
+    std::vector<std::uint32_t> apic_ids_;  // ascending
     std::vector<std::unique_ptr<hv::x86::Vcpu>> vcpus_;
     VcpuSet vcpu_set_;
 };
