@@ -163,8 +163,7 @@ CpuidTemplate::CpuidTemplate(std::span<const CpuidEntry> supported, const Topolo
     vendor_ = vendor();
 
     set_features(options);
-    if (!options.pmu)
-        hide_pmu();
+    hide_pmu();
     set_extended_topology();
     if (vendor_ == Vendor::Amd)
         set_amd_topology();
@@ -205,6 +204,8 @@ void CpuidTemplate::set_features(const CpuidOptions& options) {
         set(kvm->eax, KvmFeatures::msi_ext_dest_id, options.extended_msi_destination);
 }
 
+// Performance counters cost exits at boot and at every tick of the NMI watchdog, and show the guest
+// something of its neighbours.
 // AMD's four oldest counters have no feature bit: to hide those too, the hypervisor must be told to
 // run without a PMU.
 void CpuidTemplate::hide_pmu() {

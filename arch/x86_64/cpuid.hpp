@@ -68,11 +68,8 @@ struct CpuidOptions {
     /// The local APIC has a TSC-deadline timer (KVM tells this apart from CPUID). Without it Linux
     /// measures the APIC timer at boot, which takes a tenth of a second.
     bool tsc_deadline = false;
-    /// Performance counters. Off: they cost exits at boot and at every NMI watchdog tick, and show
-    /// the guest something of its neighbours.
-    bool pmu = false;
     /// Interrupt messages may carry 15 bits of APIC id; the interrupt chip must know (KVM: X2APIC
-    /// API with 32-bit ids, and an I/O APIC that is not the kernel's).
+    /// API with 32-bit ids, and an I/O APIC that is not the kernel's): Vm::use_wide_apic_ids().
     bool extended_msi_destination = false;
 };
 
