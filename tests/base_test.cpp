@@ -12,6 +12,7 @@
 #include <span>
 #include <thread>
 
+#include "vmm/command_line.hpp"
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/gpa.hpp"
@@ -141,6 +142,27 @@ TEST(EventFdTest, DrainTellsOnceThatSomethingWasSignalled) {
 
     EXPECT_TRUE(event->drain());
     EXPECT_FALSE(event->drain());
+}
+
+// ---- command line ---------------------------------------------------------------------------
+
+TEST(CommandLineTest, WholeWordsCount) {
+    EXPECT_TRUE(has_word("quiet nokaslr", "nokaslr"));
+    EXPECT_TRUE(has_word("\tnokaslr\n", "nokaslr"));
+    EXPECT_FALSE(has_word("nokaslrx", "nokaslr"));
+    EXPECT_FALSE(has_word("", "nokaslr"));
+}
+
+TEST(CommandLineTest, WordsInQuotesAndWordsForInitDoNotCount) {
+    EXPECT_FALSE(has_word("a=\"x nokaslr y\"", "nokaslr"));
+    EXPECT_FALSE(has_word("quiet -- nokaslr", "nokaslr"));
+    EXPECT_TRUE(has_word("a=\"x y\" nokaslr", "nokaslr"));
+}
+
+TEST(CommandLineTest, StartOfAWordIsNotTheMiddleOfOne) {
+    EXPECT_TRUE(has_word_that_starts("quiet console=hvc0", "console="));
+    EXPECT_FALSE(has_word_that_starts("netconsole=x", "console="));
+    EXPECT_FALSE(has_word_that_starts("quiet -- console=x", "console="));
 }
 
 }  // namespace

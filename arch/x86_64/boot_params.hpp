@@ -55,6 +55,8 @@ inline constexpr std::uint8_t kLoaderUnknown = 0xff;
 inline constexpr std::uint8_t kLoadFlagHigh = 0x01;   // LOADED_HIGH: a bzImage
 inline constexpr std::uint8_t kLoadFlagKaslr = 0x02;  // the kernel's addresses were randomised
 inline constexpr std::uint16_t kXLoadFlagKernel64 = 0x0001;
+/// XLF_CAN_BE_LOADED_ABOVE_4G: the 64-bit entry takes addresses and sizes of 64 bits.
+inline constexpr std::uint16_t kXLoadFlagAbove4G = 0x0002;
 
 /// An element of the setup_data list, with the seed in it (SETUP_RNG_SEED, since Linux 6.0; others
 /// skip it). The kernel wipes it after use.

@@ -1,8 +1,7 @@
-// The small parts under the loader: command line, placement, relocation, sizes.
-#include "x86_64/command_line.hpp"
+// The small parts under the loader: placement, relocation, sizes.
+#include "vmm/size_text.hpp"
 #include "x86_64/kaslr.hpp"
 #include "x86_64/placement.hpp"
-#include "x86_64/size_text.hpp"
 #include "x86_64/synthetic_kernel.hpp"
 
 namespace vmm::x86_64 {
@@ -10,32 +9,14 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(CommandLineTest, ConsoleIsAddedInFront) {
-    EXPECT_EQ(complete_command_line("quiet", "ttyS0"), "console=ttyS0 quiet");
-    EXPECT_EQ(complete_command_line("", "ttyS0"), "console=ttyS0");
-}
-
-TEST(CommandLineTest, ConsoleOfTheUserStaysAlone) {
-    EXPECT_EQ(complete_command_line("console=hvc0 quiet", "ttyS0"), "console=hvc0 quiet");
-    EXPECT_EQ(complete_command_line("netconsole=x", "ttyS0"), "console=ttyS0 netconsole=x");
-}
-
-TEST(CommandLineTest, NothingIsAddedWithoutAConsole) {
-    EXPECT_EQ(complete_command_line("quiet", ""), "quiet");
-}
-
-TEST(CommandLineTest, WordsInQuotesAndWordsForInitDoNotCount) {
-    EXPECT_FALSE(has_word("a=\"x nokaslr y\"", "nokaslr"));
-    EXPECT_FALSE(has_word("quiet -- nokaslr", "nokaslr"));
-    EXPECT_TRUE(has_word("a=\"x y\" nokaslr", "nokaslr"));
-    EXPECT_FALSE(has_word("nokaslrx", "nokaslr"));
-}
-
 TEST(SizeTextTest, UnitsFollowTheSize) {
     EXPECT_EQ(size_text(17), "17 bytes");
     EXPECT_EQ(size_text(1024), "1 KiB");
     EXPECT_EQ(size_text(512 * kMiB), "512 MiB");
     EXPECT_EQ(size_text(1536 * kMiB), "1.5 GiB");
+    EXPECT_EQ(size_text(1025 * kMiB), "1025 MiB");  // not "1 GiB"
+    EXPECT_EQ(size_text(64 * kMiB + 4 * kKiB), "65540 KiB");
+    EXPECT_EQ(size_text(11'900'001), "11.3 MiB");
     EXPECT_EQ(size_text(~std::uint64_t{0}), "16777215 TiB");
 }
 
@@ -46,6 +27,16 @@ TEST(PlacementTest, HighestFreeGoesBelowWhatIsTaken) {
     EXPECT_EQ(placement.highest_free(kMiB, ~std::uint64_t{0}), Gpa{59 * kMiB});
     EXPECT_EQ(placement.highest_free(kMiB, 10 * kMiB), Gpa{9 * kMiB});
     EXPECT_EQ(placement.highest_free(61 * kMiB, ~std::uint64_t{0}), std::nullopt);
+}
+
+TEST(PlacementTest, HighestFreeIsAbove4GibibytesWhenThereIsNoRoomBelow) {
+    Placement placement{8 * kGiB};  // up to 3 GiB, and 4 to 9 GiB
+    ASSERT_TRUE(placement.take({Gpa{9 * kGiB - kMiB}, kMiB}, "kernel").has_value());
+
+    EXPECT_EQ(placement.highest_free(2 * kGiB, ~std::uint64_t{0}), Gpa{kGiB});
+    EXPECT_EQ(placement.highest_free(4 * kGiB, ~std::uint64_t{0}), Gpa{5 * kGiB - kMiB});
+    EXPECT_EQ(placement.highest_free(4 * kGiB, 4 * kGiB), std::nullopt);
+    EXPECT_EQ(placement.highest_free(6 * kGiB, ~std::uint64_t{0}), std::nullopt);
 }
 
 TEST(PlacementTest, LowestFreeGoesAboveWhatIsTaken) {

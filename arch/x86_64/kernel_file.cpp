@@ -84,8 +84,10 @@ Result<> find_payload(const BootFile& file, Bytes head, BzImage& image) {
 
 Result<> read_placement(Bytes head, BzImage& image) {
     image.relocatable = field<std::uint8_t>(head, bp::kRelocatable) != 0;
-    image.entry64 = (field<std::uint16_t>(head, bp::kXLoadFlags) & bp::kXLoadFlagKernel64) != 0 &&
-                    image.protocol >= 0x20c;
+    const auto flags =
+        image.protocol >= 0x20c ? field<std::uint16_t>(head, bp::kXLoadFlags) : std::uint16_t{0};
+    image.entry64 = (flags & bp::kXLoadFlagKernel64) != 0;
+    image.initrd_anywhere = image.entry64 && (flags & bp::kXLoadFlagAbove4G) != 0;
     image.init_size =
         std::max<std::uint64_t>(field<std::uint32_t>(head, bp::kInitSize), image.code_size);
     image.preferred = field<std::uint64_t>(head, bp::kPreferredAddress);

@@ -5,13 +5,13 @@
 #include <utility>
 #include <variant>
 
+#include "vmm/command_line.hpp"
 #include "vmm/log.hpp"
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/command_line.hpp"
 #include "x86_64/linux_boot.hpp"
 #include "x86_64/place_elf.hpp"
 #include "x86_64/pvh_boot.hpp"
-#include "x86_64/size_text.hpp"
 
 namespace vmm::x86_64 {
 namespace {
@@ -20,16 +20,29 @@ namespace bp = boot_params;
 
 enum class Protocol : std::uint8_t { Linux64, Linux32, Pvh };
 
+/// Nothing that a protocol of 64-bit addresses cannot name.
+constexpr std::uint64_t kAnywhere = std::uint64_t{1} << 52;
+
+/// One past the last byte that an initramfs may have.
+struct InitramfsLimits {
+    std::uint64_t preferred = std::uint64_t{bp::kUsualInitrdAddressMax} + 1;
+    std::uint64_t most = kAnywhere;  ///< when there is no room below `preferred`
+};
+
+InitramfsLimits initramfs_limits(const BzImage& image) {
+    const std::uint64_t said = std::uint64_t{image.initrd_address_max} + 1;
+    return {.preferred = said, .most = image.initrd_anywhere ? kAnywhere : said};
+}
+
 /// A kernel that is in RAM.
 struct Loaded {
     Protocol protocol = Protocol::Linux64;
     Gpa entry;
     Gpa load_address;
     const BzImage* header = nullptr;
-    bool is_linux = true;
     bool kaslr = false;
     std::uint32_t command_line_size = bp::kUsualCommandLineSize;
-    std::uint64_t initrd_limit = std::uint64_t{bp::kUsualInitrdAddressMax} + 1;
+    InitramfsLimits initramfs;
     std::string how;
 };
 
@@ -51,7 +64,7 @@ private:
     Result<KernelNotes> place_segments(const ElfKernel& elf);
     std::optional<std::uint64_t> random_move(const BzImage& image, const ElfImage& elf) const;
     Result<GpaRange> place_initramfs(const Loaded& loaded);
-    Error initramfs_too_large(std::uint64_t size) const;
+    Error initramfs_too_large(std::uint64_t size, std::uint64_t limit) const;
     Result<std::string> command_line(const Loaded& loaded) const;
     Result<> read_initramfs(Gpa at);
 
@@ -125,7 +138,7 @@ Result<Loaded> Load::unpack_payload(const BzImage& image) {
                   .header = &image,
                   .kaslr = placed.relocated,
                   .command_line_size = image.command_line_size,
-                  .initrd_limit = std::uint64_t{image.initrd_address_max} + 1,
+                  .initramfs = initramfs_limits(image),
                   .how = cat("unpacked here, 64-bit boot protocol",
                              placed.relocated ? ", virtual KASLR" : ", no KASLR")};
 }
@@ -156,7 +169,7 @@ Result<Loaded> Load::place_plain(const BzImage& image) {
         .load_address = at,
         .header = &image,
         .command_line_size = image.command_line_size,
-        .initrd_limit = std::uint64_t{image.initrd_address_max} + 1,
+        .initramfs = initramfs_limits(image),
         .how = cat("unpacks itself, ", image.entry64 ? "64" : "32", "-bit boot protocol")};
 }
 
@@ -191,8 +204,9 @@ Result<Loaded> Load::place(const ElfKernel& elf) {
     return Loaded{.protocol = notes.pvh_entry ? Protocol::Pvh : Protocol::Linux64,
                   .entry = entry,
                   .load_address = Gpa{elf.image.lowest()},
-                  .is_linux = is_linux,
                   .command_line_size = is_linux ? bp::kUsualCommandLineSize : kOthersCommandLine,
+                  // PVH's list of modules has 64 bits, of which Linux takes the lower 32.
+                  .initramfs = {.most = notes.pvh_entry ? kHighRam.value() : kAnywhere},
                   .how = notes.pvh_entry ? "PVH" : "64-bit boot protocol, no KASLR"};
 }
 
@@ -202,10 +216,18 @@ std::uint64_t padded(std::uint64_t size) {
     return (size + 3) & ~std::uint64_t{3};
 }
 
-Error Load::initramfs_too_large(std::uint64_t size) const {
+Error Load::initramfs_too_large(std::uint64_t size, std::uint64_t limit) const {
     std::string names;
     for (const BootFile& file : request_.initramfs)
         names += cat(names.empty() ? "" : ", ", file.path());
+    if (limit != kAnywhere && placement_.highest_free(size, kAnywhere))
+        return Error{ErrorKind::Config,
+                     cat("initramfs ", names, " (", size_text(size), ") does not fit below ",
+                         size_text(std::min(limit, placement_.low_ram_end())),
+                         ", where this kernel has to find it")}
+            .hint(
+                "Give a smaller initramfs, or a 64-bit bzImage of Linux 3.8 or newer, which "
+                "takes one of any size.");
     return Error{ErrorKind::Config,
                  cat("initramfs ", names, " (", size_text(size), ") does not fit in memory of ",
                      size_text(request_.ram_size), " beside the kernel")}
@@ -218,9 +240,12 @@ Result<GpaRange> Load::place_initramfs(const Loaded& loaded) {
         size = padded(size) + file.size();
     if (size == 0)
         return GpaRange{};
-    const auto at = placement_.highest_free(size, loaded.initrd_limit);
+    const auto& limits = loaded.initramfs;
+    auto at = placement_.highest_free(size, limits.preferred);
     if (!at || *at < Gpa{kStartOfHighMemory})
-        return std::unexpected(initramfs_too_large(size));
+        at = placement_.highest_free(size, limits.most);
+    if (!at || *at < Gpa{kStartOfHighMemory})
+        return std::unexpected(initramfs_too_large(size, limits.most));
     VMM_TRY(placement_.take({*at, size}, "initramfs"));
     VMM_TRY(read_initramfs(*at));
     return GpaRange{*at, size};
@@ -242,8 +267,7 @@ Result<> Load::read_initramfs(Gpa at) {
 // ---- all together --------------------------------------------------------------------------
 
 Result<std::string> Load::command_line(const Loaded& loaded) const {
-    auto text = complete_command_line(request_.command_line,
-                                      loaded.is_linux ? request_.console : std::string_view{});
+    std::string text{request_.command_line};
     if (text.find('\0') != std::string::npos)
         return std::unexpected(Error{ErrorKind::Config, "the command line has a zero byte in it"});
     if (text.size() > loaded.command_line_size)

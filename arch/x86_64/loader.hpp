@@ -11,7 +11,8 @@
 // RAM must be zero when load() starts, which the machine sees to at each start and each reset: what
 // is zero is not written here. No vCPU may run. load() may be called again after a reset, with the
 // same KernelFile. Threads: one at a time.
-// Left out: zImage, boot protocols before 2.10, initramfs above 4 GiB.
+// The initramfs goes below the address that old kernels can reach and, when there is no room for
+// it, as far up as the protocol can say. Left out: zImage, boot protocols before 2.10.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,6 @@ struct LoadRequest {
     /// Concatenated, each padded to four bytes; compressed or not, as they are.
     std::span<const BootFile> initramfs;
     std::string_view command_line;
-    /// Linux only: added as console= unless the command line names one. Empty: nothing is added.
-    std::string_view console = "ttyS0";
     PayloadUnpack unpack = PayloadUnpack::Auto;
     /// Where the ACPI tables' entry will be (kRsdp); none: the guest is told of no ACPI.
     std::optional<Gpa> rsdp;

@@ -141,8 +141,8 @@ TEST(LoaderLinuxTest, ZeroPageHoldsTheHeaderAndWhatWeAddToIt) {
     EXPECT_EQ(zero_page<std::uint32_t>(memory, 0xc0), 0U);
     EXPECT_EQ(zero_page<std::uint32_t>(memory, 0x260), 0x40'0000U);
     const Gpa command_line{zero_page<std::uint32_t>(memory, 0x228)};
-    EXPECT_EQ(memory.text(command_line, 20), std::string("console=ttyS0 quiet\0", 20));
-    EXPECT_EQ(entry->command_line, "console=ttyS0 quiet");
+    EXPECT_EQ(memory.text(command_line, 6), std::string("quiet\0", 6));
+    EXPECT_EQ(entry->command_line, "quiet");
 }
 
 TEST(LoaderLinuxTest, E820TellsRamOnBothSidesOfTheHole) {
@@ -370,7 +370,6 @@ TEST(LoaderLinuxTest, ElfWithoutNoteGetsAZeroPageOfOurs) {
     EXPECT_EQ(entry->system.efer, 0x500U);
     EXPECT_EQ(zero_page<std::uint32_t>(memory, 0x202), 0x5372'6448U);
     EXPECT_EQ(zero_page<std::uint8_t>(memory, 0x210), 0xff);
-    EXPECT_EQ(entry->command_line, "console=ttyS0");
 }
 
 // ---- initramfs -----------------------------------------------------------------------------
@@ -428,6 +427,76 @@ TEST(LoaderInitramfsTest, OneThatIsTooLargeSaysHowLargeAndWhatToDo) {
               HasSubstr("(512 MiB) does not fit in memory of 128 MiB"), HasSubstr("--memory")));
 }
 
+/// A sparse file.
+std::vector<BootFile> initramfs_of(const MemoryFile& file, std::uint64_t size) {
+    if (::ftruncate(file.fd(), static_cast<off_t>(size)) != 0)
+        throw std::runtime_error("ftruncate");
+    std::vector<BootFile> files;
+    files.push_back(BootFile::open(file.path(), "initramfs").value());
+    return files;
+}
+
+constexpr std::uint64_t kLargeRam = 8 * kGiB;
+
+/// RAM of kLargeRam, of which nothing above 1 GiB can be written to: it is only looked at where an
+/// initramfs goes, and 3 GiB of zeros are not copied.
+std::string error_with_initramfs(const ByteVector& kernel, std::uint64_t size) {
+    FlatGuestMemory memory{GpaRange{Gpa{0}, kGiB}};
+    const MemoryFile file{"x"};
+    const auto initramfs = initramfs_of(file, size);
+    return error_of(
+        load(open_kernel(kernel), {.ram_size = kLargeRam, .initramfs = initramfs}, memory));
+}
+
+TEST(LoaderInitramfsTest, Of3GibibytesLiesAbove4GibibytesWhereTheKernelAllowsIt) {
+    test::SyntheticBzImage image = bzimage();
+    image.xload_flags = 0x0003;  // XLF_KERNEL_64, XLF_CAN_BE_LOADED_ABOVE_4G
+
+    EXPECT_THAT(error_with_initramfs(test::make_bzimage(image), 3 * kGiB),
+                HasSubstr("no memory for 3221225472 bytes at gpa 0x180000000"));
+    // An ELF kernel is entered by the same protocol.
+    EXPECT_THAT(error_with_initramfs(test::make_elf({.entry = 0x100'0010}), 3 * kGiB),
+                HasSubstr("no memory for 3221225472 bytes at gpa 0x180000000"));
+}
+
+TEST(LoaderInitramfsTest, KernelWithALimitIsNotToldToGiveMoreMemory) {
+    const auto error = error_with_initramfs(test::make_bzimage(bzimage()), 3 * kGiB);
+
+    EXPECT_THAT(error, HasSubstr("(3 GiB) does not fit below 2 GiB, where this kernel has to find "
+                                 "it\n  help: Give a smaller initramfs, or a 64-bit bzImage of "
+                                 "Linux 3.8 or newer, which takes one of any size."));
+    EXPECT_THAT(error, ::testing::Not(HasSubstr("--memory")));
+}
+
+TEST(LoaderInitramfsTest, LimitOfPvhIsTheRamBelow4Gibibytes) {
+    const auto pvh = test::make_elf({.entry = 0x100'0010, .pvh_entry = 0x100'0010});
+
+    EXPECT_THAT(error_with_initramfs(pvh, 2 * kGiB + 512 * kMiB),
+                HasSubstr("no memory for 2684354560 bytes at gpa 0x20000000"));
+    EXPECT_THAT(error_with_initramfs(pvh, 3 * kGiB),
+                HasSubstr("does not fit below 3 GiB, where this kernel has to find it"));
+}
+
+TEST(LoaderInitramfsTest, AddressAbove4GibibytesIsInBothHalvesOfTheZeroPage) {
+    FlatGuestMemory memory{ram_ranges(kLargeRam).low(), *(ram_ranges(kLargeRam).begin() + 1)};
+    const MemoryFile file{"x"};
+    const auto initramfs = initramfs_of(file, 16 * kMiB);  // fits nowhere below
+    test::SyntheticBzImage image = bzimage();
+    image.xload_flags = 0x0003;
+    const auto low = static_cast<std::uint32_t>(ram_ranges(kLargeRam).low().size);
+    const NamedRange rest{{Gpa{0x200'0000}, low - 0x200'0000}, "taken"};
+
+    const auto entry = load(
+        open_kernel(test::make_bzimage(image)),
+        {.ram_size = kLargeRam, .initramfs = initramfs, .reserved = std::span{&rest, 1}}, memory);
+
+    ASSERT_TRUE(entry.has_value()) << entry.error().report();
+    EXPECT_EQ(zero_page<std::uint32_t>(memory, 0x218), 0x3f00'0000U);
+    EXPECT_EQ(zero_page<std::uint32_t>(memory, 0xc0), 2U);
+    EXPECT_EQ(zero_page<std::uint32_t>(memory, 0x21c), 0x100'0000U);
+    EXPECT_EQ(memory.text(Gpa{0x2'3f00'0000}, 1), "x");
+}
+
 TEST(LoaderInitramfsTest, FileThatShrankSinceItWasOpenedIsAnError) {
     FlatGuestMemory memory{kRam};
     const MemoryFile file{"0123456789"};
@@ -456,10 +525,9 @@ TEST(LoaderCommandLineTest, OneTooLongSaysTheLimitOfThisKernel) {
     const std::string longest(2048, 'x');
     const auto kernel = open_kernel(test::make_bzimage(bzimage()));
 
-    EXPECT_THAT(
-        error_of(load(kernel, {.ram_size = kRam, .command_line = longest, .console = ""}, memory)),
-        AllOf(HasSubstr("the command line has 2048 characters; this kernel takes 2047"),
-              HasSubstr("--cmd-line")));
+    EXPECT_THAT(error_of(load(kernel, {.ram_size = kRam, .command_line = longest}, memory)),
+                AllOf(HasSubstr("the command line has 2048 characters; this kernel takes 2047"),
+                      HasSubstr("--cmd-line")));
 }
 
 TEST(LoaderCommandLineTest, LongestOneIsTaken) {
@@ -467,7 +535,7 @@ TEST(LoaderCommandLineTest, LongestOneIsTaken) {
     const std::string longest(2047, 'x');
     const auto kernel = open_kernel(test::make_bzimage(bzimage()));
 
-    EXPECT_TRUE(load(kernel, {.ram_size = kRam, .command_line = longest, .console = ""}, memory));
+    EXPECT_TRUE(load(kernel, {.ram_size = kRam, .command_line = longest}, memory));
 }
 
 TEST(LoaderCommandLineTest, OneTooLongForAnyKernelIsRefused) {

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/size_text.hpp"
 
 namespace vmm::x86_64 {
 namespace {

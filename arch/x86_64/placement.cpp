@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/size_text.hpp"
 
 namespace vmm::x86_64 {
 namespace {
@@ -48,8 +48,17 @@ bool Placement::is_free(GpaRange range) const {
 }
 
 std::optional<Gpa> Placement::highest_free(std::uint64_t size, std::uint64_t limit) const {
-    std::uint64_t end = std::min(limit, low_ram_end());
-    while (end >= size) {
+    for (const GpaRange ram : ram_)
+        if (const auto found = highest_in(ram, size, limit))
+            return found;
+    return std::nullopt;
+}
+
+std::optional<Gpa> Placement::highest_in(GpaRange ram, std::uint64_t size,
+                                         std::uint64_t limit) const {
+    const std::uint64_t first = ram.first.value();
+    std::uint64_t end = std::min(limit, end_of(ram));
+    while (end >= first && end - first >= size) {
         const GpaRange candidate{Gpa{(end - size) / kPageSize * kPageSize}, size};
         const NamedRange* const other = overlapping(candidate);
         if (other == nullptr)

@@ -31,8 +31,8 @@ public:
     /// RAM that nobody has taken.
     bool is_free(GpaRange range) const;
 
-    /// The highest place of `size` bytes, page aligned, that ends at or below `limit`, in RAM below
-    /// 4 GiB.
+    /// The highest place of `size` bytes, page aligned, that ends at or below `limit`: in RAM below
+    /// 4 GiB if there is one, else above.
     std::optional<Gpa> highest_free(std::uint64_t size, std::uint64_t limit) const;
 
     /// The lowest multiple of `alignment` from `from` upwards with `size` bytes of free low RAM.
@@ -42,6 +42,7 @@ public:
     std::uint64_t low_ram_end() const { return ram_.low().size; }
 
 private:
+    std::optional<Gpa> highest_in(GpaRange ram, std::uint64_t size, std::uint64_t limit) const;
     bool is_ram(GpaRange range) const;
     const NamedRange* overlapping(GpaRange range) const;
 

@@ -12,6 +12,7 @@
 #include "config/schema.hpp"
 #include "config/suggest.hpp"
 #include "config/value_text.hpp"
+#include "vmm/command_line.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::config {
@@ -277,24 +278,6 @@ Result<> check_debug_exit(const VmConfig& config) {
     return {};
 }
 
-// ---------------------------------------------------------------- command line
-
-/// Whether the kernel, not the program behind "--", is given `name`, such as "console=".
-bool has_parameter(std::string_view cmdline, std::string_view name) {
-    bool inside = false;
-    bool at_start = true;
-    for (std::size_t i = 0; i < cmdline.size(); ++i) {
-        const auto rest = cmdline.substr(i);
-        if (at_start && !inside && rest.starts_with(name))
-            return true;
-        if (at_start && !inside && (rest == "--" || rest.starts_with("-- ")))
-            return false;
-        inside ^= cmdline[i] == '"';
-        at_start = cmdline[i] == ' ' || cmdline[i] == '\t' || cmdline[i] == '\n';
-    }
-    return false;
-}
-
 }  // namespace
 
 Result<> validate(const VmConfig& config) {
@@ -333,12 +316,12 @@ std::string effective_cmdline(const VmConfig& config) {
         return cmdline;
     // In front: a word behind "--" would go to init, and what the person wrote comes last and wins.
     std::string added;
-    if (!console.empty() && !has_parameter(cmdline, "console="))
+    if (!console.empty() && !has_word_that_starts(cmdline, "console="))
         added = cat(console, " ");
     // Linux tests its jitter entropy source at each start: a tenth of all that a Debian kernel does
     // before init, for a source that a guest with the host's RDRAND and a seed from us never asks.
     // FIPS mode does ask for it.
-    if (!has_parameter(cmdline, kNoJitter) && !has_parameter(cmdline, "fips="))
+    if (!has_word_that_starts(cmdline, kNoJitter) && !has_word_that_starts(cmdline, "fips="))
         added += cat(kNoJitter, " ");
     if (cmdline.empty() && !added.empty())
         added.pop_back();

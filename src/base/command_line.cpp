@@ -1,8 +1,8 @@
-#include "x86_64/command_line.hpp"
+#include "vmm/command_line.hpp"
 
-#include "vmm/text.hpp"
+#include <algorithm>
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 /// Takes the first word off `rest`.
@@ -22,22 +22,25 @@ std::string_view next_word(std::string_view& rest) {
     return word;
 }
 
-}  // namespace
-
-bool has_word(std::string_view command_line, std::string_view word) {
+template <class Match>
+bool any_word(std::string_view command_line, Match match) {
     while (true) {
-        const auto next = next_word(command_line);
-        if (next.empty() || next == "--")
+        const auto word = next_word(command_line);
+        if (word.empty() || word == "--")
             return false;
-        if (word.ends_with('=') ? next.starts_with(word) : next == word)
+        if (match(word))
             return true;
     }
 }
 
-std::string complete_command_line(std::string_view given, std::string_view console) {
-    if (console.empty() || has_word(given, "console="))
-        return std::string{given};
-    return cat("console=", console, given.empty() ? "" : " ", given);
+}  // namespace
+
+bool has_word(std::string_view command_line, std::string_view word) {
+    return any_word(command_line, [word](std::string_view one) { return one == word; });
 }
 
-}  // namespace vmm::x86_64
+bool has_word_that_starts(std::string_view command_line, std::string_view start) {
+    return any_word(command_line, [start](std::string_view one) { return one.starts_with(start); });
+}
+
+}  // namespace vmm
