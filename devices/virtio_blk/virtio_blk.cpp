@@ -176,7 +176,8 @@ Result<std::unique_ptr<Blk>> Blk::create(BlkOptions options,
     std::unique_ptr<Blk> made{new Blk{std::move(options), std::move(backend)}};
     const BlkOptions& o = made->options_;
     made->io_ = VMM_TRY_OR(made->backend_->make_queue(o.queues * o.queue_size), o.name);
-    made->worker_ = VMM_TRY_OR(virtio::Worker::create(cat("io-", o.name), *made), o.name);
+    made->worker_ =
+        VMM_TRY_OR(virtio::Worker::create(cat("io-", o.name), *made, o.stepper), o.name);
     VMM_TRY_OR(made->worker_->watch(made->io_->completion_fd(), EPOLLIN | EPOLLET, kCompletions),
                o.name);
     return made;
@@ -431,10 +432,22 @@ void Blk::finish(Slot& slot) noexcept {
     lane.put_back(slot);
 }
 
-// Before the thread sleeps.
+// Before the thread sleeps. A large request whose pieces are all there at once, since they are in
+// the host's memory, does not keep commands waiting either.
 void Blk::rest() noexcept {
-    while (io_->arm())
+    while (io_->arm()) {
         collect();
+        if (worker_->commanded()) {
+            come_back();
+            return;
+        }
+    }
+}
+
+void Blk::come_back() noexcept {
+    const auto ours = std::ranges::find_if(lanes_, [](const Lane& lane) { return lane.queue; });
+    if (ours != lanes_.end())
+        ours->queue->kick();
 }
 
 // Whatever happened to them, the driver gets no answer: it has taken its buffers back.

@@ -36,7 +36,8 @@ struct BlkOptions {
     std::string name = "disk";  ///< for log records; the thread is io-NAME
     std::string serial;         ///< what the guest reads as serial number; at most 20 bytes
     std::uint32_t queues = 1;
-    std::uint32_t queue_size = 128;  ///< a power of two
+    std::uint32_t queue_size = 128;      ///< a power of two
+    virtio::Stepper* stepper = nullptr;  ///< takes the thread's steps in its place
 };
 
 class Blk final : public virtio::Device, private virtio::Worker::Handler {
@@ -92,6 +93,7 @@ private:
     bool let_go(Lane& lane) noexcept;
     void resume() noexcept;
     void rest() noexcept;
+    void come_back() noexcept;
     Limits limits() const noexcept;
     void complain(const Slot& slot) noexcept;
 

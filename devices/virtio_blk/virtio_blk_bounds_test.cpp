@@ -132,6 +132,28 @@ TEST_P(BlkBoundsTest, ResetCancelsWhatCanBe) {
     EXPECT_TRUE(alive());
 }
 
+TEST_P(BlkBoundsTest, PiecesThatAreAlwaysThereDoNotKeepAResetWaiting) {
+    backend.let_cancel();
+    backend.seem_ready();
+    start_busy();
+
+    EXPECT_TRUE(rig->reset());
+
+    backend.release_all();
+    ASSERT_TRUE(rig->start());
+    EXPECT_TRUE(alive());
+}
+
+TEST_P(BlkBoundsTest, PiecesThatAreAlwaysThereGoOnAfterAnotherCommand) {
+    backend.let_cancel();
+    backend.seem_ready();
+    start_busy(2);
+
+    EXPECT_TRUE(rig->reset_queue(0));
+
+    EXPECT_EQ(let_all_end(1), kOffered);
+}
+
 TEST_P(BlkBoundsTest, QueueResetCancelsItsOwnAndOthersGoOn) {
     backend.let_cancel();
     start_busy(2);

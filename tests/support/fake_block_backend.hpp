@@ -88,6 +88,11 @@ public:
         const std::scoped_lock held{mutex_};
         return held_.size();
     }
+    /// What waits is always about to be done, as a large request is whose pieces are in memory.
+    void seem_ready() {
+        const std::scoped_lock held{mutex_};
+        seems_ready_ = true;
+    }
     /// What is cancelled ends at once; else it is as if the disk had it already.
     void let_cancel() {
         const std::scoped_lock held{mutex_};
@@ -182,7 +187,7 @@ private:
         }
         bool arm() noexcept override {
             const std::scoped_lock held{disk_.mutex_};
-            disk_.armed_ = disk_.done_.empty();
+            disk_.armed_ = disk_.done_.empty() && (!disk_.seems_ready_ || disk_.held_.empty());
             return !disk_.armed_;
         }
         int completion_fd() const noexcept override { return disk_.event_->fd(); }
@@ -252,6 +257,7 @@ private:
     unsigned commits_ = 0;
     unsigned cancelled_ = 0;
     bool cancels_ = false;
+    bool seems_ready_ = false;
     BlockRequestList done_;
 };
 

@@ -180,6 +180,10 @@ ResetVerdict after_reset(const Ram& ram);
 /// Does the next one.
 [[noreturn]] void reset_machine(const Ram& ram, unsigned number);
 
+/// Fills the first disk's ring with the largest requests of the kind `name`, for the host to stop;
+/// comes back if it cannot.
+void run_largest(const Ram& ram, const char* name);
+
 // One for each file of cases.
 Cases chain_cases();
 Cases indirect_cases();
@@ -191,6 +195,7 @@ Cases register_cases();
 Cases message_cases();
 Cases function_cases();
 Cases block_cases();
+Cases largest_cases();
 Cases net_cases();
 Cases stream_cases();
 Cases control_cases();

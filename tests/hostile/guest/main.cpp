@@ -5,6 +5,7 @@
 //   rounds=N      all of it N times; the host looks at the VMM after each
 //   device=reset  resets of the machine, each a round of its own
 //   device=NAME stop=1   all the work that there is for it, until the host ends the process
+//   device=largest  the disk's largest requests of the kind `only`; largest.py drives it
 //   device=chaos  no cases: chaos.hpp
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
@@ -139,7 +140,8 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
     const Cases all[] = {chain_cases(),    indirect_cases(), ring_cases(),       place_cases(),
                          queue_cases(),    status_cases(),   register_cases(),   message_cases(),
                          function_cases(), block_cases(),    net_cases(),        stream_cases(),
-                         control_cases(),  race_cases(),     race_queue_cases(), work_cases()};
+                         control_cases(),  race_cases(),     race_queue_cases(), work_cases(),
+                         largest_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
@@ -245,6 +247,10 @@ extern "C" [[noreturn]] void guest_main(u64 start_info) {
     const Ram ram = find_ram(start_info);
     if (same(options.device, "reset"))
         run_resets(ram);
+    if (same(options.device, "largest")) {
+        run_largest(ram, options.only);
+        finish(kNoDevice);
+    }
     if (same(options.device, "chaos"))
         chaos::run(ram);
     const bool platform = same(options.device, "pc");
