@@ -21,12 +21,12 @@
 namespace vmm::virtio_blk {
 namespace {
 
-constexpr std::uint64_t kRam = 2 << 20;
+constexpr std::uint64_t kRam = 1 << 20;
 constexpr std::uint64_t kDisk = std::uint64_t{1} << 31;
 constexpr std::uint16_t kQueues = 2;
 constexpr std::uint16_t kQueueSize = 16;
-constexpr std::uint64_t kMostOutstanding = (32 << 20) + kMaxBytes;
-constexpr unsigned kMostStarts = 24;  // each takes memory for its rings
+constexpr std::uint64_t kMostOutstanding = (32 << 20) + kQueueSize * kRam;  // and one request
+constexpr unsigned kMostStarts = 12;  // each takes memory for its rings
 
 void check(bool holds) {
     if (!holds)
@@ -215,7 +215,7 @@ public:
 
 private:
     void start() {
-        if (rig_->status() != 0 || starts_++ == kMostStarts)
+        if (rig_->status() != 0 || starts_++ >= kMostStarts)
             return;
         started_ = rig_->start();
     }
@@ -261,10 +261,10 @@ private:
                                                               : (shape >> 4) % 14),
             std::uint64_t{input_.take<std::uint16_t>()}};
         check(rig_->memory().write(header, request));
-        std::array<test::VirtQueueDriver::RawDescriptor, 5> chain{};
+        std::array<test::VirtQueueDriver::RawDescriptor, 9> chain{};
         std::size_t count = 0;
         chain[count++] = {.at = header.value(), .length = 16};
-        for (unsigned pieces = shape % 4; pieces > 0; --pieces) {
+        for (unsigned pieces = 2 * (shape % 4); pieces > 0; --pieces) {
             const auto place = input_.take<std::uint16_t>();
             chain[count++] = {
                 .at = data_.value() + (place & 0x3ff) * 0x200u,
