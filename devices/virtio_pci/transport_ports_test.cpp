@@ -106,6 +106,16 @@ TEST_F(VirtioPciPortsTest, WindowInConfigurationSpaceReachesThem) {
     EXPECT_FALSE(kicked(1));
 }
 
+// U-Boot and the crate virtio-drivers take the first structure of the type, and give up on ports.
+TEST_F(VirtioPciTest, WithoutPortsTheOnlyStructureForKicksLiesInMemory) {
+    std::vector<int> bars;
+    for (unsigned at = mmio.read8(m.config(0x34)); at != 0; at = mmio.read8(m.config(at + 1)))
+        if (mmio.read8(m.config(at)) == 0x09 && mmio.read8(m.config(at + 3)) == 2)
+            bars.push_back(mmio.read8(m.config(at + 4)));
+
+    EXPECT_THAT(bars, ElementsAre(0));
+}
+
 TEST_F(VirtioPciTest, WithoutPortsThereIsNoSuchBar) {
     mmio.write32(m.config(0x18), 0xffff'ffff);
 

@@ -95,11 +95,12 @@ TEST(JsonReadTest, WhatStandsBehindTheObjectIsAnError) {
 }
 
 TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
-    EXPECT_EQ(error_of("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
-              "error: vm.json:2:2: unknown key 'memroy'\n"
-              "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
-              "console, console_ports, disks, net, rng, pvpanic, on_reset, on_crash, on_panic, "
-              "debug_exit.\n");
+    EXPECT_EQ(
+        error_of("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
+        "error: vm.json:2:2: unknown key 'memroy'\n"
+        "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
+        "console, console_ports, disks, net, rng, pvpanic, virtio_notify, on_reset, on_crash, "
+        "on_panic, debug_exit.\n");
     EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
@@ -190,6 +191,7 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
     "packed": true
   },
   "pvpanic": false,
+  "virtio_notify": "auto",
   "on_reset": "reset",
   "on_crash": "exit",
   "on_panic": "exit"
@@ -243,6 +245,7 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
                             .id = "n"}};
     config.rng = RngConfig{.src = "/r", .packed = false};
     config.pvpanic = true;
+    config.virtio_notify = VirtioNotify::Mmio;
     config.on_reset = OnReset::Exit;
     config.on_crash = OnCrash::Reset;
     config.on_panic = OnPanic::Continue;

@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, 2> kOnResetNames{"reset", "exit"};
 constexpr std::array<std::string_view, 2> kOnCrashNames{"exit", "reset"};
 constexpr std::array<std::string_view, 4> kOnPanicNames{"exit", "reset", "pause", "continue"};
 constexpr std::array<std::string_view, 6> kModeNames{"off", "null", "tty", "pty", "file", "socket"};
+constexpr std::array<std::string_view, 2> kVirtioNotifyNames{"auto", "mmio"};
 constexpr std::array<std::string_view, 3> kAutoNames{"auto", "on", "off"};
 constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
 constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
@@ -344,6 +345,13 @@ constexpr std::array kVmKeys{
     key<&VmConfig::pvpanic>({.name = "pvpanic",
                              .flag = "--pvpanic",
                              .help = "A device through which the guest reports a panic"}),
+    key<&VmConfig::virtio_notify>(
+        {.name = "virtio_notify",
+         .flag = "--virtio-notify",
+         .help = "Where drivers notify virtio devices: auto offers I/O ports first, which are "
+                 "quicker, mmio memory alone, for drivers that do not take ports (U-Boot, the "
+                 "crate virtio-drivers)",
+         .choices = kVirtioNotifyNames}),
     key<&VmConfig::on_reset>({.name = "on_reset",
                               .flag = "--on-reset",
                               .help = "What to do when the guest asks for a reset",
@@ -375,6 +383,7 @@ static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Tty)] == "tty");
 static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
 static_assert(kOnCrashNames[static_cast<std::size_t>(OnCrash::Reset)] == "reset");
 static_assert(kOnPanicNames[static_cast<std::size_t>(OnPanic::Continue)] == "continue");
+static_assert(kVirtioNotifyNames[static_cast<std::size_t>(VirtioNotify::Mmio)] == "mmio");
 static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
 static_assert(kImageTypeNames[static_cast<std::size_t>(ImageType::Raw)] == "raw");
 static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackendKind::User)] == "user");

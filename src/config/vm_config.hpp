@@ -22,6 +22,7 @@ enum class OnPanic : std::uint8_t { Exit, Reset, Pause, Continue };
 /// Where the other end of a character device is.
 enum class ConsoleMode : std::uint8_t { Off, Null, Tty, Pty, File, Socket };
 
+enum class VirtioNotify : std::uint8_t { Auto, Mmio };
 enum class AutoSwitch : std::uint8_t { Auto, On, Off };
 
 struct CpuTopology {
@@ -155,6 +156,7 @@ struct VmConfig {
     std::vector<NetConfig> net;
     std::optional<RngConfig> rng;
     bool pvpanic = false;
+    VirtioNotify virtio_notify = VirtioNotify::Auto;  ///< Auto: I/O ports first, memory second
     OnReset on_reset = OnReset::Reset;
     OnCrash on_crash = OnCrash::Exit;
     OnPanic on_panic = OnPanic::Exit;

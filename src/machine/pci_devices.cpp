@@ -202,11 +202,13 @@ Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
     // Ports for kicks as long as they last: half of them, so that the rest can be moved about.
     const auto ports = body->queue_sizes().size() * virtio_pci::layout::kNotifyMultiplier;
     ports_used_ += std::bit_ceil(ports);
+    const bool by_port =
+        parts_.config.virtio_notify == VirtioNotify::Auto && ports_used_ <= parts_.port_window / 2;
     auto& made = virtio_.emplace_back();
     made.body = std::move(body);
     made.transport = VMM_TRY(virtio_pci::Transport::create(
         *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
-        {.common = {.packed = packed}, .ports = ports_used_ <= parts_.port_window / 2}));
+        {.common = {.packed = packed}, .ports = by_port}));
     functions_.push_back(&made.transport->function());
     return {};
 }
