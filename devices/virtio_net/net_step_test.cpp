@@ -68,5 +68,45 @@ TEST_F(NetStepTest, LinkThatChangedWithAResetIsSeenByTheNextDriver) {
     EXPECT_EQ(link_status(), 0);
 }
 
+// Sources that stay ready while nothing can be done about them must not keep the thread busy: after
+// one event each it sleeps, and asks the host nothing.
+
+TEST_F(NetStepTest, Row15FramesWithoutBuffersWakeOnceEachAndAskNothing) {
+    constexpr int kFrames = 50;
+    for (int i = 0; i < kFrames; ++i) {
+        ASSERT_TRUE(host->wire(0).put(frame_of(60)));
+        ASSERT_LE(stepper.fetch(), 1u);
+        ASSERT_TRUE(stepper.run(4));
+    }
+
+    EXPECT_EQ(stepper.fetch(), 0u);
+    EXPECT_EQ(host->receives, 0);
+    EXPECT_EQ(net->traffic().receive_dropped, 0u);
+}
+
+TEST_F(NetStepTest, Row15KicksWhileTheHostIsFullSendNothing) {
+    std::string frame(sizeof(FrameHeader), '\0');
+    frame += frame_of(8000);
+    const Gpa at = rig->put(frame);
+    for (int i = 0; i < 200; ++i)
+        rig->queue(kTx).add({{at, static_cast<std::uint32_t>(frame.size())}});
+    rig->kick(kTx);
+    ASSERT_TRUE(stepper.run());
+    const int sends = host->sends;
+    ASSERT_LT(sends, 200);
+
+    for (int i = 0; i < 20; ++i) {
+        rig->kick(kTx);
+        ASSERT_TRUE(stepper.run(4));
+    }
+
+    EXPECT_EQ(stepper.fetch(), 0u);
+    EXPECT_EQ(host->sends, sends);
+    while (host->wire(0).take_now()) {
+    }
+    ASSERT_TRUE(stepper.run());
+    EXPECT_GT(host->sends, sends);
+}
+
 }  // namespace
 }  // namespace vmm::virtio_net
