@@ -27,8 +27,8 @@ Result<std::unique_ptr<Console>> Console::create(ConsoleOptions options) {
     std::unique_ptr<Console> made{new Console{options}};
     virtio::Worker::Handler& handler = *made;
     VMM_TRY_OR(made->make_ports(std::move(options.ports), options.name), options.name);
-    made->worker_ =
-        VMM_TRY_OR(virtio::Worker::create(cat("io-", options.name), handler), options.name);
+    made->worker_ = VMM_TRY_OR(
+        virtio::Worker::create(cat("io-", options.name), handler, options.stepper), options.name);
     VMM_TRY_OR(made->watch_timers(), options.name);
     return made;
 }

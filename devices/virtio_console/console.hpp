@@ -32,9 +32,10 @@
 namespace vmm::virtio_console {
 
 struct ConsoleOptions {
-    std::string name = "console";    ///< for log records; the thread is io-NAME
-    std::vector<PortOptions> ports;  ///< at least one, at most kMaxPorts
-    std::uint16_t queue_size = 64;   ///< a power of two up to virtio::Queue::kMaxSize
+    std::string name = "console";        ///< for log records; the thread is io-NAME
+    std::vector<PortOptions> ports;      ///< at least one, at most kMaxPorts
+    std::uint16_t queue_size = 64;       ///< a power of two up to virtio::Queue::kMaxSize
+    virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
 class Console final : public virtio::Device, private virtio::Worker::Handler {

@@ -1,4 +1,4 @@
-// A virtio function under arbitrary accesses to its BAR and configuration space, while its device
+// A virtio function under arbitrary accesses to its BARs and configuration space, while its device
 // takes chains, drains late and asks for resets.
 //
 // What must hold: nothing crashes, and after all of it a reset and a proper start work.
@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::uint64_t kEcam = 0xb000'0000;
 constexpr std::uint64_t kBar = 0xc000'0000;
+constexpr std::uint64_t kPorts = 0x1000;
+constexpr std::uint64_t kPortBytes = 8;  // of its port BAR: two queues
 
 void serve(test::ScriptedDevice& device, virtio::Chain& chain) {
     for (virtio::Queue& queue : device.queues) {
@@ -46,15 +48,16 @@ void run(test::FuzzInput input) {
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
     test::ScriptedDevice device;
-    auto transport = std::move(*Transport::create(device, {memory, msi, &doorbells}, {}));
-    pci::Bus bus{{.windows = {.memory32 = {kBar, 0x10'0000}},
+    auto transport =
+        std::move(*Transport::create(device, {memory, msi, &doorbells}, {.ports = true}));
+    pci::Bus bus{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kBar, 0x10'0000}},
                   .mmio = mmio,
                   .io = io,
                   .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     if (!bus.add(transport->function()) || !bus.assign_addresses() ||
         !mmio.map(kEcam, pci::kEcamSize, bus.ecam()))
         std::abort();
-    mmio.write16(kEcam + 0x8004, 6);
+    mmio.write16(kEcam + 0x8004, 7);
 
     bool asked = false;  // for a reset that was not answered yet
     constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
@@ -65,7 +68,10 @@ void run(test::FuzzInput input) {
         const auto offset = input.take<std::uint16_t>();
         const std::uint64_t at = address_of(what, offset);
         const int resets = device.resets;
-        if ((what & 4) != 0)
+        if ((offset & 0x8000) != 0)
+            io.write(kPorts + offset % (2 * kPortBytes),
+                     size == AccessSize::Qword ? AccessSize::Byte : size, offset);
+        else if ((what & 4) != 0)
             mmio.write(at, size, input.take<std::uint32_t>());
         else
             mmio.read(at, size);

@@ -18,7 +18,8 @@ Result<std::unique_ptr<Rng>> Rng::create(RngOptions options, EntropySource& sour
     std::unique_ptr<Rng> made{new Rng{options, source}};
     virtio::Worker::Handler& handler = *made;
     const std::string name = std::move(options.name);
-    made->worker_ = VMM_TRY_OR(virtio::Worker::create(cat("io-", name), handler), name);
+    made->worker_ =
+        VMM_TRY_OR(virtio::Worker::create(cat("io-", name), handler, options.stepper), name);
     return made;
 }
 

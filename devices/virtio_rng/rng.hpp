@@ -21,8 +21,9 @@
 namespace vmm::virtio_rng {
 
 struct RngOptions {
-    std::string name = "rng";       ///< the thread is io-NAME
-    std::uint16_t queue_size = 64;  ///< a power of two up to virtio::Queue::kMaxSize
+    std::string name = "rng";            ///< the thread is io-NAME
+    std::uint16_t queue_size = 64;       ///< a power of two up to virtio::Queue::kMaxSize
+    virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
 class Rng final : public virtio::Device, private virtio::Worker::Handler {
