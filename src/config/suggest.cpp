@@ -37,12 +37,59 @@ std::size_t distance(std::string_view a, std::string_view b) {
     return last[b.size()];
 }
 
+struct Synonym {
+    std::string_view theirs;
+    std::string_view ours;
+};
+
+/// Keys and values as QEMU, Firecracker, libvirt and Docker have them.
+constexpr std::array kSynonyms{
+    Synonym{"stdio", "tty"},
+    Synonym{"mon:stdio", "tty"},
+    Synonym{"none", "off"},
+    Synonym{"unix", "socket"},
+    Synonym{"hostfwd", "publish"},
+    Synonym{"ports", "publish"},
+    Synonym{"ifname", "tap"},
+    Synonym{"host_dev_name", "tap"},
+    Synonym{"macaddr", "mac"},
+    Synonym{"guest_mac", "mac"},
+    Synonym{"iface_id", "id"},
+    Synonym{"drive_id", "id"},
+    Synonym{"file", "path"},
+    Synonym{"path_on_host", "path"},
+    Synonym{"is_read_only", "readonly"},
+    Synonym{"format", "image_type"},
+    Synonym{"vcpu_count", "boot_vcpus"},
+    Synonym{"vcpus", "boot_vcpus"},
+    Synonym{"mem_size_mib", "size"},
+    Synonym{"kernel_image_path", "kernel"},
+    Synonym{"initrd_path", "initramfs"},
+    Synonym{"initrd", "initramfs"},
+    Synonym{"boot_args", "cmdline"},
+    Synonym{"append", "cmdline"},
+    Synonym{"boot-source", "payload"},
+    Synonym{"machine-config", "cpus"},
+    Synonym{"drives", "disks"},
+    Synonym{"network-interfaces", "net"},
+    Synonym{"entropy", "rng"},
+};
+
+std::string_view synonym(std::string_view given, std::span<const std::string_view> known) {
+    for (const Synonym& each : kSynonyms)
+        if (each.theirs == given && std::ranges::find(known, each.ours) != known.end())
+            return each.ours;
+    return {};
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view given, std::span<const std::string_view> known) {
     constexpr std::size_t kShortest = 3;  // anything is near to a shorter one
     if (given.size() < kShortest || given.size() > kLongestName)
         return {};
+    if (const auto same = synonym(given, known); !same.empty())
+        return same;
     std::string_view best;
     std::size_t best_distance = std::max<std::size_t>(1, given.size() / 3) + 1;
     for (const auto name : known) {

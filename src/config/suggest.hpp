@@ -7,7 +7,8 @@
 
 namespace vmm::config {
 
-/// The name that `given` was probably meant to be, in any case; empty if none is near.
+/// The name that `given` was probably meant to be, in any case, or what other programs call it;
+/// empty if none is near.
 std::string_view nearest(std::string_view given, std::span<const std::string_view> known);
 
 /// "Did you mean 'size'? Known keys: size, shared.", without the question if nothing is near.

@@ -40,5 +40,18 @@ TEST(QuotesTest, ControlCharactersAndLengthAreTamed) {
     EXPECT_EQ(in_quotes(std::string(200, 'x')), "'" + std::string(100, 'x') + "...'");
 }
 
+TEST(NearestTest, NamesOfOtherProgramsAreKnown) {
+    constexpr std::array<std::string_view, 3> kModes{"off", "tty", "file"};
+    constexpr std::array<std::string_view, 4> kKeys{"path", "tap", "publish", "disks"};
+
+    EXPECT_EQ(nearest("stdio", kModes), "tty");
+    EXPECT_EQ(nearest("none", kModes), "off");
+    EXPECT_EQ(nearest("file", kModes), "file");
+    EXPECT_EQ(nearest("hostfwd", kKeys), "publish");
+    EXPECT_EQ(nearest("file", kKeys), "path");
+    EXPECT_EQ(nearest("drives", kKeys), "disks");
+    EXPECT_EQ(nearest("boot-source", kKeys), "");
+}
+
 }  // namespace
 }  // namespace vmm::config
