@@ -27,7 +27,7 @@ import shell_words
 SETUP, TABLE = "tools/setup.sh", "tools/packages.txt"
 OWN = "our own"
 # Who is run with which parts of ./do setup installed; the first prefix that fits decides.
-PARTS = [("bench/", ("build", "bench")), ("integration/", ("nest",)), ("tools/bare.sh", ("bare",)), ("", ("build", "lint", "fuzz"))]
+PARTS = [("bench/", ("build", "bench", "rust")), ("integration/", ("nest", "rust")), ("tools/bare.sh", ("bare",)), ("", ("build", "lint", "fuzz"))]
 FROM_CACHE = "(cache)"  # made or fetched by integration/images
 OPTIONAL = "(optional)"  # used where it is there; says so where it is not
 

@@ -93,7 +93,7 @@ class VerdictTest(unittest.TestCase):
 
     def test_package_of_another_part(self):
         self.assertEqual(self.verdict("integration/a.py", "ip"),
-                         "calls ip of iproute2, which ./do setup nest does not install")
+                         "calls ip of iproute2, which ./do setup nest rust does not install")
 
     def test_call_that_cannot_be_told(self):
         self.assertIn("cannot be told", self.verdict("do", None))

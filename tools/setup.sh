@@ -6,6 +6,7 @@ packages_build="g++ cmake ninja-build git python3 binutils libgtest-dev libgmock
 packages_lint="python3 clang-format-14 clang-19 clang-tidy-19"
 packages_fuzz="g++ clang-19 libclang-rt-19-dev llvm-19"
 packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 e2fsprogs passt dmsetup pciutils"
+packages_rust="cargo-web rustc-web"
 packages_bench="qemu-system-x86 python3"
 packages_bare="debootstrap git"
 
@@ -42,6 +43,9 @@ setup_part() {
     # shellcheck disable=SC2086  # a list of words
     need_packages ${!list}
     if [ "$1" = nest ]; then
+        # Debian's conflicts with other packages of Rust: whoever has one keeps it.
+        # shellcheck disable=SC2086  # a list of words
+        command -v cargo >/dev/null || need_packages $packages_rust
         images all >/dev/null
     fi
 }

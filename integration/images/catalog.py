@@ -1,6 +1,6 @@
 """What guests and the nest are made of: kernels and their modules, busybox, the u-root initramfs.
 
-PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | peer | busybox | all
+PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | peer | busybox | drivers | all
 Prints the path; makes the thing in the cache if it is not there yet. Nothing is installed.
 """
 import contextlib
@@ -205,12 +205,55 @@ def peer():
     return out
 
 
+CARGO = (1, 85)  # what virtio-drivers needs
+
+
+def cargo():
+    """The machine's own cargo, which ./do setup installs where there is none."""
+    command = shutil.which("cargo") or shutil.which("cargo", path=str(pathlib.Path.home() / ".cargo/bin"))
+    if command is None:
+        raise debian.Missing("cargo is missing: run ./do setup nest")
+    said = subprocess.run([command, "--version"], capture_output=True, text=True).stdout  # runs: cargo
+    found = re.search(r"cargo (\d+)\.(\d+)", said)
+    if not found or (int(found[1]), int(found[2])) < CARGO:
+        raise debian.Missing(f"{command} is {said.strip() or 'no cargo'}, too old for the crate virtio-drivers, which needs "
+                             f"{CARGO[0]}.{CARGO[1]}: Debian 12 has a newer one in the packages cargo-web and rustc-web")
+    return command
+
+
+def drivers():
+    """A PVH kernel with drivers that are not Linux's (drivers/src/main.rs); crates come through cargo's registry."""
+    source, bare = HERE / "drivers", HERE.parent.parent / "tests/bare"
+    digest = hashlib.sha256()
+    for path in sorted([*source.glob("src/*.rs"), *source.glob("Cargo.*"), source / "build.rs", bare / "start.S", bare / "link.ld"]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    out = CACHE / "drivers" / f"{digest.hexdigest()[:16]}.elf"
+    if out.exists():
+        return out
+    print("== building the guest with drivers of the crate virtio-drivers", file=sys.stderr)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    target = CACHE / "drivers/target"
+    # Flags of the machine's owner may be for other linkers; this guest is linked for no operating system.
+    environment = {name: value for name, value in os.environ.items() if name not in ("RUSTFLAGS", "CARGO_BUILD_TARGET")}
+    made = subprocess.run([cargo(), "rustc", "--release", "--locked", "--target-dir", target, "--", "-C",
+                           "relocation-model=static"], cwd=source, env=environment, capture_output=True,
+                          text=True)  # runs: cargo
+    if made.returncode != 0:
+        raise debian.Missing(f"the guest with virtio-drivers did not build:\n{made.stderr}")
+    part = out.with_suffix(f".part{os.getpid()}")
+    shutil.copy(target / "release/drivers", part)
+    part.rename(out)
+    return out
+
+
 def everything():
-    return [kernel(series) for series in SERIES] + [elf(series) for series in SERIES] + [busybox(), uroot(), peer()]
+    return ([kernel(series) for series in SERIES] + [elf(series) for series in SERIES]
+            + [busybox(), uroot(), peer(), drivers()])
 
 
 def main(arguments):
-    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "peer": peer, "busybox": busybox, "all": everything}
+    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "peer": peer, "busybox": busybox, "drivers": drivers,
+              "all": everything}
     if not arguments or arguments[0] not in makers:
         sys.exit(__doc__)
     try:
