@@ -208,6 +208,10 @@ public:
             info_.can_discard = file_has_holes(fd_.get(), info_.size);
             info_.can_unmap_zeroes = info_.can_discard;
         }
+        if (!cached_fd_ && traits_.partial_units && !info_.readonly &&
+            info_.size % traits_.file_unit != 0)
+            log::warn("disk ", info_.name, ": without /proc its last ",
+                      info_.size % traits_.file_unit, " bytes cannot be written with direct=on");
         if (info_.size == 0)
             log::warn("disk ", info_.name, " is empty: the guest sees a disk without a block");
         if (info_.size % info_.logical_block != 0)

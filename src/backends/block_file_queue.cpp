@@ -241,7 +241,10 @@ void BlockFileQueue::cancel(BlockRequest& request) noexcept {
 
 // All in the ring are given back, also those that nobody cancelled: the pool then does these.
 void BlockFileQueue::start_cancel() noexcept {
-    if (!std::exchange(cancelling_, false) || ring_ == nullptr || !try_ring_)
+    if (!cancelling_) [[likely]]
+        return;
+    cancelling_ = false;
+    if (ring_ == nullptr || !try_ring_)
         return;
     if (ring_->full())
         start_ring();

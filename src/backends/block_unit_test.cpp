@@ -218,6 +218,39 @@ TEST(BlockUnitQueueTest, WritesToOneUnitDoNotLoseEachOther) {
     }
 }
 
+// On tmpfs, which does not tell its units, and on the file system of the build, whatever that says.
+TEST(BlockUnitFileTest, PartitionTableOfSectorsOf512IsWhereItWas) {
+    for (const std::string folder : {"/dev/shm", "."}) {
+        std::string path = folder + "/block_unit_XXXXXX";
+        const UniqueFd file{::mkstemp(path.data())};
+        ASSERT_EQ(::ftruncate(file.get(), 3 * 4096 + 512), 0);
+        ASSERT_EQ(::pwrite(file.get(), "EFI PART", 8, 512), 8);
+        const auto disk = open_block_file({.path = path, .direct = true});
+        ::unlink(path.c_str());
+        if (!disk)
+            continue;  // no O_DIRECT here
+        EXPECT_EQ((*disk)->info().logical_block, 512u) << folder;
+        EXPECT_EQ((*disk)->info().size, 3u * 4096 + 512);
+        const auto queue = std::move((*disk)->make_queue(2).value());
+        std::array<char, 512> sector{};
+        iovec piece{sector.data(), sector.size()};
+        BlockRequest request{.kind = Kind::Read, .offset = 512, .length = 512};
+        request.iovecs = {&piece, 1};
+        queue->submit(request);
+        finish(*queue, 1);
+        EXPECT_EQ(request.error, 0);
+        EXPECT_EQ(std::string(sector.data(), 8), "EFI PART");
+
+        piece = {sector.data(), sector.size()};
+        request = {.kind = Kind::Write, .offset = 3 * 4096, .length = 512};
+        request.iovecs = {&piece, 1};
+        queue->submit(request);
+        finish(*queue, 1);
+        EXPECT_EQ(request.error, 0);
+        EXPECT_EQ((*disk)->current_size().value(), 3u * 4096 + 512) << "the file keeps its size";
+    }
+}
+
 /// A device of the host with logical blocks of 4096 bytes, over a file of 1 MiB.
 class LargeBlockDevice {
 public:
