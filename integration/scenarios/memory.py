@@ -26,7 +26,7 @@ def cases(lab):
     lab.case("shared", lab.vmm(steps=steps, memory="size=256M,shared=on"), small)
     lab.case("prefault", lab.vmm(steps=steps, memory="size=256M,prefault=on"), small)
     # What was in the file is not in RAM.
-    lab.case("file", "head -c 268435456 /dev/zero | tr '\\0' w >ram\n" + lab.vmm(steps=steps, memory="size=256M,file=ram"), small)
+    lab.case("file", "head -c 16777216 /dev/zero | tr '\\0' w >ram\ntruncate -s 256M ram\n" + lab.vmm(steps=steps, memory="size=256M,file=ram"), small)
     lab.case("hugetlbfs", with_hugepages("mkdir huge && mount -t hugetlbfs none huge\n" +
                                          lab.vmm(steps=steps, memory="size=256M,file=huge/ram") +
                                          "\ncode=$?\nrm huge/ram && umount huge\n(exit $code)"), small, root=True)
