@@ -19,7 +19,6 @@ inline constexpr std::size_t kRamdiskSizeHigh = 0x0c4;   // 32
 inline constexpr std::size_t kCommandLineHigh = 0x0c8;   // 32
 inline constexpr std::size_t kE820Count = 0x1e8;         //  8
 inline constexpr std::size_t kE820Table = 0x2d0;         // entries of 20 bytes
-inline constexpr std::size_t kE820Most = 128;
 
 // The set-up header
 inline constexpr std::size_t kHeader = 0x1f1;
@@ -39,7 +38,6 @@ inline constexpr std::size_t kCommandLine = 0x228;    // 32
 inline constexpr std::size_t kInitrdAddressMax = 0x22c;  // 32  last byte it may use
 inline constexpr std::size_t kKernelAlignment = 0x230;   // 32
 inline constexpr std::size_t kRelocatable = 0x234;       //  8
-inline constexpr std::size_t kMinAlignment = 0x235;      //  8  log2
 inline constexpr std::size_t kXLoadFlags = 0x236;        // 16
 inline constexpr std::size_t kCommandLineSize = 0x238;   // 32  without the final zero
 inline constexpr std::size_t kPayloadOffset = 0x248;     // 32  from the protected-mode code

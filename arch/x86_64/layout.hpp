@@ -112,7 +112,6 @@ constexpr GpaRange pci_window64(std::uint64_t ram_size, unsigned address_bits) {
 // ---- global system interrupts ----------------------------------------------------------------
 
 inline constexpr hv::Gsi kGsiCom1{4};
-inline constexpr hv::Gsi kGsiRtc{8};
 inline constexpr hv::Gsi kGsiGed{9};  ///< ACPI generic event device: power button
 /// INTx of PCI devices, level triggered: 16..23, one after the other and round again.
 inline constexpr std::uint32_t kGsiPciFirst = 16;
@@ -128,7 +127,6 @@ struct PortRange {
 };
 
 inline constexpr PortRange kPortCmos{0x70, 2};
-inline constexpr PortRange kPortDebugExit{0xf4, 4};  ///< default place; off unless asked for
 inline constexpr PortRange kPortCom1{0x3f8, 8};
 inline constexpr PortRange kPortPciConfig{0xcf8, 8};  ///< CONFIG_ADDRESS, CONFIG_DATA
 /// ACPI registers of a hardware-reduced platform (ACPI 6.5, 4.8.3.7, 4.8.3.6, 4.8.3.3).
