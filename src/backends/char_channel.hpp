@@ -19,9 +19,9 @@
 
 #include "backends/byte_ring.hpp"
 #include "backends/char_backend.hpp"
-#include "backends/host_stream.hpp"
 #include "backends/loop_hook.hpp"
 #include "vmm/event_fd.hpp"
+#include "vmm/host_stream.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {

@@ -1,12 +1,16 @@
 #include "vmm/assert.hpp"
 
-#include <cstdio>
+#include <chrono>
 #include <cstdlib>
+
+#include "vmm/last_words.hpp"
 
 namespace vmm {
 
 void assertion_failed(const char* condition, const char* file, unsigned line) noexcept {
-    std::fprintf(stderr, "vmm: bug: %s does not hold at %s:%u\n", condition, file, line);
+    LastWords words;
+    words.add("vmm: bug: ").add(condition).add(" does not hold at ").add(file).add(":").add(line);
+    words.add("\n").say(std::chrono::milliseconds{500});
     std::abort();
 }
 

@@ -1,14 +1,21 @@
 #include "vmm/log.hpp"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <fcntl.h>
+
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
+#include "vmm/host_stream.hpp"
 #include "vmm/log_name.hpp"
+#include "vmm/message_stream.hpp"
+#include "vmm/unique_fd.hpp"
 
 namespace vmm::log {
 namespace {
@@ -20,10 +27,31 @@ std::string& logger_name() {
     return name;
 }
 
+/// Gives formatted records to a stream that waits for nobody.
+class StreamSink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    explicit StreamSink(MessageStream& stream) : stream_{stream} {}
+
+private:
+    void sink_it_(const spdlog::details::log_msg& record) override {
+        spdlog::memory_buf_t line;
+        formatter_->format(record, line);
+        stream_.write({line.data(), line.size()});
+    }
+    void flush_() override {}
+
+    MessageStream& stream_;
+};
+
+std::unique_ptr<MessageStream>& file_stream() {
+    static std::unique_ptr<MessageStream> stream;
+    return stream;
+}
+
 // Made when the first record is written: most runs write none, and start-up does not wait for it.
 std::shared_ptr<spdlog::logger>& sink() {
     static auto logger = std::make_shared<spdlog::logger>(
-        logger_name(), std::make_shared<spdlog::sinks::stderr_sink_mt>());
+        logger_name(), std::make_shared<StreamSink>(standard_error()));
     return logger;
 }
 
@@ -45,6 +73,17 @@ constexpr spdlog::level::level_enum to_spdlog(Level level) {
     return spdlog::level::off;
 }
 
+Error cannot_open(const std::string& file, int why) {
+    const auto* const advice =
+        why == ENXIO ? "If this is a named pipe, start its reader first; for standard error leave "
+                       "--log-file out."
+                     : "Name a file that you may create or write.";
+    return Error::os("open", why)
+        .context(cat("open log file ", file))
+        .as(ErrorKind::Config)
+        .hint(advice);
+}
+
 }  // namespace
 
 void name_records(std::string_view machine) {
@@ -56,15 +95,15 @@ Result<> configure(const Settings& settings) {
     threshold.store(settings.level, std::memory_order_relaxed);
     if (settings.file.empty())
         return {};
-    try {
-        sink() = std::make_shared<spdlog::logger>(
-            logger_name(), std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file));
-    } catch (const spdlog::spdlog_ex& failure) {
-        return std::unexpected(
-            Error{ErrorKind::Config, failure.what()}.context(cat("open log file ", settings.file)));
-    }
+    // O_NONBLOCK: a named pipe without a reader is an error rather than a wait.
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    UniqueFd fd{::open(settings.file.c_str(), flags, 0644)};
+    if (!fd)
+        return std::unexpected(cannot_open(settings.file, errno));
+    file_stream() = std::make_unique<MessageStream>(HostStream::own(std::move(fd)));
+    sink() = std::make_shared<spdlog::logger>(logger_name(),
+                                              std::make_shared<StreamSink>(*file_stream()));
     sink()->set_level(spdlog::level::trace);
-    sink()->flush_on(spdlog::level::trace);
     return {};
 }
 

@@ -1,4 +1,4 @@
-#include "backends/host_stream.hpp"
+#include "vmm/host_stream.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

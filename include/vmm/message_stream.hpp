@@ -1,0 +1,51 @@
+// Lines for whoever reads standard error or a log file; nobody has to read them.
+//
+// Nothing here waits for a reader: not the loop, not a vCPU, not an I/O thread. A message that a
+// full pipe, a stopped terminal or a full disk does not take is dropped, counted, and the count is
+// said as soon as there is room. A message is written whole or not at all: the rest of one that was
+// begun goes before the next. A file on a host that hangs is waited for, as any file is.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "vmm/host_stream.hpp"
+#include "vmm/static_list.hpp"
+
+namespace vmm {
+
+/// Threads: any.
+class MessageStream : public Listed<MessageStream> {
+public:
+    explicit MessageStream(HostStream stream) : stream_{std::move(stream)} { enlist(); }
+    ~MessageStream() { delist(); }
+
+    /// Drops `text` if it cannot be written within this time.
+    void write(std::string_view text,
+               std::chrono::milliseconds at_most = std::chrono::milliseconds{0}) noexcept;
+
+    /// Writes what has been begun, and says how many were dropped.
+    void finish(std::chrono::milliseconds at_most) noexcept;
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    std::size_t put(std::string_view text, Clock::time_point until) noexcept;
+    bool catch_up(Clock::time_point until);
+
+    HostStream stream_;
+    std::mutex mutex_;
+    std::string begun_;  // rest of a message
+    std::uint64_t dropped_ = 0;
+};
+
+/// Standard error, without changing the flags that we share with whoever started us.
+MessageStream& standard_error();
+
+/// finish() for each stream, each with this time.
+void finish_messages(std::chrono::milliseconds at_most) noexcept;
+
+}  // namespace vmm
