@@ -136,6 +136,11 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
     if (user && net.mtu.value_or(0) > kMaxPasstMtu)
         return bad(cat(path, ".mtu ", *net.mtu, " with the backend user"),
                    cat("Give at most ", kMaxPasstMtu, ", the most that passt can do."));
+    for (const auto fd : net.fds)
+        if (fd <= 2)
+            return bad(cat(path, ".fds: descriptor ", fd,
+                           " is standard input, output or error of vmm itself"),
+                       "Pass the tap on as descriptor 3 or above.");
     VMM_TRY(check_publish(net.publish, path));
     VMM_TRY(check_tap_name(net.tap, path));
     if (!net.mac.empty() && !is_unicast_mac(net.mac))
