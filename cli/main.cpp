@@ -1,6 +1,7 @@
 // The program: arguments in, exit code out. The outermost place for errors and exceptions.
 #include <csignal>
 #include <exception>
+#include <new>
 #include <span>
 
 #include "cli/arguments.hpp"
@@ -9,8 +10,11 @@
 #include "cli/help.hpp"
 #include "cli/print.hpp"
 #include "cli/run_command.hpp"
+#include "config/inherited_fds.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/log_name.hpp"
+#include "vmm/signals.hpp"
 #include "vmm/standard_fds.hpp"
 #include "vmm/text.hpp"
 
@@ -28,7 +32,9 @@ Result<> start_log(const Arguments& arguments, const std::string& machine = {}) 
 }
 
 Result<int> run(const Arguments& arguments) {
+    own_signals();
     const auto config = VMM_TRY(load_valid(arguments));
+    VMM_TRY(config::check_inherited_fds(config));  // before any of ours is open
     VMM_TRY(start_log(arguments,
                       config.name));  // not before it is sure that the log is none of the files
     warn_about(config);
@@ -46,7 +52,10 @@ Result<int> dispatch(const Arguments& arguments) {
     }
     if (arguments.command == Id::None) {
         print_error(help_page(Id::None));
-        return to_int(ExitCode::BadRequest);
+        print_error("\n");
+        return std::unexpected(
+            Error{ErrorKind::Config, "no command is given: vmm does not know what to do"}.hint(
+                "Start a guest with vmm run --kernel FILE; vmm run --help lists its flags."));
     }
     if (arguments.command == Id::Run)
         return run(arguments);
@@ -61,14 +70,16 @@ Result<int> execute(std::span<const char* const> args) {
 }
 
 int main_of(std::span<const char* const> args) {
+    const FaultStack stack;
     open_standard_fds();
     std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(2), not our end
+    std::signal(SIGXFSZ, SIG_IGN);  // and so is a file at the limit of ulimit -f
     std::signal(SIGUSR1, SIG_IGN);  // of no meaning before a machine is there to take it
     const auto code = execute(args);
-    if (code)
-        return *code;
-    print_error(wants_places(args) ? code.error().report_with_places() : code.error().report());
-    return exit_code_of(code.error().kind());
+    if (!code)
+        print_error(wants_places(args) ? code.error().report_with_places() : code.error().report());
+    finish_messages();
+    return code ? *code : exit_code_of(code.error().kind());
 }
 
 }  // namespace
@@ -78,6 +89,10 @@ int main(int argc, char** argv) {
     try {
         const std::span<const char* const> args{argv, static_cast<std::size_t>(argc)};
         return vmm::cli::main_of(args.subspan(argc > 0 ? 1 : 0));
+    } catch (const std::bad_alloc&) {
+        vmm::cli::print_error(
+            "error: vmm has no memory left for itself\n  help: Raise the limit on its address "
+            "space (ulimit -v) or on its control group's memory.\n");
     } catch (const std::exception& failure) {
         vmm::cli::print_error("error: ");
         vmm::cli::print_error(failure.what());

@@ -3,9 +3,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+
+#include "vmm/message_stream.hpp"
 
 namespace vmm::cli {
 namespace {
+
+constexpr std::chrono::milliseconds kPatience{1000};  // with a reader of standard error
 
 /// 0, or errno.
 int write_all(int fd, std::string_view text) noexcept {
@@ -29,7 +34,15 @@ Result<> print(std::string_view text) {
 }
 
 void print_error(std::string_view text) noexcept {
-    write_all(STDERR_FILENO, text);
+    standard_error().write(text, kPatience);
+}
+
+void print_at_once(std::string_view text) noexcept {
+    standard_error().write(text);
+}
+
+void finish_messages() noexcept {
+    vmm::finish_messages(kPatience);
 }
 
 }  // namespace vmm::cli

@@ -7,7 +7,16 @@
 
 namespace vmm::cli {
 
-Result<> print(std::string_view text);             ///< to standard output, all of it
-void print_error(std::string_view text) noexcept;  ///< to standard error, as far as it goes
+/// To standard output, all of it.
+Result<> print(std::string_view text);
+
+/// To standard error. Waits a second for a reader who does not read.
+void print_error(std::string_view text) noexcept;
+
+/// The same from a running machine: waits for nobody.
+void print_at_once(std::string_view text) noexcept;
+
+/// At the end of main(): a second more for what could not be written yet.
+void finish_messages() noexcept;
 
 }  // namespace vmm::cli

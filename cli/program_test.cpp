@@ -31,6 +31,10 @@ TEST_F(ProgramTest, NoCommandPrintsTheHelpAsAnError) {
     EXPECT_EQ(outcome.code, 2);
     EXPECT_EQ(outcome.out, "");
     EXPECT_THAT(outcome.err, HasSubstr("Usage: vmm COMMAND"));
+    EXPECT_THAT(outcome.err,
+                testing::EndsWith("\nerror: no command is given: vmm does not know what to do\n"
+                                  "  help: Start a guest with vmm run --kernel FILE; vmm run "
+                                  "--help lists its flags.\n"));
 }
 
 TEST_F(ProgramTest, HelpOfRunListsTheFlags) {

@@ -1,5 +1,7 @@
 #include "cli/run_command.hpp"
 
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -24,6 +26,8 @@ int exit_code_of(const machine::Outcome& outcome) {
             return to_int(ExitCode::GuestPanic);
         case machine::Ending::Crashed:
             return to_int(ExitCode::GuestCrash);
+        case machine::Ending::HostFailed:
+            return to_int(ExitCode::HostFailed);
         case machine::Ending::Signalled:
             return exit_code_of_signal(outcome.value);
         case machine::Ending::TestExit:
@@ -35,12 +39,27 @@ int exit_code_of(const machine::Outcome& outcome) {
 }  // namespace
 
 Error explained(Error error) {
-    if (error.os_error() != EMFILE)
-        return error;
-    constexpr const char* kAdvice =
+    constexpr const char* kProcessFiles =
         "Raise the hard limit of open files (ulimit -Hn, a systemd unit's LimitNOFILE=), or give "
         "the machine fewer devices and queues.";
-    return std::move(error).as(ErrorKind::Os).hint(kAdvice);
+    constexpr const char* kHostFiles =
+        "The host as a whole has too many open files: raise fs.file-max (sysctl).";
+    rlimit space{};
+    switch (error.os_error()) {
+        case EMFILE:
+            return std::move(error).as(ErrorKind::Os).hint(kProcessFiles);
+        case ENFILE:
+            return std::move(error).as(ErrorKind::Os).hint(kHostFiles);
+        case ENOMEM:
+            if (!error.advice().empty() || ::getrlimit(RLIMIT_AS, &space) != 0 ||
+                space.rlim_cur == RLIM_INFINITY)
+                return error;
+            return std::move(error).hint(cat("Raise the limit on address space (ulimit -v, now ",
+                                             space.rlim_cur / 1024,
+                                             " KiB), or give the machine less."));
+        default:
+            return error;
+    }
 }
 
 Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
@@ -50,12 +69,19 @@ Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
     const machine::Started started = [&]() -> Result<> {
         return process_id ? process_id->write() : Result<>{};
     };
-    const machine::Tell tell = [](std::string_view text) { print_error(cat("vmm: ", text, "\n")); };
+    const machine::Tell tell = [](std::string_view text) {
+        print_at_once(cat("vmm: ", text, "\n"));
+    };
     auto outcome = machine::run(config, tell, started);
     if (!outcome)
         return std::unexpected(explained(std::move(outcome).error()));
+    if (outcome->ending == machine::Ending::HostFailed)
+        return std::unexpected(
+            Error{ErrorKind::Os, std::move(outcome->message)}.hint(std::move(outcome->advice)));
     if (!outcome->message.empty())
-        tell(outcome->message);
+        print_error(cat("vmm: ", outcome->message, "\n"));
+    if (!outcome->advice.empty())
+        print_error(cat("  help: ", outcome->advice, "\n"));
     return exit_code_of(*outcome);
 }
 

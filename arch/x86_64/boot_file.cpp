@@ -80,6 +80,12 @@ Result<> BootFile::read(std::uint64_t offset, std::uint64_t length, GuestMemory&
     return {};
 }
 
+void FileMapping::name_backing(const std::string& path) {
+    backed_ = std::make_unique<BackedMemory>(
+        std::span{static_cast<const std::byte*>(base_), length_}, cat("the file ", path),
+        cat(path, " became shorter while it was read: start vmm again when it is complete."));
+}
+
 Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) const {
     VMM_ASSERT(offset <= size_ && length <= size_ - offset);
     // Most often a file that was written again between a start and a reset. Whoever shortens it
@@ -98,7 +104,9 @@ Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) co
     if (base == MAP_FAILED)
         return std::unexpected(Error::os("mmap", errno).context(cat("map ", path_)));
     const auto* const bytes = static_cast<const std::byte*>(base) + (offset - first);
-    return FileMapping{base, mapped, {bytes, length}};
+    FileMapping mapping{base, mapped, {bytes, length}};
+    mapping.name_backing(path_);
+    return mapping;
 }
 
 }  // namespace vmm::x86_64

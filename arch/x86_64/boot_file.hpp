@@ -6,21 +6,23 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "vmm/error.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/gpa.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::x86_64 {
 
-/// Part of a file as memory, read only. Whoever shortens the file while it is mapped makes the
-/// process die of SIGBUS, so mappings live for one load and serve decoders only; what is merely
-/// copied is read.
+/// Part of a file as memory, read only. Whoever shortens the file while it is mapped ends the
+/// process (SIGBUS, see BackedMemory), so mappings live for one load and serve decoders only; what
+/// is merely copied is read.
 class FileMapping {
 public:
     FileMapping() = default;
@@ -29,11 +31,13 @@ public:
     FileMapping(FileMapping&& other) noexcept
         : base_{std::exchange(other.base_, nullptr)},
           length_{other.length_},
-          bytes_{other.bytes_} {}
+          bytes_{other.bytes_},
+          backed_{std::move(other.backed_)} {}
     FileMapping& operator=(FileMapping&& other) noexcept {
         std::swap(base_, other.base_);
         std::swap(length_, other.length_);
         std::swap(bytes_, other.bytes_);
+        std::swap(backed_, other.backed_);
         return *this;
     }
     ~FileMapping() {
@@ -43,10 +47,14 @@ public:
 
     std::span<const std::byte> bytes() const { return bytes_; }
 
+    /// `path` can be shortened by others.
+    void name_backing(const std::string& path);
+
 private:
     void* base_ = nullptr;
     std::size_t length_ = 0;
     std::span<const std::byte> bytes_;
+    std::unique_ptr<BackedMemory> backed_;
 };
 
 class BootFile {

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "vmm/assert.hpp"
+#include "vmm/error_record.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -74,7 +76,8 @@ bool Worker::ensure_thread() noexcept {
         ::pthread_setname_np(thread_.native_handle(), name_.c_str());
     } catch (const std::system_error& error) {
         if (!std::exchange(complained_, true))  // a driver can try as often as it likes
-            log::error("cannot start thread ", name_, ": ", error.what());
+            log::error("cannot start thread ", name_, ": ",
+                       record_of(no_thread(error.code().value())));
     }
     return thread_.joinable();
 }
@@ -133,6 +136,7 @@ void Worker::unwatch(int fd) noexcept {
 }
 
 void Worker::run() noexcept {
+    const FaultStack stack;
     leave_restartable_sequences();
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // call_after() means it
     linger_ = Linger{has_several_processors()};

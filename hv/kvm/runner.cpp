@@ -62,8 +62,8 @@ Error Runner::cannot_run(int why) {
     auto error = Error::os("KVM_RUN", why).context("KVM cannot run the vCPU");
     if (why == EFAULT)
         return std::move(error).hint(
-            "the guest touched RAM that the host could not provide: look whether the file behind "
-            "it was truncated or the pool of huge pages is empty");
+            "The guest touched RAM that the host could not provide: see whether the file behind it "
+            "was truncated, its file system is full, or the pool of huge pages is empty.");
     return error;
 }
 

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <csignal>
+#include <string>
+
+#include "vmm/error.hpp"
 
 namespace vmm {
 
-/// Blocks every signal, for the calling thread and for threads that it makes while this lives:
-/// signals are the main thread's. See pthread_sigmask(3).
+/// Blocks every signal but faults, for the calling thread and for threads that it makes while this
+/// lives: signals are the main thread's. See pthread_sigmask(3).
 class SignalsBlocked {
 public:
     SignalsBlocked() noexcept;
@@ -33,5 +37,19 @@ void start_elsewhere(pthread_t thread) noexcept;
 /// of threads. For threads that are switched to and from with each request.
 /// Afterwards sched_getcpu() asks the kernel. See rseq(2); glibc manual, "Restartable Sequences".
 void leave_restartable_sequences() noexcept;
+
+/// What may limit a process. The numbers are those of getrlimit(2), RLIM_INFINITY included.
+struct ThreadLimits {
+    bool stack_fits = true;  ///< another stack can be mapped
+    rlim_t address_space = RLIM_INFINITY;
+    rlim_t data = RLIM_INFINITY;
+    rlim_t processes = RLIM_INFINITY;
+};
+ThreadLimits thread_limits() noexcept;
+std::string advice_on_threads(const ThreadLimits& limits);
+
+/// What failed when a thread could not be made, with advice on the limit that was in the way:
+/// pthread_create() says EAGAIN for each of them.
+Error no_thread(int why, Error::Where where = Error::Where::current());
 
 }  // namespace vmm

@@ -4,6 +4,8 @@
 
 #include <system_error>
 
+#include "vmm/error_record.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -61,12 +63,14 @@ void BlockPool::add_thread() noexcept {
         threads_.emplace_back([this] { run(); });
         ::pthread_setname_np(threads_.back().native_handle(), "disk-pool");
     } catch (const std::system_error& error) {
-        log::warn("cannot start a thread for disk I/O: ", error.what());
+        log::warn("cannot start a thread for disk I/O: ",
+                  record_of(no_thread(error.code().value())));
         no_more_ = true;
     }
 }
 
 void BlockPool::run() noexcept {
+    const FaultStack stack;
     BlockScratch scratch;
     while (BlockRequest* const request = next()) {
         io_.perform(*request, scratch);

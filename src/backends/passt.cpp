@@ -20,6 +20,7 @@
 
 #include "backends/frame_stream.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -348,6 +349,10 @@ Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const U
     if (error == ENOENT)
         return std::unexpected(Error{ErrorKind::Os, cat(options.program, " is not installed")}.hint(
             "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora)."));
+    if (error == EAGAIN)
+        return std::unexpected(Error::os("posix_spawnp", error)
+                                   .context(options.program)
+                                   .hint(advice_on_threads(thread_limits())));
     if (error != 0)
         return std::unexpected(Error::os("posix_spawnp", error).context(options.program));
     return Child{pid};

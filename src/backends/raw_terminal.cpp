@@ -4,7 +4,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -29,9 +28,6 @@ struct Shared {
     std::atomic<bool> resized{false};
 };
 Shared g_terminal;
-
-constexpr std::array kFatal{SIGSEGV, SIGBUS,  SIGILL, SIGFPE, SIGABRT, SIGSYS,
-                            SIGTRAP, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
 
 bool in_foreground(int fd) {
     const pid_t group = ::tcgetpgrp(fd);
@@ -73,12 +69,6 @@ void tell_loop(std::atomic<bool>& what) {
     what.store(true);
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(g_terminal.notify, &one, sizeof one);
-}
-
-void on_fatal(int signal) {
-    give_back();
-    ::signal(signal, SIG_DFL);
-    ::raise(signal);  // delivered when this handler returns
 }
 
 void on_stop(int) {
@@ -145,21 +135,19 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::create(int fd, const EventFd& 
     g_terminal.resized = false;
 
     give_back_at_exit();
-    for (const int signal : kFatal)
-        handle(signal, on_fatal);
     handle(SIGTSTP, on_stop);
     handle(SIGCONT, on_continue);
     handle(SIGWINCH, on_resize);
     return std::unique_ptr<RawTerminal>{new RawTerminal};
 }
 
+RawTerminal::RawTerminal() : give_back_{[](const void*) noexcept { give_back(); }, nullptr} {}
+
 RawTerminal::~RawTerminal() {
     unhandle(SIGWINCH, on_resize);
     unhandle(SIGCONT, on_continue);
     unhandle(SIGTSTP, on_stop);
     leave();
-    for (const int signal : kFatal)
-        unhandle(signal, on_fatal);
     g_terminal.taken = false;
 }
 

@@ -2,16 +2,15 @@
 //
 // Spec: termios(3), tty_ioctl(4). Raw means: every key goes to the guest, also Ctrl-C and Ctrl-Z.
 // Output processing stays on, so that our own messages start at the left edge.
-// Given back by the destructor, by exit(3), on SIGSEGV and its like, on SIGTERM, SIGHUP, SIGINT and
-// SIGQUIT when nobody else handles them, and while the process is stopped (SIGTSTP). Signals that
-// have a handler already are left alone: whoever handles them destroys this object.
-// Not here: SIGKILL and SIGSTOP, which no process sees coming.
+// Given back by the destructor, by exit(3), as a LastStep when a signal ends the process, and while
+// it is stopped (SIGTSTP). Not on SIGKILL and SIGSTOP, which no process sees coming.
 #pragma once
 
 #include <memory>
 
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
+#include "vmm/last_step.hpp"
 
 namespace vmm {
 
@@ -44,7 +43,9 @@ public:
     bool foreground() const noexcept;
 
 private:
-    RawTerminal() = default;
+    RawTerminal();
+
+    LastStep give_back_;
 };
 
 }  // namespace vmm

@@ -13,6 +13,7 @@
 
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm {
 namespace {
@@ -77,6 +78,14 @@ bool hung_up(const HostStream& stream) {
 
 }  // namespace
 
+// No signal comes between the file and whoever removes it.
+Result<SocketFile> SocketFile::bound(UniqueFd fd, const std::string& path,
+                                     const sockaddr_un& address) {
+    const SignalsBlocked together;
+    VMM_TRY(bind_to(fd, path, address));
+    return SocketFile{std::move(fd), std::make_unique<OwnFile>(path)};
+}
+
 Result<SocketFile> SocketFile::create(const std::string& path) {
     const auto address = address_of(path);
     if (!address)
@@ -87,22 +96,10 @@ Result<SocketFile> SocketFile::create(const std::string& path) {
     UniqueFd fd = VMM_TRY(make_socket());
     if (::fchmod(fd.get(), 0600) != 0)  // the mode that bind() gives the file
         return std::unexpected(Error::os("fchmod", errno));
-    VMM_TRY(bind_to(fd, path, *address));
-    struct stat what {};
-    if (::lstat(path.c_str(), &what) != 0)
-        return std::unexpected(Error::os("lstat", errno));
-    SocketFile file{std::move(fd), path, what.st_dev, what.st_ino};
+    SocketFile file = VMM_TRY(bound(std::move(fd), path, *address));
     if (::listen(file.fd(), /*backlog=*/4) != 0)
         return std::unexpected(Error::os("listen", errno));
     return file;
-}
-
-SocketFile::~SocketFile() {
-    struct stat what {};
-    // Somebody may have put another file there since.
-    if (fd_ && ::lstat(path_.c_str(), &what) == 0 && what.st_dev == device_ &&
-        what.st_ino == inode_)
-        ::unlink(path_.c_str());
 }
 
 Result<std::unique_ptr<CharBackend>> SocketChannel::create(boost::asio::io_context& loop,

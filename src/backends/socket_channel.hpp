@@ -4,11 +4,12 @@
 // guest sends while nobody is connected waits in the buffer.
 #pragma once
 
-#include <sys/types.h>
+#include <sys/un.h>
 
 #include <memory>
 
 #include "backends/char_channel.hpp"
+#include "vmm/last_step.hpp"
 
 namespace vmm {
 
@@ -18,20 +19,16 @@ public:
     /// Replaces a file that a dead process left, but not one that somebody listens on.
     static Result<SocketFile> create(const std::string& path);
 
-    SocketFile(SocketFile&& other) noexcept = default;
-    SocketFile& operator=(SocketFile&&) = delete;
-    ~SocketFile();
-
     int fd() const noexcept { return fd_.get(); }
 
 private:
-    SocketFile(UniqueFd fd, std::string path, dev_t device, ino_t inode)
-        : fd_{std::move(fd)}, path_{std::move(path)}, device_{device}, inode_{inode} {}
+    static Result<SocketFile> bound(UniqueFd fd, const std::string& path,
+                                    const sockaddr_un& address);
+    SocketFile(UniqueFd fd, std::unique_ptr<OwnFile> file)
+        : fd_{std::move(fd)}, file_{std::move(file)} {}
 
     UniqueFd fd_;
-    std::string path_;
-    dev_t device_;  // with inode_: which file is ours
-    ino_t inode_;
+    std::unique_ptr<OwnFile> file_;
 };
 
 class SocketChannel final : public CharChannel {

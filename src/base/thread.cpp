@@ -1,16 +1,23 @@
 #include "vmm/thread.hpp"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <utility>
+
+#include "vmm/faults.hpp"
+#include "vmm/text.hpp"
+
 namespace vmm {
 
 SignalsBlocked::SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    sigset_t most;
+    block_asynchronous(most);
+    ::pthread_sigmask(SIG_BLOCK, &most, &before_);
 }
 
 SignalsBlocked::~SignalsBlocked() {
@@ -41,6 +48,55 @@ void leave_restartable_sequences() noexcept {
     // Refused for a thread that is not registered: as was wanted.
     [[maybe_unused]] const auto done =
         ::syscall(SYS_rseq, area, kRegisteredSize, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+std::string advice_on_threads(const ThreadLimits& limits) {
+    constexpr const char* kLess = ", or give the machine fewer CPUs and devices.";
+    constexpr rlim_t kKiB = 1024;
+    if (!limits.stack_fits && limits.address_space != RLIM_INFINITY)
+        return cat("Raise the limit on address space (ulimit -v, now ", limits.address_space / kKiB,
+                   " KiB): a thread's stack does not fit any more", kLess);
+    if (!limits.stack_fits && limits.data != RLIM_INFINITY)
+        return cat("Raise the limit on data (ulimit -d, now ", limits.data / kKiB,
+                   " KiB): a thread's stack does not fit any more", kLess);
+    if (!limits.stack_fits)
+        return cat("Free memory on the host: there is none for a thread's stack", kLess);
+    if (limits.processes == RLIM_INFINITY)
+        return cat(
+            "Raise the control group's limit on tasks (pids.max, a systemd unit's TasksMax=)",
+            kLess);
+    return cat("Raise the limit on the user's processes and threads (ulimit -u, now ",
+               limits.processes, ") or the control group's (pids.max, a systemd unit's TasksMax=)",
+               kLess);
+}
+
+ThreadLimits thread_limits() noexcept {
+    ThreadLimits limits;
+    rlimit limit{};
+    limits.address_space = ::getrlimit(RLIMIT_AS, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+    limits.data = ::getrlimit(RLIMIT_DATA, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+    // Not for those who may pass it: see getrlimit(2).
+    if (::geteuid() != 0 && ::getrlimit(RLIMIT_NPROC, &limit) == 0)
+        limits.processes = limit.rlim_cur;
+    pthread_attr_t attributes;
+    std::size_t stack = 0;
+    if (::pthread_getattr_default_np(&attributes) == 0) {
+        ::pthread_attr_getstacksize(&attributes, &stack);
+        ::pthread_attr_destroy(&attributes);
+    }
+    void* const probe = ::mmap(nullptr, stack, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    limits.stack_fits = probe != MAP_FAILED;
+    if (limits.stack_fits)
+        ::munmap(probe, stack);
+    return limits;
+}
+
+Error no_thread(int why, Error::Where where) {
+    Error error = Error::os("pthread_create", why, where);
+    if (why != EAGAIN)
+        return error;
+    return std::move(error).hint(advice_on_threads(thread_limits()));
 }
 
 }  // namespace vmm

@@ -38,6 +38,8 @@ constexpr Event from(VcpuStop::Why why) {
             return Event::Reset;
         case VcpuStop::Why::Crash:
             return Event::Crash;
+        case VcpuStop::Why::HostFailed:
+            return Event::HostFailed;
         case VcpuStop::Why::Failed:
             break;
     }
@@ -45,7 +47,8 @@ constexpr Event from(VcpuStop::Why why) {
 }
 
 Decision end(Ending ending, std::string message = {}) {
-    return {Decision::Do::End, {.ending = ending, .value = 0, .message = std::move(message)}};
+    return {Decision::Do::End,
+            {.ending = ending, .value = 0, .message = std::move(message), .advice = {}}};
 }
 
 Decision on_panic(OnPanic policy) {
@@ -66,6 +69,8 @@ Decision on_panic(OnPanic policy) {
 
 Decision decide(Event event, const Policies& policies, std::string text) {
     switch (event) {
+        case Event::HostFailed:
+            return end(Ending::HostFailed, std::move(text));
         case Event::Failed:
             return end(Ending::Crashed, std::move(text));
         case Event::Quit:
@@ -121,9 +126,9 @@ void Events::report(unsigned index, const VcpuStop& stop) noexcept {
     const auto event = from(stop.why);
     {
         const std::lock_guard guard{mutex_};
-        auto& text = text_[std::to_underlying(event)];
-        if (text.empty() && !stop.text.empty())
-            text = cat("vCPU ", index, ": ", stop.text);
+        auto& words = words_[std::to_underlying(event)];
+        if (words.text.empty() && !stop.text.empty())
+            words = {.text = cat("vCPU ", index, ": ", stop.text), .advice = stop.advice};
     }
     raise(event);
 }
@@ -136,14 +141,14 @@ std::optional<Events::Taken> Events::take() noexcept {
     const auto event = static_cast<Event>(std::countr_zero(raised));
     raised_.fetch_and(~bit(event));
     const std::lock_guard guard{mutex_};
-    return Taken{event, std::exchange(text_[std::to_underlying(event)], {})};
+    return Taken{event, std::exchange(words_[std::to_underlying(event)], {})};
 }
 
 void Events::clear() noexcept {
     wake_.drain();
     raised_.store(0);
     const std::lock_guard guard{mutex_};
-    text_.fill({});
+    words_.fill({});
 }
 
 }  // namespace vmm::machine

@@ -21,6 +21,7 @@ namespace vmm::machine {
 
 /// In the order in which they win when several happened at once.
 enum class Event : std::uint8_t {
+    HostFailed,
     Failed,
     Quit,      ///< Ctrl-A X
     TestExit,  ///< the debug exit port, with its value
@@ -32,15 +33,16 @@ enum class Event : std::uint8_t {
     CrashKernelLoaded,
     ShutDown,
 };
-inline constexpr std::size_t kEvents = 10;
+inline constexpr std::size_t kEvents = 11;
 
 /// How a machine ended; `cli` makes the exit code of it.
 enum class Ending : std::uint8_t {
     PoweredOff,
     Quit,
-    Reset,     ///< the guest asked for one and the policy was to exit
-    Panicked,  ///< pvpanic, and the policy was to exit
-    Crashed,   ///< triple fault or a failure of the hypervisor
+    Reset,       ///< the guest asked for one and the policy was to exit
+    Panicked,    ///< pvpanic, and the policy was to exit
+    Crashed,     ///< triple fault or a failure of the hypervisor
+    HostFailed,  ///< the host lacks what the guest needs
     Signalled,
     TestExit,
 };
@@ -48,7 +50,8 @@ enum class Ending : std::uint8_t {
 struct Outcome {
     Ending ending = Ending::PoweredOff;
     int value = 0;        ///< the signal, or what was written to the debug exit port
-    std::string message;  ///< for the person; empty when there is nothing to say
+    std::string message;  ///< for the user; empty when there is nothing to say
+    std::string advice;   ///< what the user can do about it
 };
 
 struct Policies {
@@ -77,9 +80,13 @@ public:
     void raise_exit(std::uint8_t value) noexcept;                ///< TestExit
     void report(unsigned index, const VcpuStop& stop) noexcept;  ///< from a vCPU thread
 
+    struct Words {
+        std::string text;
+        std::string advice;
+    };
     struct Taken {
         Event event;
-        std::string text;
+        Words words;
     };
     /// The one that wins among those raised; the others stay, take again.
     std::optional<Taken> take() noexcept;
@@ -98,8 +105,8 @@ private:
     VcpuSet* vcpus_ = nullptr;
     std::atomic<std::uint32_t> raised_ = 0;  // bit = Event
     std::atomic<std::uint8_t> exit_value_ = 0;
-    std::mutex mutex_;  // over text_
-    std::array<std::string, kEvents> text_;
+    std::mutex mutex_;  // over words_
+    std::array<Words, kEvents> words_;
 };
 
 }  // namespace vmm::machine

@@ -37,6 +37,13 @@ TEST(DecideTest, HypervisorFailureIsNotSubjectToTheCrashPolicy) {
     EXPECT_EQ(decide(Event::Failed, {.on_crash = OnCrash::Reset}, "no").what, Do::End);
 }
 
+TEST(DecideTest, WhatTheHostLacksIsNotTheGuestsCrash) {
+    const auto decision = decide(Event::HostFailed, {.on_crash = OnCrash::Reset}, "no page");
+    EXPECT_EQ(decision.what, Do::End);
+    EXPECT_EQ(decision.outcome.ending, Ending::HostFailed);
+    EXPECT_EQ(decision.outcome.message, "no page");
+}
+
 TEST(DecideTest, PanicFollowsItsPolicy) {
     EXPECT_EQ(decide(Event::Panicked, {.on_panic = OnPanic::Exit}).outcome.ending,
               Ending::Panicked);
@@ -74,13 +81,14 @@ TEST_F(EventsTest, PowerOffWinsOverReset) {
 }
 
 TEST_F(EventsTest, ReportOfAVcpuSaysWhich) {
-    events->report(3, {VcpuStop::Why::Failed, "KVM cannot go on"});
-    events->report(4, {VcpuStop::Why::Failed, "later"});
+    events->report(3, {VcpuStop::Why::Failed, "KVM cannot go on", "Look there."});
+    events->report(4, {VcpuStop::Why::Failed, "later", "Look elsewhere."});
 
     const auto taken = events->take();
     ASSERT_TRUE(taken);
     EXPECT_EQ(taken->event, Event::Failed);
-    EXPECT_EQ(taken->text, "vCPU 3: KVM cannot go on");
+    EXPECT_EQ(taken->words.text, "vCPU 3: KVM cannot go on");
+    EXPECT_EQ(taken->words.advice, "Look there.");
 }
 
 TEST_F(EventsTest, ClearForgetsWhatWasRaised) {

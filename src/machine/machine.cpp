@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
@@ -14,6 +13,7 @@
 
 #include "machine/held_signal.hpp"
 #include "vmm/log.hpp"
+#include "vmm/signals.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::machine {
@@ -28,19 +28,6 @@ constexpr std::chrono::seconds kPowerOffTime{30};
 constexpr std::chrono::seconds kHangUpTime{5};
 constexpr std::chrono::milliseconds kDrainTime{1000};
 
-std::string_view name_of(int signal) {
-    switch (signal) {
-        case SIGTERM:
-            return "SIGTERM";
-        case SIGINT:
-            return "SIGINT";
-        case SIGHUP:
-            return "SIGHUP";
-        default:
-            return "a signal";
-    }
-}
-
 /// One run: the loop's handlers and what they decided.
 class Session {
 public:
@@ -54,24 +41,24 @@ public:
           look_{std::move(look)} {}
 
     ~Session() {
-        woken_.release();  // the descriptors are events_' and look_'s
+        woken_.release();  // the descriptors are events_', look_'s and ends_'s
         look_came_.release();
+        told_.release();
     }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
     Result<Outcome> run() {
-        signals_.add(SIGTERM);
-        signals_.add(SIGINT);
-        signals_.add(SIGHUP);
         woken_.assign(events_->fd());
         look_came_.assign(look_.fd());
         board_ = VMM_TRY(make_board({config_, loop_, *events_, tell_}));
         VMM_TRY(board_->start());
         log::info("started");
+        ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
+        told_.assign(ends_->fd());
         VMM_TRY(started_());
         await_events();
-        await_signal();
+        await_end();
         await_look();
         loop_.run();
         return finish();
@@ -93,7 +80,8 @@ private:
     }
 
     void handle(Events::Taken taken) {
-        auto decision = decide(taken.event, policies_, std::move(taken.text));
+        auto decision = decide(taken.event, policies_, std::move(taken.words.text));
+        decision.outcome.advice = std::move(taken.words.advice);
         switch (decision.what) {
             case Decision::Do::Continue:
                 return note(taken.event);
@@ -129,21 +117,29 @@ private:
         }
     }
 
-    void await_signal() {
-        signals_.async_wait([this](error_code failed, int signal) {
+    void await_end() {
+        told_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code failed) {
             if (failed || over())
                 return;
-            if (told_by_ != 0)
-                return end_by_signal();
-            told_by_ = signal;
-            log::info("asked to end by ", name_of(signal), ": pressing the power button");
-            board_->press_power_button();
-            patience_.expires_after(signal == SIGHUP ? kHangUpTime : kPowerOffTime);
-            patience_.async_wait([this](error_code cancelled) {
-                if (!cancelled && !over())
-                    end_by_signal();
-            });
-            await_signal();
+            if (const auto request = ends_->take())
+                asked_to_end(*request);
+            if (!over())
+                await_end();
+        });
+    }
+
+    void asked_to_end(EndRequests::Request request) {
+        if (told_by_ != 0)
+            return end_by_signal();
+        told_by_ = request.signal;
+        if (request.times > 1)
+            return end_by_signal();
+        log::info("asked to end by ", signal_name(told_by_), ": pressing the power button");
+        board_->press_power_button();
+        patience_.expires_after(told_by_ == SIGHUP ? kHangUpTime : kPowerOffTime);
+        patience_.async_wait([this](error_code cancelled) {
+            if (!cancelled && !over())
+                end_by_signal();
         });
     }
 
@@ -161,7 +157,8 @@ private:
     void end_by_signal() {
         end({.ending = Ending::Signalled,
              .value = told_by_,
-             .message = cat("ended by ", name_of(told_by_), "; the guest had not powered off")});
+             .message = cat("ended by ", signal_name(told_by_), "; the guest had not powered off"),
+             .advice = {}});
     }
 
     void end(Outcome outcome) {
@@ -172,11 +169,13 @@ private:
     bool over() const { return outcome_ || failure_; }
 
     Result<Outcome> finish() {
+        told_.release();
+        ends_.reset();  // the guest has ended: whoever cannot wait for the rest may end it at once
         board_->stop();
         if (const auto lost = board_->drain(kDrainTime); lost > 0)
             tell_(cat(lost, " bytes of console output were lost: nobody read them"));
-        if (failure_)
-            return std::unexpected(std::move(*failure_));
+        if (failure_)  // whatever it was: something had been started
+            return std::unexpected(std::move(*failure_).as(ErrorKind::Os));
         auto outcome = std::move(outcome_).value_or(Outcome{});
         if (const auto panic = board_->last_panic();
             !panic.empty() && outcome.ending != Ending::PoweredOff)
@@ -190,10 +189,11 @@ private:
     Policies policies_;
     std::unique_ptr<Events> events_;
     HeldSignal look_;
+    std::unique_ptr<EndRequests> ends_;  // while the guest runs
     asio::io_context loop_{1};
-    asio::signal_set signals_{loop_};
     asio::posix::stream_descriptor woken_{loop_};
     asio::posix::stream_descriptor look_came_{loop_};
+    asio::posix::stream_descriptor told_{loop_};
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Board> board_;
     int told_by_ = 0;  // signal

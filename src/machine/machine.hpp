@@ -16,8 +16,8 @@ using Started = std::function<Result<>()>;
 
 /// `config` has been validated. Returns when the guest has ended or the person has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
-/// Takes SIGTERM, SIGINT, SIGHUP and SIGUSR1 of the process, the last one for good. Call from the
-/// main thread, before any other thread exists.
+/// Call from the main thread, before any other thread exists, after own_signals(). Takes SIGUSR1
+/// for good.
 Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started);
 
 }  // namespace vmm::machine

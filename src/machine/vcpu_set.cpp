@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 
+#include <cerrno>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "vmm/error_record.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
@@ -43,23 +46,27 @@ struct Answer {
     Stop operator()(const hv::exit::Halt&) const noexcept { return {}; }
     Stop operator()(const hv::exit::Interrupted&) const noexcept { return {}; }
     Stop operator()(const hv::exit::TripleFault&) const {
-        return VcpuStop{VcpuStop::Why::TripleFault, "the guest's CPU shut down (triple fault)"};
+        return VcpuStop{VcpuStop::Why::TripleFault, "the guest's CPU shut down (triple fault)", {}};
     }
     Stop operator()(const hv::exit::SystemEvent& event) const {
         switch (event.kind) {
             case hv::exit::SystemEvent::Kind::PowerOff:
-                return VcpuStop{VcpuStop::Why::PowerOff, {}};
+                return VcpuStop{.why = VcpuStop::Why::PowerOff, .text = {}, .advice = {}};
             case hv::exit::SystemEvent::Kind::Reset:
-                return VcpuStop{VcpuStop::Why::Reset, {}};
+                return VcpuStop{.why = VcpuStop::Why::Reset, .text = {}, .advice = {}};
             case hv::exit::SystemEvent::Kind::Crash:
                 break;
         }
-        return VcpuStop{VcpuStop::Why::Crash, "the guest reported a crash"};
+        return VcpuStop{VcpuStop::Why::Crash, "the guest reported a crash", {}};
     }
     Stop operator()(const hv::exit::Failed& failed) const {
-        return VcpuStop{VcpuStop::Why::Failed, std::string{failed.what}};
+        return VcpuStop{VcpuStop::Why::Failed, std::string{failed.what}, {}};
     }
 };
+
+VcpuStop stop_for(VcpuStop::Why why, const Error& error) {
+    return {.why = why, .text = error.one_line(), .advice = error.advice()};
+}
 
 }  // namespace
 
@@ -79,22 +86,21 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
         for (unsigned index = 0; index < vcpus_.size(); ++index)
             threads_.emplace_back([this, index] { thread_main(index); });
     } catch (const std::system_error& failure) {
-        return std::unexpected(
-            Error::os("pthread_create", failure.code().value())
-                .context(cat("start the thread of vCPU ", threads_.size()))
-                .hint("raise the limit on threads (ulimit -u), or give the guest fewer CPUs"));
+        return std::unexpected(no_thread(failure.code().value())
+                                   .context(cat("start the thread of vCPU ", threads_.size())));
     }
     return {};
 }
 
 void VcpuSet::thread_main(unsigned index) {
+    const FaultStack stack;
     ::pthread_setname_np(::pthread_self(), cat("vcpu", index).c_str());
     leave_restartable_sequences();
     BusReader ports{ports_};
     BusReader mmio{mmio_};
     if (const auto prepared = prepare_(index); !prepared) {
         hold();
-        report_(index, {VcpuStop::Why::Failed, prepared.error().one_line()});
+        report_(index, stop_for(VcpuStop::Why::HostFailed, prepared.error()));
     }
     do {
         run_until_unwanted(index, ports, mmio);
@@ -109,7 +115,10 @@ void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mm
         auto exit = vcpu.run();
         if (!exit) [[unlikely]] {
             hold();
-            report_(index, {VcpuStop::Why::Failed, exit.error().one_line()});
+            // KVM's word for a page of guest RAM that cannot be had.
+            const bool no_page = exit.error().os_error() == EFAULT;
+            report_(index, stop_for(no_page ? VcpuStop::Why::HostFailed : VcpuStop::Why::Failed,
+                                    exit.error()));
             return;
         }
         if (auto stop = std::visit(answer, *exit)) [[unlikely]] {
@@ -128,7 +137,7 @@ void VcpuSet::finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio) {
     for (int part = 0; part < kMostParts; ++part) {
         const auto done = vcpu.complete_io();
         if (!done)
-            return log::warn("a vCPU could not finish its access: ", done.error().one_line());
+            return log::warn("a vCPU could not finish its access: ", record_of(done.error()));
         if (*done)
             return;
         const auto exit = vcpu.run();  // gives the next part without entering the guest

@@ -31,10 +31,12 @@ struct VcpuStop {
         PowerOff,     ///< asked of the hypervisor itself (PSCI)
         Reset,
         Crash,
-        Failed,  ///< the hypervisor cannot go on; `text` explains
+        Failed,      ///< the hypervisor cannot go on; `text` explains
+        HostFailed,  ///< the host lacks what the vCPU needs, such as a page of RAM
     };
     Why why = Why::Failed;
     std::string text;
+    std::string advice;  ///< what the user can do; may be empty
 };
 
 class VcpuSet {

@@ -93,14 +93,22 @@ TEST_F(VcpuSetTest, TripleFaultIsReported) {
     EXPECT_EQ(wait_for_stop().why, VcpuStop::Why::TripleFault);
 }
 
-TEST_F(VcpuSetTest, FailureOfTheHostIsReportedWithItsCause) {
+TEST_F(VcpuSetTest, PageThatTheHostLacksIsTheHostsFailure) {
     vcpu.plan({fake::HostFailure{EFAULT}});
+
+    start({&vcpu});
+
+    EXPECT_EQ(wait_for_stop().why, VcpuStop::Why::HostFailed);
+}
+
+TEST_F(VcpuSetTest, FailureOfTheHypervisorIsReportedWithItsCause) {
+    vcpu.plan({fake::HostFailure{EIO}});
 
     start({&vcpu});
 
     const auto stop = wait_for_stop();
     EXPECT_EQ(stop.why, VcpuStop::Why::Failed);
-    EXPECT_THAT(stop.text, testing::HasSubstr("Bad address"));
+    EXPECT_THAT(stop.text, testing::HasSubstr("Input/output error"));
 }
 
 TEST_F(VcpuSetTest, VcpuThatCannotBePreparedIsReportedAndDoesNotRun) {

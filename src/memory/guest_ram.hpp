@@ -19,6 +19,7 @@
 
 #include "memory/ram_file.hpp"
 #include "vmm/error.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/memory_layout.hpp"
 #include "vmm/unique_fd.hpp"
@@ -86,10 +87,13 @@ private:
     Result<> reserve(std::uint64_t alignment);
     Result<> map_source();
     Result<bool> drop_pages();
+    void name_backing(const RamSettings& settings);
     Result<> populate();
     int fd() const noexcept { return file_ ? file_->fd() : memfd_.get(); }
+    int populate_pieces() noexcept;  // 0, or errno
 
-    std::byte* reserved_ = nullptr;  // the mapping with its guard pages
+    std::optional<BackedMemory> backed_;  // by what can run dry
+    std::byte* reserved_ = nullptr;       // the mapping with its guard pages
     std::size_t reserved_size_ = 0;
     std::byte* host_ = nullptr;
     std::uint64_t size_ = 0;

@@ -88,6 +88,7 @@ Result<> GuestRam::map(const RamSettings& settings) {
     prefault_ = settings.prefault;
     VMM_TRY(reserve(std::max(page_size_, kHugePage)));
     VMM_TRY(map_source());
+    name_backing(settings);
 
     // A passt or virtiofsd that we start must not inherit the guest, nor a core file hold it.
     ::madvise(host_, size_, MADV_DONTFORK);
@@ -141,10 +142,35 @@ Result<> GuestRam::map_source() {
     return {};
 }
 
+// For the SIGBUS that comes when a page cannot be had.
+void GuestRam::name_backing(const RamSettings& settings) {
+    std::string what = "guest RAM";
+    std::string help = "The host is out of memory, or a page of it is broken: see its kernel log.";
+    if (!settings.file.empty()) {
+        what = cat("guest RAM from the file ", settings.file);
+        help = cat("See whether ", settings.file,
+                   " was truncated or its file system (or pool of huge pages) is full.");
+    } else if (settings.hugepages) {
+        what = "guest RAM from the pool of huge pages";
+        help = "Enlarge the pool (/proc/sys/vm/nr_hugepages), or leave hugepages off.";
+    }
+    backed_.emplace(std::span{host_, size_}, std::move(what), std::move(help));
+}
+
+// In pieces: a signal is not delivered before a call has come back, and 2 GiB take a while.
+int GuestRam::populate_pieces() noexcept {
+    constexpr std::uint64_t kPiece = std::uint64_t{64} << 20;
+    const auto piece = std::max(kPiece, page_size_);
+    for (std::uint64_t offset = 0; offset < size_; offset += piece)
+        if (::madvise(host_ + offset, std::min(piece, size_ - offset), MADV_POPULATE_WRITE) != 0)
+            return errno;
+    return 0;
+}
+
 Result<> GuestRam::populate() {
-    if (::madvise(host_, size_, MADV_POPULATE_WRITE) == 0)
+    const int why = populate_pieces();
+    if (why == 0)
         return {};
-    const int why = errno;
     if (why != EINVAL && huge_)
         return std::unexpected(
             huge_page_pool_is_short("madvise(MADV_POPULATE_WRITE)", why, size_, page_size_));

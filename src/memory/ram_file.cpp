@@ -8,12 +8,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "memory/host_memory.hpp"
 #include "vmm/file_lock.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm {
 namespace {
@@ -98,19 +100,9 @@ Result<RamFile> RamFile::open(const std::string& path, std::uint64_t size) {
 }
 
 RamFile::~RamFile() {
-    if (!lock_ || kept_)
-        return;
-    if (state_ == State::Created && is_at_path())
-        ::unlink(path_.c_str());
-    else if (state_ != State::Old) [[maybe_unused]]
+    // One that was made goes by created_, unless it was made behind a link.
+    if (lock_ && !kept_ && state_ != State::Old) [[maybe_unused]]
         const int nothing_to_be_done = ::ftruncate(fd_.get(), 0);
-}
-
-bool RamFile::is_at_path() const noexcept {
-    struct stat there {};
-    struct stat ours {};
-    return ::lstat(path_.c_str(), &there) == 0 && ::fstat(fd_.get(), &ours) == 0 &&
-           there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
 }
 
 /// Another machine that does not get to start removes the file that it has made: then the one that
@@ -132,9 +124,12 @@ Result<> RamFile::open_once() {
     if (::stat(path_.c_str(), &status) == 0)
         VMM_TRY(check_kind(path_, status));
     state_ = State::Old;
+    created_.reset();
     lock_ = UniqueFd{};
     fd_ = UniqueFd{::open(path_.c_str(), O_RDWR | O_CLOEXEC)};
+    std::optional<SignalsBlocked> together;  // the file and whoever removes it
     if (!fd_ && errno == ENOENT) {
+        together.emplace();
         state_ = State::Created;
         fd_ = UniqueFd{::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
     }
@@ -145,13 +140,12 @@ Result<> RamFile::open_once() {
         return std::unexpected(
             wrong(path_, "is in use: another machine, or another program, holds a lock on it",
                   "Give each machine a file of its own, or stop the other one."));
-    if (locked) {
-        lock_ = *std::move(locked);
-        return {};
-    }
-    log::warn("memory: ", path_, " cannot be locked (", locked.error().one_line(),
-              "): nothing keeps another machine from using it");
-    lock_ = UniqueFd{::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)};
+    if (!locked)
+        log::warn("memory: ", path_, " cannot be locked (", locked.error().one_line(),
+                  "): nothing keeps another machine from using it");
+    lock_ = locked ? *std::move(locked) : UniqueFd{::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)};
+    if (state_ == State::Created)
+        created_ = std::make_unique<OwnFile>(path_, fd_.get());
     return {};
 }
 

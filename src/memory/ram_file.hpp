@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "vmm/error.hpp"
+#include "vmm/last_step.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -35,7 +37,11 @@ public:
     Result<bool> clear();
 
     /// The machine has started: from now on the file outlives it.
-    void keep() noexcept { kept_ = true; }
+    void keep() noexcept {
+        kept_ = true;
+        if (created_)
+            created_->keep();
+    }
 
 private:
     enum class State : std::uint8_t {
@@ -54,13 +60,13 @@ private:
     Result<> make_long();
     Result<> reserve() const;
     Error no_room(Error error) const;
-    bool is_at_path() const noexcept;
 
     std::string path_;
     std::uint64_t size_;
     UniqueFd fd_;
     UniqueFd lock_;
     State state_ = State::Old;
+    std::unique_ptr<OwnFile> created_;  // until it is kept
     std::uint64_t huge_page_size_ = 0;
     bool in_memory_ = false;  // tmpfs
     bool kept_ = false;

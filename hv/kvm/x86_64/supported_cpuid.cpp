@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kvm/flex_array.hpp"
+#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -41,7 +42,10 @@ SupportedCpuid::SupportedCpuid(const Handle& kvm, bool in_background) : kvm_{kvm
         return;
     const SignalsBlocked blocked;
     try {
-        asker_ = std::jthread{[this] { answer_.emplace(ask(kvm_)); }};
+        asker_ = std::jthread{[this] {
+            const FaultStack stack;
+            answer_.emplace(ask(kvm_));
+        }};
         start_elsewhere(asker_.native_handle());
     } catch (const std::system_error& failure) {
         log::debug("no thread to ask for CPU features: ", failure.what());
