@@ -9,11 +9,13 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::cli {
 namespace {
@@ -106,17 +108,14 @@ Result<NewFile> make_beside(const std::string& path) {
 
 Result<PidFile> PidFile::prepare(std::string path) {
     VMM_TRY(remove_stale(path));
+    const SignalsBlocked together;  // the probe goes again
     const auto probe = VMM_TRY(make_beside(path));
     ::unlink(probe.path.c_str());
     return PidFile{std::move(path)};
 }
 
-PidFile::~PidFile() {
-    if (fd_ && is_same_file(fd_.get(), path_))
-        ::unlink(path_.c_str());
-}
-
 Result<> PidFile::write() {
+    const SignalsBlocked together;  // the file and whoever removes it
     auto made = VMM_TRY(make_beside(path_));
     const auto content = cat(::getpid(), "\n");
     const bool written = ::flock(made.fd.get(), LOCK_EX | LOCK_NB) == 0 &&
@@ -134,6 +133,7 @@ Result<> PidFile::write() {
     if (!linked)
         return std::unexpected(about(path_, Error::os("link", link_error)));
     fd_ = std::move(made.fd);
+    file_ = std::make_unique<OwnFile>(path_, fd_.get());
     return {};
 }
 

@@ -6,9 +6,11 @@
 // alone. Threads: none of its own; use it from one.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "vmm/error.hpp"
+#include "vmm/last_step.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::cli {
@@ -20,7 +22,6 @@ public:
 
     PidFile(PidFile&& other) noexcept = default;
     PidFile& operator=(PidFile&&) = delete;
-    ~PidFile();
 
     /// Once, when the guest runs.
     Result<> write();
@@ -29,7 +30,8 @@ private:
     explicit PidFile(std::string path) : path_{std::move(path)} {}
 
     std::string path_;
-    UniqueFd fd_;  ///< when it has been written; holds the lock
+    UniqueFd fd_;                    ///< when it has been written; holds the lock
+    std::unique_ptr<OwnFile> file_;  ///< then
 };
 
 }  // namespace vmm::cli

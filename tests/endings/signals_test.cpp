@@ -103,13 +103,17 @@ TEST_P(FaultTest, InTheMainThreadGivesTheTerminalBackAndDiesOfIt) {
 }
 
 TEST_P(FaultTest, InAVcpuThreadGivesTheTerminalBackAndDiesOfIt) {
-    Child vmm{run(), {.terminal = true}};
+    const auto pid_file = path("pid");
+    Child vmm{run({"--pid-file", pid_file}), {.terminal = true}};
     ASSERT_TRUE(vmm.says("ready"));
+    for (int i = 0; i < 3000 && !std::filesystem::exists(pid_file); ++i)
+        ::usleep(10'000);
     vmm.send(GetParam(), "vcpu0");
 
     EXPECT_EQ(vmm.end(), -GetParam());
     EXPECT_THAT(vmm.error(), HasSubstr(" in thread vcpu0"));
     EXPECT_TRUE(vmm.given_back());
+    EXPECT_FALSE(std::filesystem::exists(pid_file));
 }
 
 INSTANTIATE_TEST_SUITE_P(, FaultTest,
