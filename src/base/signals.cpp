@@ -44,7 +44,7 @@ void add_name(LastWords& words, int signal) noexcept {
     else if (g_requests.ran)
         words.add(" while the machine was being taken down");
     else
-        words.add(" before the guest was started");
+        words.add(" while the machine was being started");
     words.add("\n").say(std::chrono::milliseconds{0});
     ::_exit(kSignalExit + signal);
 }

@@ -46,7 +46,7 @@ TEST_F(OwnSignalsDeathTest, SignalBeforeTheMachineRunsEndsAtOnce) {
         ::raise(SIGUSR2);
     };
     EXPECT_EXIT(body(), testing::ExitedWithCode(128 + SIGUSR2),
-                "vmm: ended by SIGUSR2 before the guest was started");
+                "vmm: ended by SIGUSR2 while the machine was being started");
 }
 
 TEST_F(OwnSignalsDeathTest, RequestsOfARunningMachineAreTaken) {

@@ -145,6 +145,7 @@ bool Child::complains(std::string_view text) {
 }
 
 void Child::send_twice(int signal) {
+    EXPECT_TRUE(complains("started"));
     send(signal);
     EXPECT_TRUE(complains("asked to end by "));
     send(signal);

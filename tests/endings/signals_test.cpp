@@ -146,7 +146,7 @@ TEST_F(StartUpTest, SignalEndsItAtOnceAndLeavesNoFilesBehind) {
     vmm.send(SIGINT);
 
     EXPECT_EQ(vmm.end(), 128 + SIGINT);
-    EXPECT_EQ(vmm.error(), "vmm: ended by SIGINT before the guest was started\n");
+    EXPECT_EQ(vmm.error(), "vmm: ended by SIGINT while the machine was being started\n");
     EXPECT_FALSE(std::filesystem::exists(socket));
     EXPECT_FALSE(std::filesystem::exists(ram));
 }
