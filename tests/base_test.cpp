@@ -1,7 +1,10 @@
 // The ground: numbers that cannot be mixed up, errors that tell their story, messages.
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +19,7 @@
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/gpa.hpp"
+#include "vmm/named_descriptor.hpp"
 #include "vmm/register.hpp"
 #include "vmm/ring_index.hpp"
 #include "vmm/scatter.hpp"
@@ -163,6 +167,46 @@ TEST(CommandLineTest, StartOfAWordIsNotTheMiddleOfOne) {
     EXPECT_TRUE(has_word_that_starts("quiet console=hvc0", "console="));
     EXPECT_FALSE(has_word_that_starts("netconsole=x", "console="));
     EXPECT_FALSE(has_word_that_starts("quiet -- console=x", "console="));
+}
+
+TEST(NamedDescriptorTest, NamesOfDescriptorsAreKnown) {
+    EXPECT_EQ(named_descriptor("/dev/stdin"), 0);
+    EXPECT_EQ(named_descriptor("/dev/stdout"), 1);
+    EXPECT_EQ(named_descriptor("/dev//./stderr"), 2);
+    EXPECT_EQ(named_descriptor("/dev/fd/17"), 17);
+    EXPECT_EQ(named_descriptor("/proc/self/fd/5"), 5);
+    EXPECT_EQ(named_descriptor(cat("/proc/", ::getpid(), "/fd/6")), 6);
+}
+
+TEST(NamedDescriptorTest, OtherFilesAreNoDescriptors) {
+    for (const auto* const path : {"", "stdout", "/dev/null", "/dev/fd/", "/dev/fd/x", "/dev/fd/-1",
+                                   "/dev/fd/1/x", "/dev/fd/99999999999", "/proc/1/fd/1", "/tmp"})
+        EXPECT_EQ(named_descriptor(path), std::nullopt) << path;
+}
+
+TEST(NamedDescriptorTest, LinksAreFollowed) {
+    std::string folder = testing::TempDir() + "namedXXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    const auto link = [&](const std::string& to, const std::string& name) {
+        EXPECT_EQ(::symlink(to.c_str(), cat(folder, "/", name).c_str()), 0);
+    };
+    link("/dev/stderr", "log");
+    link("log", "to-log");
+    link("loop", "loop");
+    link("/dev/null", "null");
+
+    EXPECT_EQ(named_descriptor(folder + "/to-log"), 2);
+    EXPECT_EQ(named_descriptor(folder + "/loop"), std::nullopt);
+    EXPECT_EQ(named_descriptor(folder + "/null"), std::nullopt);
+    ASSERT_EQ(::system(("rm -r " + folder).c_str()), 0);
+}
+
+TEST(NamedDescriptorTest, OnlyWhatOutlivesAnExecCanHaveCome) {
+    const int ours = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    EXPECT_TRUE(is_inherited(1));
+    EXPECT_FALSE(is_inherited(ours));
+    ::close(ours);
+    EXPECT_FALSE(is_inherited(ours));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/suggest.hpp"
+#include "vmm/named_descriptor.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::config {
@@ -62,13 +63,15 @@ struct File {
     Use use = Use::Read;
     const std::string& path;
     Identity identity;
+    bool is_open = false;  ///< a descriptor that we were given: /dev/stdout
 };
 
 class Files {
 public:
     void add(std::string who, Use use, const std::string& path) {
         if (!path.empty())
-            all_.push_back({std::move(who), use, path, identity_of(path)});
+            all_.push_back({std::move(who), use, path, identity_of(path),
+                            use == Use::Output && named_descriptor(path)});
     }
     const std::vector<File>& all() const { return all_; }
 
@@ -79,7 +82,7 @@ private:
 bool may_clash(const VmConfig& config, const OtherFiles& others) {
     return config.disks.size() > 1 || !config.memory.file.empty() || !config.serial.file.empty() ||
            !config.console.file.empty() || !config.console_ports.empty() || !others.log.empty() ||
-           !others.pid.empty();
+           !others.pid.empty() || !config.serial.link.empty() || !config.console.link.empty();
 }
 
 Files files_of(const VmConfig& config, const OtherFiles& others) {
@@ -119,6 +122,9 @@ Error clash(const File& first, const File& second, std::string_view why, std::st
 Result<> check_pair(const File& first, const File& second) {
     if (first.identity.kind == Identity::Kind::Any || first.identity != second.identity)
         return {};
+    // Several that write to what is open already go on behind each other.
+    if (first.is_open && second.is_open)
+        return {};
     if (second.use == Use::Output)
         return std::unexpected(clash(first, second, "",
                                      first.use == Use::Output
@@ -134,12 +140,36 @@ Result<> check_pair(const File& first, const File& second) {
     return {};
 }
 
+/// A link that is to be made takes the place of whatever has its name, so names count here, not
+/// what they lead to.
+Result<> check_link(std::string_view who, const std::string& link, const Files& files) {
+    if (link.empty())
+        return {};
+    const auto place = real_path(link);
+    for (const File& file : files.all())
+        if (real_path(file.path) == place)
+            return std::unexpected(Error{
+                ErrorKind::Config, cat(who, " is the name of ", file.who, ": ", in_quotes(link))}
+                                       .hint("Give the link a name of its own."));
+    return {};
+}
+
+Result<> check_links(const VmConfig& config, const Files& files) {
+    VMM_TRY(check_link("serial.link (--serial)", config.serial.link, files));
+    VMM_TRY(check_link("console.link (--console)", config.console.link, files));
+    for (std::size_t i = 0; i < config.console_ports.size(); ++i)
+        VMM_TRY(check_link(cat("console_ports[", i, "].link (--console-port)"),
+                           config.console_ports[i].link, files));
+    return {};
+}
+
 }  // namespace
 
 Result<> check_files(const VmConfig& config, const OtherFiles& others) {
     if (!may_clash(config, others))
         return {};
     const auto files = files_of(config, others);
+    VMM_TRY(check_links(config, files));
     for (std::size_t i = 1; i < files.all().size(); ++i)
         for (std::size_t k = 0; k < i; ++k)
             VMM_TRY(check_pair(files.all()[k], files.all()[i]));

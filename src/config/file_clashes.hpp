@@ -2,7 +2,8 @@
 // would go over a disk, RAM that is a disk, a disk that is there twice.
 //
 // Files are the same by device and inode, whatever they are called; those that do not exist yet, by
-// their path. Not here: who else uses a file (a disk's lock says that).
+// their path; a link that is to be made, by its name. Outputs may share a descriptor that is open
+// already (/dev/stdout). Not here: who else uses a file (a disk's lock says that).
 #pragma once
 
 #include <string>

@@ -1,5 +1,9 @@
 #include "config/file_clashes.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -130,6 +134,48 @@ TEST_F(FileClashesTest, OutputsMayShareADevice) {
     config_.console = {.mode = ConsoleMode::File, .file = "/dev/null"};
 
     EXPECT_EQ(error({.log = "/dev/null"}), "no error");
+}
+
+TEST_F(FileClashesTest, OutputsMayShareWhatIsOpenAlready) {
+    // A pipe or a log that was opened for appending, under two names.
+    const int fd = ::open(file("app.log").c_str(), O_WRONLY | O_APPEND);
+    ASSERT_GE(fd, 0);
+    serial_to(cat("/dev/fd/", fd));
+    config_.console = {.mode = ConsoleMode::File, .file = cat("/proc/self/fd/", fd)};
+    EXPECT_EQ(error(), "no error");
+
+    config_.console.file = path("app.log");
+    EXPECT_EQ(error(),
+              cat("error: serial.file (--serial) and console.file (--console) are the same file: "
+                  "'/dev/fd/",
+                  fd, "' and '", path("app.log"), "'\n  help: Give each a file of its own.\n"));
+    ::close(fd);
+}
+
+TEST_F(FileClashesTest, DescriptorOfADiskIsNoOutput) {
+    config_.disks = {{.path = file("d.img")}};
+    const int fd = ::open(path("d.img").c_str(), O_WRONLY);
+    ASSERT_GE(fd, 0);
+    serial_to(cat("/dev/fd/", fd));
+
+    EXPECT_THAT(error(), testing::HasSubstr("disks[0] (--disk) and serial.file (--serial) are the "
+                                            "same file"));
+    ::close(fd);
+}
+
+TEST_F(FileClashesTest, LinkToATerminalTakesNoNameOfAFile) {
+    file("d.img");
+    std::filesystem::create_symlink(path("d.img"), path("disk"));
+    config_.disks = {{.path = path("disk")}};
+    config_.serial = {.mode = ConsoleMode::Pty, .link = cat(folder_, "/./disk")};
+    EXPECT_EQ(error(), cat("error: serial.link (--serial) is the name of disks[0] (--disk): '",
+                           folder_, "/./disk'\n  help: Give the link a name of its own.\n"));
+
+    config_.serial.link = path("tty");
+    config_.console_ports = {{.mode = ConsoleMode::Pty, .name = "p", .link = path("kernel")}};
+    EXPECT_EQ(error(), cat("error: console_ports[0].link (--console-port) is the name of "
+                           "payload.kernel (--kernel): '",
+                           path("kernel"), "'\n  help: Give the link a name of its own.\n"));
 }
 
 TEST_F(FileClashesTest, MemoryIsNoDisk) {

@@ -293,7 +293,8 @@ TEST(JsonSchemaTest, AsksForWhatMustBeGiven) {
 
     EXPECT_THAT(schema, HasSubstr(R"("required":["path"])"));
     EXPECT_THAT(schema, HasSubstr(R"("anyOf":[{"required":["mode"]},{"required":["file"]},)"
-                                  R"({"required":["socket"]}],"required":["name"])"));
+                                  R"({"required":["socket"]},{"required":["link"]}],)"
+                                  R"("required":["name"])"));
     EXPECT_THAT(schema, HasSubstr(R"("path":{"type":"string","description")"));
 }
 

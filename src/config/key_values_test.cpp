@@ -119,10 +119,10 @@ TEST(KeyValuesTest, ErrorsAboutAPortSayWhatIsPossible) {
         error("name=a,soket"),
         "error: 'soket' is not a switch, and has no key\n"
         "  help: Did you mean 'socket'? Write key=value. Known keys: mode, name, file, socket, "
-        "off, null, tty, pty.\n");
+        "link, off, null, tty, pty.\n");
     EXPECT_EQ(error("nmae=a,tty"),
               "error: unknown key 'nmae'\n"
-              "  help: Did you mean 'name'? Known keys: mode, name, file, socket.\n");
+              "  help: Did you mean 'name'? Known keys: mode, name, file, socket, link.\n");
     EXPECT_EQ(error("name=a,name=b"), "error: name: given twice\n  help: Give it once.\n");
     EXPECT_EQ(error("pty,name=a,tty"), "error: mode: given twice\n  help: Give it once.\n");
     EXPECT_EQ(error("tty,name=" + std::string(65, 'n')),

@@ -137,18 +137,24 @@ constexpr Object kPayload{.name = "PayloadConfig",
                           .keys = kPayloadKeys,
                           .defaults = defaults_of<PayloadConfig>};
 
+constexpr std::string_view kFileHelp =
+    "File that takes the output, emptied at the start; a descriptor that is open already "
+    "(/dev/stdout, /dev/fd/N) is written to as it is; makes the mode file";
+constexpr std::string_view kSocketHelp =
+    "Unix socket to listen on, one client at a time, of whom the newest wins; makes the mode "
+    "socket";
+constexpr std::string_view kLinkHelp =
+    "Symbolic link to the pty, for a name that stays the same; makes the mode pty";
+
 constexpr std::array kSerialKeys{
     key<&SerialConfig::mode>(
         {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
-    key<&SerialConfig::file>({.name = "file",
-                              .value = "FILE",
-                              .help = "File that takes the output; makes the mode file",
-                              .implies = "file"}),
+    key<&SerialConfig::file>(
+        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
     key<&SerialConfig::socket>(
-        {.name = "socket",
-         .value = "PATH",
-         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
-         .implies = "socket"}),
+        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
+    key<&SerialConfig::link>(
+        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
 };
 constexpr Object kSerial{.name = "SerialConfig",
                          .help = "The first serial port, ttyS0 in the guest",
@@ -159,15 +165,12 @@ constexpr Object kSerial{.name = "SerialConfig",
 constexpr std::array kConsoleKeys{
     key<&ConsoleConfig::mode>(
         {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
-    key<&ConsoleConfig::file>({.name = "file",
-                               .value = "FILE",
-                               .help = "File that takes the output; makes the mode file",
-                               .implies = "file"}),
+    key<&ConsoleConfig::file>(
+        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
     key<&ConsoleConfig::socket>(
-        {.name = "socket",
-         .value = "PATH",
-         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
-         .implies = "socket"}),
+        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
+    key<&ConsoleConfig::link>(
+        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
     key<&ConsoleConfig::packed>(
         {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
 };
@@ -180,7 +183,7 @@ constexpr Object kConsole{.name = "ConsoleConfig",
 constexpr std::array kConsolePortKeys{
     key<&ConsolePortConfig::mode>({.name = "mode",
                                    .help = "Where the port's other end is; must be given, by "
-                                           "itself, file or socket",
+                                           "itself, file, socket or link",
                                    .choices = kModeNames,
                                    .required = true,
                                    .bare_choice = true}),
@@ -189,15 +192,12 @@ constexpr std::array kConsolePortKeys{
          .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
          .most = kMaxPortName,
          .required = true}),
-    key<&ConsolePortConfig::file>({.name = "file",
-                                   .value = "FILE",
-                                   .help = "File that takes the output; makes the mode file",
-                                   .implies = "file"}),
+    key<&ConsolePortConfig::file>(
+        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
     key<&ConsolePortConfig::socket>(
-        {.name = "socket",
-         .value = "PATH",
-         .help = "Unix socket to listen on, one peer at a time; makes the mode socket",
-         .implies = "socket"}),
+        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
+    key<&ConsolePortConfig::link>(
+        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
 };
 constexpr Object kConsolePort{.name = "ConsolePortConfig",
                               .help = "A port between guest and host that is no terminal",

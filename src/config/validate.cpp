@@ -13,6 +13,7 @@
 #include "config/suggest.hpp"
 #include "config/value_text.hpp"
 #include "vmm/command_line.hpp"
+#include "vmm/named_descriptor.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::config {
@@ -136,6 +137,7 @@ struct Channel {
     ConsoleMode mode = ConsoleMode::Off;
     const std::string& file;
     const std::string& socket;
+    const std::string& link;
 };
 
 std::vector<Channel> channels_of(const VmConfig& config) {
@@ -143,20 +145,20 @@ std::vector<Channel> channels_of(const VmConfig& config) {
     const auto& console = config.console;
     std::vector<Channel> channels;
     channels.push_back({"the serial port", "serial (--serial)", "--serial ", serial.mode,
-                        serial.file, serial.socket});
+                        serial.file, serial.socket, serial.link});
     channels.push_back({"the console", "console (--console)", "--console ", console.mode,
-                        console.file, console.socket});
+                        console.file, console.socket, console.link});
     for (std::size_t i = 0; i < config.console_ports.size(); ++i) {
         const auto& port = config.console_ports[i];
         const auto path = cat("console_ports[", i, "]");
         channels.push_back({path, cat(path, " (--console-port)"), "--console-port name=NAME,",
-                            port.mode, port.file, port.socket});
+                            port.mode, port.file, port.socket, port.link});
     }
     return channels;
 }
 
 Result<> check_channel(const Channel& channel) {
-    const auto& [noun, who, flag, mode, file, socket] = channel;
+    const auto& [noun, who, flag, mode, file, socket, link] = channel;
     if (mode == ConsoleMode::File && file.empty())
         return bad(cat(who, ": the mode is file, but no file is named"),
                    cat("Name one (", flag, "file=PATH), or give another mode."));
@@ -169,6 +171,9 @@ Result<> check_channel(const Channel& channel) {
     if (mode != ConsoleMode::Socket && !socket.empty())
         return bad(cat(who, ": a socket is named, but the mode is not socket"),
                    cat("Leave the mode out (", flag, "socket=PATH), or the socket."));
+    if (mode != ConsoleMode::Pty && !link.empty())
+        return bad(cat(who, ": a link is named, but the mode is not pty"),
+                   cat("Leave the mode out (", flag, "link=PATH), or the link."));
     constexpr std::size_t kSocketPathMax = 107;  // sockaddr_un::sun_path less its final zero
     if (socket.size() > kSocketPathMax)
         return bad(cat(who, ": the path of the socket has ", socket.size(), " bytes"),
@@ -187,7 +192,11 @@ Result<> check_pair(const Channel& a, const Channel& b) {
     if (!a.socket.empty() && a.socket == b.socket)
         return bad(cat("both ", a.noun, " and ", b.noun, " want the socket ", in_quotes(a.socket)),
                    "Give each a socket of its own.");
-    if (!a.file.empty() && a.file == b.file && !a.file.starts_with("/dev/"))
+    if (!a.link.empty() && a.link == b.link)
+        return bad(cat("both ", a.noun, " and ", b.noun, " want the link ", in_quotes(a.link)),
+                   "Give each a link of its own.");
+    if (!a.file.empty() && a.file == b.file && !a.file.starts_with("/dev/") &&
+        !named_descriptor(a.file))
         return bad(cat("both ", a.noun, " and ", b.noun, " want the file ", in_quotes(a.file)),
                    "Give each a file of its own.");
     return {};
@@ -213,8 +222,9 @@ Result<> check_console_ports(const std::vector<ConsolePortConfig>& ports) {
         const auto path = cat("console_ports[", i, "]");
         VMM_TRY(check_port_name(ports[i].name, path));
         if (ports[i].mode == ConsoleMode::Off)
-            return bad(cat(path, " (--console-port) leads nowhere"),
-                       "Say where its other end is: socket=PATH, file=PATH, pty, tty or null.");
+            return bad(
+                cat(path, " (--console-port) leads nowhere"),
+                "Say where its other end is: socket=PATH, file=PATH, link=PATH, pty, tty or null.");
         for (std::size_t k = 0; k < i; ++k)
             if (ports[k].name == ports[i].name)
                 return bad(cat(path, ".name: ", in_quotes(ports[i].name),

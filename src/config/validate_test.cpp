@@ -172,6 +172,11 @@ TEST(ValidateTest, SerialNeedsWhatItsModeAsksFor) {
               "error: serial (--serial): a socket is named, but the mode is not socket\n"
               "  help: Leave the mode out (--serial socket=PATH), or the socket.\n");
 
+    config.serial = {.mode = ConsoleMode::Tty, .link = "x"};
+    EXPECT_EQ(error_of(config),
+              "error: serial (--serial): a link is named, but the mode is not pty\n"
+              "  help: Leave the mode out (--serial link=PATH), or the link.\n");
+
     config.serial = {.mode = ConsoleMode::Socket, .socket = std::string(108, 'x')};
     EXPECT_EQ(error_of(config),
               "error: serial (--serial): the path of the socket has 108 bytes\n"
@@ -229,7 +234,8 @@ TEST(ValidatePortsTest, NamesAreUnique) {
 TEST(ValidatePortsTest, PortLeadsSomewhere) {
     EXPECT_EQ(error_of_ports({{.name = "a"}}),
               "error: console_ports[0] (--console-port) leads nowhere\n"
-              "  help: Say where its other end is: socket=PATH, file=PATH, pty, tty or null.\n");
+              "  help: Say where its other end is: socket=PATH, file=PATH, link=PATH, pty, tty or "
+              "null.\n");
     EXPECT_EQ(error_of_ports({{.mode = ConsoleMode::Socket, .name = "a"}}),
               "error: console_ports[0] (--console-port): the mode is socket, but no socket is "
               "named\n"
@@ -268,6 +274,24 @@ TEST(ValidatePortsTest, TheTerminalIsForOne) {
     EXPECT_EQ(error_of(config),
               "error: both the console and console_ports[0] want the terminal\n"
               "  help: Give one of them another place.\n");
+}
+
+TEST(ValidatePortsTest, LinkIsForOne) {
+    auto config = good();
+    config.console = {.mode = ConsoleMode::Pty, .link = "/run/tty"};
+    config.console_ports = {{.mode = ConsoleMode::Pty, .name = "a", .link = "/run/tty"}};
+
+    EXPECT_EQ(error_of(config),
+              "error: both the console and console_ports[0] want the link '/run/tty'\n"
+              "  help: Give each a link of its own.\n");
+}
+
+TEST(ValidatePortsTest, StandardOutputMayBeShared) {
+    auto config = good();
+    config.console_ports = {{.mode = ConsoleMode::File, .name = "a", .file = "/proc/self/fd/1"}};
+    config.console = {.mode = ConsoleMode::File, .file = "/proc/self/fd/1"};
+
+    EXPECT_EQ(error_of(config), "no error");
 }
 
 TEST(ValidatePortsTest, SocketsAndFilesAreForOne) {

@@ -74,6 +74,7 @@ struct SerialConfig {
     ConsoleMode mode = ConsoleMode::Tty;
     std::string file;    ///< with mode File
     std::string socket;  ///< with mode Socket: path of the Unix socket to listen on
+    std::string link;    ///< with mode Pty: symbolic link to the terminal
 
     bool operator==(const SerialConfig&) const = default;
 };
@@ -83,6 +84,7 @@ struct ConsoleConfig {
     ConsoleMode mode = ConsoleMode::Off;
     std::string file;
     std::string socket;
+    std::string link;
     bool packed = true;
 
     bool operator==(const ConsoleConfig&) const = default;
@@ -94,6 +96,7 @@ struct ConsolePortConfig {
     std::string name;                     ///< must be given
     std::string file;
     std::string socket;
+    std::string link;
 
     bool operator==(const ConsolePortConfig&) const = default;
 };
