@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "vmm/printable.hpp"
 #include "vmm/text.hpp"
 #include "x86_64/identify.hpp"
 #include "x86_64/layout.hpp"
@@ -55,7 +56,7 @@ Result<std::string> version_text(const BootFile& file, Bytes head, const BzImage
     VMM_TRY(file.read(at, bytes));
     for (const std::byte byte : bytes) {
         const char c = std::to_integer<char>(byte);
-        if (c <= ' ')
+        if (c == ' ' || !is_printable(c))  // it goes into messages
             break;
         text += c;
     }

@@ -63,6 +63,21 @@ TEST(KernelFileTest, BzImageTellsWhatItsHeaderSays) {
     EXPECT_EQ(kernel->describe(), "bzImage 6.99.0-synthetic, boot protocol 2.15, zstd payload");
 }
 
+TEST(KernelFileTest, VersionIsShownAsFarAsNoTerminalActsOnIt) {
+    for (const std::string_view odd : {"\x1b[2J", "\x7f",
+                                       "\xc2\x9b"
+                                       "2J"}) {
+        auto image = bzimage();
+        image.version = "6.12" + std::string{odd};
+        const MemoryFile file{test::make_bzimage(image)};
+
+        const auto kernel = KernelFile::open(file.path());
+
+        ASSERT_TRUE(kernel.has_value()) << kernel.error().one_line();
+        EXPECT_EQ(kernel->describe(), "bzImage 6.12, boot protocol 2.15, zstd payload");
+    }
+}
+
 TEST(KernelFileTest, ElfWithPvhNoteTellsItsEntry) {
     const MemoryFile file{test::make_elf({.pvh_entry = 0x100'0040, .linux_note = true})};
 

@@ -222,8 +222,11 @@ void Serial::transmit(std::uint8_t byte) {
     }
 
     // A byte that finds the FIFO full is lost: the guest did not look at the line status.
+    // Linux does that, too, after 10 ms.
     if (sending_.size() < capacity())
         sending_.push(byte);
+    else
+        out_.count_lost(1);
     send_waiting();
 }
 
@@ -338,7 +341,7 @@ void Serial::reset() noexcept {
     scratch_ = 0;
     divisor_ = 1;
     received_.clear();
-    sending_.clear();
+    out_.count_lost(drop_output());
     transmit_interrupt_ = false;
     polls_ = 0;
     update_interrupt();

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "vmm/byte_channel.hpp"
 #include "vmm/io_device.hpp"
@@ -91,6 +92,11 @@ public:
     void on_room() noexcept override;
 
     void reset() noexcept override;
+
+    /// For the end of the machine: whether bytes that the guest has sent still wait for room on the
+    /// host; and an end to them, which gives how many they were. No vCPU runs.
+    bool has_output() const noexcept { return !sending_.empty(); }
+    std::size_t drop_output() noexcept { return std::exchange(sending_, Fifo{}).size(); }
 
 private:
     /// Bytes waiting, oldest first.

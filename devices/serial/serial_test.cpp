@@ -157,11 +157,37 @@ TEST_F(SerialTest, BytesBeyondAFullFifoAreLost) {
     outb(kFcr, 0x01);
     out.room = 0;
     send("0123456789abcdefXYZ");
+    EXPECT_EQ(out.lost, 3u);
     out.room = 100;
 
     device.on_room();
 
     EXPECT_EQ(out.seen, "0123456789abcdef");
+    EXPECT_EQ(out.lost, 3u);
+}
+
+TEST_F(SerialTest, WhatWaitsAtTheEndIsKnownAndCounted) {
+    outb(kFcr, 0x01);
+    EXPECT_FALSE(device.has_output());
+    out.room = 2;
+    send("last words");
+    EXPECT_TRUE(device.has_output());
+
+    EXPECT_EQ(device.drop_output(), 8u);
+
+    EXPECT_FALSE(device.has_output());
+    EXPECT_EQ(device.drop_output(), 0u);
+}
+
+TEST_F(SerialTest, WhatWaitsAtAResetIsCounted) {
+    outb(kFcr, 0x01);
+    out.room = 0;
+    send("lost");
+
+    device.reset();
+
+    EXPECT_EQ(out.lost, 4u);
+    EXPECT_FALSE(device.has_output());
 }
 
 TEST_F(SerialTest, WithoutFifosOnlyOneByteWaits) {

@@ -43,10 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t ports = 1 + input.take<std::uint8_t>() % 2;
     ConsoleOptions options{.queue_size = 8, .stepper = &stepper};
     for (std::size_t i = 0; i < ports; ++i)
-        options.ports.push_back({.name = i == 0 ? "" : "agent",
-                                 .console = i == 0,
-                                 .sink = &sinks.of.at(i),
-                                 .patience = std::chrono::milliseconds{1}});
+        options.ports.push_back(
+            {.name = i == 0 ? "" : "agent", .console = i == 0, .sink = &sinks.of.at(i)});
     const auto console = std::move(Console::create(std::move(options)).value());
     test::BodyFuzz fuzz{*console, stepper, input,
                         [&](test::FuzzInput& more) { host_turn(more, *console, sinks, ports); }};

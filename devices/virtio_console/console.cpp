@@ -1,7 +1,5 @@
 #include "virtio_console/console.hpp"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -26,10 +24,9 @@ bool plain(const std::vector<PortOptions>& ports) {
 Result<std::unique_ptr<Console>> Console::create(ConsoleOptions options) {
     std::unique_ptr<Console> made{new Console{options}};
     virtio::Worker::Handler& handler = *made;
-    VMM_TRY_OR(made->make_ports(std::move(options.ports), options.name), options.name);
+    made->make_ports(std::move(options.ports));
     made->worker_ = VMM_TRY_OR(
         virtio::Worker::create(cat("io-", options.name), handler, options.stepper), options.name);
-    VMM_TRY_OR(made->watch_timers(), options.name);
     return made;
 }
 
@@ -50,22 +47,10 @@ Console::Console(ConsoleOptions& options)
 
 Console::~Console() = default;
 
-Result<> Console::make_ports(std::vector<PortOptions> ports, const std::string& name) {
-    for (PortOptions& port : ports) {
-        UniqueFd timer = VMM_TRY(Port::make_timer(port));
-        std::string label = port.name.empty() ? name : cat(name, " (", port.name, ")");
-        ports_.emplace_back(std::move(port), std::move(label), *chain_, std::move(timer));
-    }
+void Console::make_ports(std::vector<PortOptions> ports) {
+    for (PortOptions& port : ports)
+        ports_.emplace_back(std::move(port), *chain_);
     control_ = std::make_unique<Control>(ports_, *chain_);
-    return {};
-}
-
-// Edge triggered: nobody has to read the timers.
-Result<> Console::watch_timers() {
-    for (std::uint32_t i = 0; i < ports_.size(); ++i)
-        if (ports_[i].timer_fd() >= 0)
-            VMM_TRY(worker_->watch(ports_[i].timer_fd(), EPOLLIN | EPOLLET, i));
-    return {};
 }
 
 void Console::set_size(std::size_t port, std::uint16_t columns, std::uint16_t rows) noexcept {
@@ -86,12 +71,9 @@ bool Console::has_output(std::size_t port) noexcept {
     return ports_.at(port).has_output();
 }
 
-std::uint64_t Console::drop_output() noexcept {
+std::uint64_t Console::drop_output(std::size_t port) noexcept {
     const std::scoped_lock held{lock_};
-    std::uint64_t lost = 0;
-    for (Port& port : ports_)
-        lost += port.drop_output();
-    return lost;
+    return ports_.at(port).drop_output();
 }
 
 // The register side.
@@ -102,12 +84,14 @@ void Console::read_config(std::uint32_t offset, std::span<std::byte> to) noexcep
     std::ranges::copy(bytes, to.begin());
 }
 
-// A byte that finds no room is lost: this is for a driver that cannot wait.
+// A byte that finds no room is lost and counted: this is for a driver that cannot wait.
 void Console::write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept {
     if (offset != offsetof(ConfigSpace, emergency_write) || !ports_[0].options().console)
         return;
     const std::scoped_lock held{lock_};
-    [[maybe_unused]] const auto taken = ports_[0].options().sink->write(from.first(1));
+    ByteSink& sink = *ports_[0].options().sink;
+    if (sink.write(from.first(1)) == 0)
+        sink.count_lost(1);
 }
 
 void Console::attach(virtio::Link& link) noexcept {
@@ -132,10 +116,6 @@ void Console::started(virtio::Features features, std::span<virtio::Queue>) noexc
     // A driver without messages says nothing about who reads.
     if (!multiport_)
         ports_[0].set_open(true);
-    // A patience that came to its end while no driver ran.
-    for (std::uint32_t i = 0; i < ports_.size(); ++i)
-        if (ports_[i].timer_fd() >= 0) [[maybe_unused]]
-            const auto done = worker_->rewatch(ports_[i].timer_fd(), EPOLLIN | EPOLLET, i);
 }
 
 void Console::kicked(virtio::Queue& queue) noexcept {
@@ -150,11 +130,6 @@ void Console::kicked(virtio::Queue& queue) noexcept {
         port_of(queue).refilled(queue);
     else
         port_of(queue).transmit(queue);
-}
-
-void Console::ready(std::uint32_t source, std::uint32_t) noexcept {
-    const std::scoped_lock held{lock_};
-    ports_[source].give_up();
 }
 
 void Console::stop(virtio::Queue& queue) noexcept {

@@ -53,10 +53,9 @@ public:
     void set_size(std::size_t port, std::uint16_t columns, std::uint16_t rows) noexcept;
 
     /// For the end of the machine, when no vCPU runs any more: whether a port's driver has output
-    /// that did not go out yet; and an end to it, which gives how many bytes were lost since the
-    /// start. Any thread.
+    /// that did not go out yet; and an end to it, which gives how many bytes were lost. Any thread.
     bool has_output(std::size_t port) noexcept;
-    std::uint64_t drop_output() noexcept;
+    std::uint64_t drop_output(std::size_t port) noexcept;
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Console; }
     virtio::Features features() const noexcept override { return offered_; }
@@ -76,13 +75,12 @@ public:
 private:
     explicit Console(ConsoleOptions& options);
 
-    Result<> make_ports(std::vector<PortOptions> ports, const std::string& name);
-    Result<> watch_timers();
+    void make_ports(std::vector<PortOptions> ports);
 
     // Worker::Handler
     void started(virtio::Features features, std::span<virtio::Queue> queues) noexcept override;
     void kicked(virtio::Queue& queue) noexcept override;
-    void ready(std::uint32_t source, std::uint32_t events) noexcept override;
+    void ready(std::uint32_t, std::uint32_t) noexcept override {}  // nothing else is watched
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
 

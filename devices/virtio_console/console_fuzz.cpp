@@ -28,7 +28,7 @@ struct Machine {
             ports.emplace_back(
                 PortOptions{
                     .name = i == 0 ? "" : "agent", .console = i == 0, .sink = &sinks.back()},
-                "port", chain, UniqueFd{});
+                chain);
         }
         control = std::make_unique<Control>(ports, chain);
         const bool packed = (options & 0x10) != 0;
@@ -99,10 +99,7 @@ void step(Machine& machine, test::FuzzInput& input, test::FlatGuestMemory& memor
             machine.ports[port].on_room();
             break;
         case 6:
-            if (port == 0)
-                machine.ports[0].give_up();
-            else
-                machine.control->set_size(0, input.take<Size>());
+            machine.control->set_size(0, input.take<Size>());
             break;
         default:
             if (number < 6)

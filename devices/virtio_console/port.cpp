@@ -1,16 +1,13 @@
 #include "virtio_console/port.hpp"
 
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <utility>
 
 #include "virtio_console/wire.hpp"
 #include "vmm/assert.hpp"
-#include "vmm/log.hpp"
 
 namespace vmm::virtio_console {
 namespace {
@@ -21,22 +18,9 @@ constexpr unsigned kTurnChains = 256;
 
 }  // namespace
 
-Port::Port(PortOptions options, std::string label, virtio::Chain& chain, UniqueFd timer)
-    : options_{std::move(options)},
-      label_{std::move(label)},
-      sink_{*options_.sink},
-      chain_{chain},
-      timer_{std::move(timer)} {
+Port::Port(PortOptions options, virtio::Chain& chain)
+    : options_{std::move(options)}, sink_{*options_.sink}, chain_{chain} {
     VMM_ASSERT(options_.name.size() <= kMaxName);
-}
-
-Result<UniqueFd> Port::make_timer(const PortOptions& options) {
-    if (!options.console)
-        return UniqueFd{};
-    UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-    if (!timer)
-        return std::unexpected(Error::os("timerfd_create", errno));
-    return timer;
 }
 
 // Input.
@@ -116,7 +100,7 @@ bool Port::take_turn(virtio::Queue& queue) noexcept {
         if (sent != Sent::All) {
             queue.unpop(chain_.head());
             if (sent == Sent::NoRoom)
-                wait_for_room();
+                state_ = Output::Waits;
             return sent == Sent::Budget;
         }
         sent_ = 0;
@@ -162,29 +146,10 @@ bool Port::send_piece(std::span<const std::byte> bytes) noexcept {
     return taken == bytes.size();
 }
 
-void Port::wait_for_room() noexcept {
-    state_ = Output::Waits;
-    if (!timer_)
-        return;
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.patience);
-    const std::chrono::nanoseconds rest = options_.patience - seconds;
-    itimerspec when{};
-    when.it_value = {.tv_sec = seconds.count(), .tv_nsec = rest.count()};
-    ::timerfd_settime(timer_.get(), 0, &when, nullptr);
-}
-
 void Port::on_room() noexcept {
-    const bool waited = std::exchange(state_, Output::Flows) == Output::Waits;
-    if (waited && output_ != nullptr)
-        output_->kick();
-}
-
-void Port::give_up() noexcept {
     if (state_ != Output::Waits)
         return;
-    state_ = Output::Dropped;
-    if (!std::exchange(complained_, true))
-        log::warn(label_, ": nobody reads the output; it is dropped until somebody does");
+    state_ = Output::Flows;
     if (output_ != nullptr)
         output_->kick();
 }

@@ -3,16 +3,13 @@
 // Spec: virtio 1.3, 5.3.6.
 // Output goes from guest RAM into the sink, one call for each piece. What the sink does not take
 // stays where it is: the request goes back into the ring and is looked at again when there is room,
-// so that nothing is buffered here. Linux waits for its console with a lock held and interrupts
-// off: when nobody has read from a console for a while (`patience`), its output is dropped until
-// somebody does.
+// so that nothing is buffered here. When nobody reads, the sink's patience ends that (ByteSink).
 // Input goes straight into the driver's buffers; with none left the host's side waits.
 //
 // Threads: everything under the device's lock. receive() and on_room() come from the machine's
 // loop, everything else from the I/O thread; that is what the lock is for.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,8 +18,6 @@
 #include "virtio/chain.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/byte_channel.hpp"
-#include "vmm/error.hpp"
-#include "vmm/unique_fd.hpp"
 
 namespace vmm::virtio_console {
 
@@ -30,22 +25,16 @@ struct PortOptions {
     std::string name;          ///< for the driver; at most kMaxName bytes, may be empty
     bool console = false;      ///< a person sits there
     ByteSink* sink = nullptr;  ///< the host's side; outlives the device
-    /// How long a console's output waits for room on the host before it is dropped.
-    std::chrono::milliseconds patience{1000};
 };
 
 class Port final : public ByteChannelUser {
 public:
-    /// `chain` is room to work in, shared by all that the lock guards. `label` is for log records.
-    Port(PortOptions options, std::string label, virtio::Chain& chain, UniqueFd timer);
+    /// `chain` is room to work in, shared by all that the lock guards.
+    Port(PortOptions options, virtio::Chain& chain);
     Port(const Port&) = delete;
     Port& operator=(const Port&) = delete;
 
-    /// What the port waits with (see give_up()), for a console port.
-    static Result<UniqueFd> make_timer(const PortOptions& options);
-
     const PortOptions& options() const noexcept { return options_; }
-    int timer_fd() const noexcept { return timer_.get(); }  ///< -1: it has none
 
     // ByteChannelUser
 
@@ -62,21 +51,18 @@ public:
 
     /// The driver has output that did not go out yet.
     bool has_output() const noexcept { return output_ != nullptr && output_->has_next(); }
-    /// Takes what is left and drops it; gives how many bytes were dropped since the start. With the
-    /// lock held, when the machine is at its end.
+    /// Takes what is left and drops it; gives how many bytes were dropped, this time and before.
+    /// With the lock held, when the machine is at its end.
     std::uint64_t drop_output() noexcept;
 
     /// Somebody in the guest reads what comes in; until then it waits.
     void set_open(bool open) noexcept;
 
-    /// The timer went off: what was to wait for the host is dropped if it still waits.
-    void give_up() noexcept;
-
 private:
     enum class Output : std::uint8_t {
         Flows,
         Waits,    ///< for on_room()
-        Dropped,  ///< until on_room()
+        Dropped,  ///< the machine is at its end
     };
     enum class Sent : std::uint8_t { All, NoRoom, Budget };
 
@@ -84,13 +70,10 @@ private:
     Sent send(const GuestMemory& memory, std::uint64_t& budget) noexcept;
     bool send_piece(std::span<const std::byte> bytes) noexcept;
     bool take_turn(virtio::Queue& queue) noexcept;
-    void wait_for_room() noexcept;
 
     const PortOptions options_;
-    const std::string label_;
     ByteSink& sink_;
     virtio::Chain& chain_;
-    UniqueFd timer_;
 
     virtio::Queue* input_ = nullptr;  ///< while they are ours
     virtio::Queue* output_ = nullptr;
@@ -100,7 +83,6 @@ private:
     Output state_ = Output::Flows;
     std::uint64_t sent_ = 0;     ///< bytes of the driver's next request that went out already
     std::uint64_t dropped_ = 0;  ///< bytes
-    bool complained_ = false;
 };
 
 }  // namespace vmm::virtio_console

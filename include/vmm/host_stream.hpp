@@ -31,6 +31,9 @@ public:
     static HostStream shared_input(int fd);
     static HostStream shared_output(int fd);
 
+    /// For text to whoever sits at the terminal that `fd` is, however it was opened.
+    static HostStream terminal(int fd);
+
     /// `fd` is ours alone, and O_NONBLOCK is set where it makes a difference.
     static HostStream own(UniqueFd fd);
 

@@ -133,14 +133,16 @@ inline void write_text(int fd, std::string_view text) {
     EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
 }
 
-inline UniqueFd connect_to(const std::string& path) {
-    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+inline bool connect(const UniqueFd& fd, const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return {};
-    return fd;
+    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+inline UniqueFd connect_to(const std::string& path) {
+    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    return connect(fd, path) ? std::move(fd) : UniqueFd{};
 }
 
 struct BackendTest : testing::Test {
@@ -149,6 +151,8 @@ struct BackendTest : testing::Test {
     RecordingUser user;
     std::unique_ptr<CharBackend> backend;
     std::string folder;
+    std::chrono::milliseconds patience =
+        1h;  ///< of the next backend; by default none is at its end
 
     void SetUp() override {
         std::string name = testing::TempDir() + "backendXXXXXX";
@@ -162,7 +166,8 @@ struct BackendTest : testing::Test {
 
     /// Makes the backend; its standard streams are those of this moment.
     void make(CharMode mode, const std::string& path = "") {
-        auto made = make_char_backend(loop, {.mode = mode, .path = path}, events);
+        auto made =
+            make_char_backend(loop, {.mode = mode, .path = path, .patience = patience}, events);
         ASSERT_TRUE(made.has_value()) << made.error().report();
         backend = *std::move(made);
     }
@@ -175,6 +180,23 @@ struct BackendTest : testing::Test {
         make(CharMode::Tty);
     }
     void attach() { backend->attach(user, user.lock); }
+
+    /// Writes until no more is taken; how much that was.
+    std::size_t fill() {
+        std::size_t taken = 0;
+        while (const std::size_t now = send(std::string(4096, 'x'))) {
+            taken += now;
+            turn(2ms);
+        }
+        return taken;
+    }
+    /// Output that nobody took, when that is all that was lost.
+    std::uint64_t unread(std::chrono::milliseconds limit = 0ms) {
+        const LostOutput lost = backend->drain(limit);
+        EXPECT_EQ(lost.unwritten, 0u);
+        EXPECT_EQ(lost.error, 0);
+        return lost.unread;
+    }
 
     std::size_t send(std::string_view text) {
         const std::lock_guard lock{user.lock};

@@ -1,6 +1,7 @@
 #include "backends/char_backend.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,22 +13,45 @@
 #include "backends/socket_channel.hpp"
 #include "backends/tty_channel.hpp"
 #include "vmm/log.hpp"
+#include "vmm/named_descriptor.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
 namespace {
 
 Result<UniqueFd> open_output(const std::string& path) {
-    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    // Always behind what is there: another program may empty the file (logrotate's copytruncate).
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     UniqueFd fd{::open(path.c_str(), flags, 0644)};
     if (fd)
         return fd;
-    const int why = errno;
-    Error error = Error::os("open", why);
-    if (why == ENXIO)
-        return std::unexpected(
-            std::move(error).hint("If this is a named pipe, start its reader first."));
+    Error error = Error::os("open", errno);
+    struct stat what {};
+    const bool known = ::stat(path.c_str(), &what) == 0;
+    if (known && S_ISSOCK(what.st_mode))
+        return std::unexpected(std::move(error).hint(
+            "This is a socket, which cannot be opened as a file: vmm listens itself, on the path "
+            "of socket=PATH."));
+    if (known && S_ISFIFO(what.st_mode))
+        return std::unexpected(std::move(error).hint("Start the reader of this named pipe first."));
     return std::unexpected(std::move(error).hint("Name a file that you may create or write."));
+}
+
+/// What was open before we were there is written to as it is: not opened again, which would empty
+/// a file or move its offset, and without a change of flags that others share.
+Result<HostStream> use_descriptor(int fd) {
+    if (fd > STDERR_FILENO && !is_inherited(fd))
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("descriptor ", fd, " was not open when vmm was started")}
+                .hint(cat("Open it where vmm is started (", fd,
+                          ">>FILE in a shell), or name a "
+                          "file.")));
+    auto stream = HostStream::shared_output(fd);
+    if (!stream)
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("descriptor ", fd, " is open for reading only")}.hint(
+                "Open it for writing where vmm is started, or name a file."));
+    return stream;
 }
 
 /// Empties the file when the machine starts, so that one that cannot start leaves it as it was.
@@ -46,6 +70,13 @@ public:
 Result<std::unique_ptr<CharBackend>> make_file(boost::asio::io_context& loop,
                                                const CharBackendConfig& config) {
     auto parts = VMM_TRY(CharChannel::Parts::create());
+    if (const auto open = named_descriptor(config.path)) {
+        auto stream = VMM_TRY(use_descriptor(*open));
+        auto channel = std::make_unique<CharChannel>(loop, std::move(parts), config, config.path,
+                                                     CharChannel::Output::Buffered);
+        channel->set_output(std::move(stream));
+        return channel;
+    }
     UniqueFd fd = VMM_TRY(open_output(config.path));
     auto channel = std::make_unique<FileChannel>(loop, std::move(parts), config, config.path,
                                                  CharChannel::Output::Buffered);

@@ -2,7 +2,10 @@
 //
 // Output goes into a buffer of kBufferSize bytes and from there to the host by the machine's loop,
 // in few system calls; the first byte after a pause is written at once by the thread that sent it
-// where that cannot block. When nobody reads, the buffer fills and write() takes less.
+// where that cannot block. When nobody reads, the buffer fills and write() takes less; once that
+// has lasted for `patience`, what comes is dropped and counted until somebody reads. Whoever waits
+// for its console (Linux does, with a lock held and interrupts off) thus waits for a second and not
+// for ever, and a reader that is slow holds the guest back without a loss.
 // Threads: write() and resume_input() from any, as ByteSink says, one at a time (under the device's
 //   lock); everything else from the thread of the loop, which must not be inside a device.
 // Not here: line discipline, telnet, TLS, break.
@@ -27,16 +30,28 @@ namespace vmm {
 
 enum class CharMode : std::uint8_t {
     Tty,     ///< standard input and output, whatever they are
-    File,    ///< output only; the file is created, and emptied by attach()
+    File,    ///< output only; the file is created, and emptied by attach(), unless its name means
+             ///< a descriptor that is open already (/dev/stdout)
     Pty,     ///< a pseudo-terminal of our own; place() is its name
-    Socket,  ///< a Unix stream socket that one client at a time may connect to
+    Socket,  ///< a Unix stream socket for one client at a time, the newest
     Null,    ///< output disappears, input never comes
 };
 
 struct CharBackendConfig {
     CharMode mode = CharMode::Tty;
-    std::string path;             ///< of File and Socket
+    std::string path;             ///< of File and Socket; of Pty: a symbolic link to it, or nothing
     std::string name = "serial";  ///< whose it is, for messages
+    /// How long output waits for somebody who reads before it is dropped.
+    std::chrono::milliseconds patience{1000};
+};
+
+/// Output that never reached anybody. Bytes, those left out that a log record has told.
+struct LostOutput {
+    std::uint64_t unread = 0;     ///< nobody took them
+    std::uint64_t unwritten = 0;  ///< the host did not
+    int error = 0;                ///< why it did not: errno
+
+    bool operator==(const LostOutput&) const = default;
 };
 
 struct TerminalSize {
@@ -76,8 +91,8 @@ public:
     virtual bool has_reader() const noexcept = 0;
 
     /// Writes out what is buffered, for at most `limit`; for the end of the process, when no vCPU
-    /// runs any more. Returns how many bytes were never written since the start.
-    virtual std::uint64_t drain(std::chrono::milliseconds limit) noexcept = 0;
+    /// runs any more. Returns what was lost since the start.
+    virtual LostOutput drain(std::chrono::milliseconds limit) noexcept = 0;
 
     /// Where a person finds it: "/dev/pts/3", the path of a file or socket, or nothing.
     virtual const std::string& place() const noexcept = 0;

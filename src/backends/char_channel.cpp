@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "backends/one_shot_timer.hpp"
 #include "vmm/log.hpp"
 
 namespace vmm {
@@ -42,9 +42,7 @@ std::string why(int error) {
 
 Result<CharChannel::Parts> CharChannel::Parts::create() {
     EventFd wake = VMM_TRY(EventFd::create());
-    UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-    if (!timer)
-        return std::unexpected(Error::os("timerfd_create", errno));
+    UniqueFd timer = VMM_TRY(make_one_shot_timer());
     UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     if (!epoll)
         return std::unexpected(Error::os("epoll_create1", errno));
@@ -61,6 +59,7 @@ CharChannel::CharChannel(boost::asio::io_context& loop, Parts parts,
     : name_{config.name},
       place_{std::move(place)},
       direct_{output == Output::Direct},
+      patience_{config.patience},
       wake_{std::move(parts.wake)},
       timer_{std::move(parts.timer)},
       epoll_{parts.epoll.get()},
@@ -76,11 +75,13 @@ CharChannel::~CharChannel() = default;
 
 std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
     std::unique_lock lock{lock_};
-    if (swallow_)
+    if (swallow_ || dropping_)
         return swallow(bytes);
     const std::size_t taken = ring_.push(bytes);
-    if (taken < bytes.size() && !std::exchange(starved_, true))
+    if (taken < bytes.size() && !std::exchange(starved_, true)) {
         starved_since_ = SteadyClock::now();
+        wake_.signal();  // the loop sees to it that this has an end, whoever else wakes it
+    }
     // A line is written whole and at once: somebody may act on it. What comes in between waits for
     // company, except for the first byte after a pause.
     const bool line = !bytes.empty() && bytes.back() == std::byte{'\n'};
@@ -120,15 +121,27 @@ void CharChannel::see_to_it() noexcept {
 
 std::size_t CharChannel::swallow(std::span<const std::byte> bytes) noexcept {
     if (count_lost_)
-        lost_ += bytes.size();
+        count_lost_locked(bytes.size(), swallow_error_);
     return bytes.size();
 }
 
-/// `after` is less than a second.
+void CharChannel::count_lost_locked(std::size_t bytes, int error) noexcept {
+    if (error == 0) {
+        lost_.unread += bytes;
+        return;
+    }
+    lost_.unwritten += bytes;
+    lost_.error = error;
+}
+
+void CharChannel::count_lost(std::size_t bytes) noexcept {
+    const std::lock_guard lock{lock_};
+    if (count_lost_)
+        count_lost_locked(bytes, swallow_error_);
+}
+
 void CharChannel::start_timer(std::chrono::nanoseconds after) noexcept {
-    itimerspec when{};
-    when.it_value.tv_nsec = after.count();
-    ::timerfd_settime(timer_.get(), 0, &when, nullptr);
+    start_once(timer_, after);
 }
 
 void CharChannel::resume_input() noexcept {
@@ -240,31 +253,49 @@ void CharChannel::flush() noexcept {
         if (moved.error != 0)
             lose_buffered(moved.error);
     }
+    see_reader();
     tell_room();
 }
 
+/// Ends the dropping once a good part of the buffer is read.
+void CharChannel::see_reader() noexcept {
+    std::uint64_t dropped = 0;
+    {
+        const std::lock_guard lock{lock_};
+        if (!dropping_ || ring_.room() < kRoomWorthTelling)
+            return;
+        dropping_ = false;
+        if (std::exchange(told_drops_, true))  // a reader that comes and goes fills no log
+            return;
+        dropped = std::exchange(lost_.unread, 0);
+    }
+    log::warn(name_, ": ", dropped, " bytes of output were dropped while nobody read them");
+}
+
 void CharChannel::wait_for_output() noexcept {
-    if (!arm(out_, Event::Output, EPOLLOUT))
+    if (!arm(out_.fd(), Event::Output, EPOLLOUT))
         start_timer(kTogether);
 }
 
 /// What another thread writes just now is not lost and not ours to drop; its write does not wait.
-void CharChannel::lose_waiting(std::unique_lock<std::mutex>& lock) noexcept {
+void CharChannel::lose_waiting(std::unique_lock<std::mutex>& lock, int error) noexcept {
     while (writing_) {
         lock.unlock();
         std::this_thread::yield();
         lock.lock();
     }
-    lost_ += ring_.used();
+    count_lost_locked(ring_.used(), error);
     ring_.drop(ring_.used());
+    dropping_ = false;
 }
 
 /// For good: the terminal or pipe is gone.
 void CharChannel::lose_output(int error) noexcept {
     {
         std::unique_lock lock{lock_};
-        lose_waiting(lock);
+        lose_waiting(lock, error);
         swallow_ = true;
+        swallow_error_ = error;
     }
     if (error != 0)
         log::warn(name_, ": output is lost from here on: ", why(error));
@@ -274,7 +305,7 @@ void CharChannel::lose_output(int error) noexcept {
 void CharChannel::lose_buffered(int error) noexcept {
     {
         std::unique_lock lock{lock_};
-        lose_waiting(lock);
+        lose_waiting(lock, error);
     }
     if (!std::exchange(told_full_, true))
         log::warn(name_, ": output to ", place_.empty() ? "standard output" : place_,
@@ -284,17 +315,22 @@ void CharChannel::lose_buffered(int error) noexcept {
 void CharChannel::tell_room() noexcept {
     if (user_ == nullptr)
         return;
+    bool gives_up = false;
     {
         const std::lock_guard lock{lock_};
-        if (!starved_ || ring_.room() == 0)
+        if (!starved_)
             return;
-        if (const auto waited = SteadyClock::now() - starved_since_;
-            ring_.room() < kRoomWorthTelling && waited < kWaitWorthTelling) {
-            start_timer(kWaitWorthTelling - waited);
+        const auto waited = SteadyClock::now() - starved_since_;
+        const auto limit = ring_.room() == 0 ? patience_ : kWaitWorthTelling;
+        if (ring_.room() < kRoomWorthTelling && waited < limit) {
+            start_timer(limit - waited);
             return;
         }
         starved_ = false;
+        dropping_ = gives_up = ring_.room() == 0;
     }
+    if (gives_up)
+        log::info(name_, ": nobody reads the output; it is dropped until somebody does");
     const std::lock_guard user_lock{*user_lock_};
     user_->on_room();
 }
@@ -314,7 +350,7 @@ bool CharChannel::has_reader() const noexcept {
     return out_ || swallow_;
 }
 
-std::uint64_t CharChannel::drain(milliseconds limit) noexcept {
+LostOutput CharChannel::drain(milliseconds limit) noexcept {
     const auto end = SteadyClock::now() + limit;
     const auto left = [end] {
         const auto time = std::chrono::ceil<milliseconds>(end - SteadyClock::now());
@@ -329,8 +365,9 @@ std::uint64_t CharChannel::drain(milliseconds limit) noexcept {
         ::poll(nullptr, 0, std::min(left(), 5));
 
     std::unique_lock lock{lock_};
-    lose_waiting(lock);
-    return lost_ + unread_output();
+    lose_waiting(lock, 0);
+    lost_.unread += take_back_unread();
+    return lost_;
 }
 
 // ---- input
@@ -388,11 +425,11 @@ void CharChannel::wait_for_input() noexcept {
     if (!in_)
         return;
     if (input_used_ == kInputSize) {
-        arm(in_, Event::Input, 0);  // full: only a hang-up is news
+        arm(in_.fd(), Event::Input, 0);  // full: only a hang-up is news
         input_waits();
         return;
     }
-    if (arm(in_, Event::Input, EPOLLIN))
+    if (arm(in_.fd(), Event::Input, EPOLLIN))
         return;
     // A file: always readable, so there is nothing to wait for. One piece each time round the loop.
     read_again_ = true;
@@ -400,13 +437,13 @@ void CharChannel::wait_for_input() noexcept {
 }
 
 /// One event, then silence until armed again: nothing that cannot be acted on keeps us awake.
-bool CharChannel::arm(const HostStream& stream, Event event, std::uint32_t flags) noexcept {
+bool CharChannel::arm(int fd, Event event, std::uint32_t flags) noexcept {
     epoll_event wanted{};
     wanted.events = flags | EPOLLONESHOT;
     wanted.data.u32 = std::to_underlying(event);
-    if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, stream.fd(), &wanted) == 0)
+    if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &wanted) == 0)
         return true;
-    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, stream.fd(), &wanted) == 0;
+    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &wanted) == 0;
 }
 
 void CharChannel::disarm(const HostStream& stream) noexcept {
@@ -415,7 +452,7 @@ void CharChannel::disarm(const HostStream& stream) noexcept {
 }
 
 void CharChannel::watch(int fd) noexcept {
-    add(epoll_, fd, std::to_underlying(Event::Watched), EPOLLIN);
+    arm(fd, Event::Watched, EPOLLIN);
 }
 
 }  // namespace vmm

@@ -49,13 +49,14 @@ public:
     ~CharChannel() override;
 
     std::size_t write(std::span<const std::byte> bytes) noexcept final;
+    void count_lost(std::size_t bytes) noexcept final;
     void resume_input() noexcept final;
 
     void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
     void detach() noexcept override;
     bool push() noexcept final;
     bool has_reader() const noexcept final;
-    std::uint64_t drain(std::chrono::milliseconds limit) noexcept final;
+    LostOutput drain(std::chrono::milliseconds limit) noexcept final;
     const std::string& place() const noexcept final { return place_; }
     std::optional<TerminalSize> terminal_size() const noexcept override { return std::nullopt; }
 
@@ -79,7 +80,11 @@ protected:
     virtual void watched_ready() noexcept {}
     /// Bytes that were written but that nobody has read yet and that will be lost when we go.
     virtual std::size_t unread_output() const noexcept { return 0; }
+    /// Takes them back, for good: how many they were.
+    virtual std::size_t take_back_unread() noexcept { return 0; }
 
+    /// Says once when `fd` is readable; to be called again for the next time. What cannot be dealt
+    /// with now (no descriptor for a client) therefore does not keep the loop awake.
     void watch(int fd) noexcept;
     const EventFd& wake() const noexcept { return wake_; }
     const std::string& name() const noexcept { return name_; }
@@ -90,6 +95,7 @@ protected:
     bool input_moves() noexcept {
         return std::exchange(input_taken_, false) || input_used_ < kInputSize;
     }
+    void read_input() noexcept;
     /// Reads what has no room, for filter_input() to see it; it is lost to the user.
     void read_past_input() noexcept;
     void continue_input() noexcept { wait_for_input(); }
@@ -112,8 +118,10 @@ private:
     void wait_for_output() noexcept;
     void lose_output(int error) noexcept;
     void lose_buffered(int error) noexcept;
-    void lose_waiting(std::unique_lock<std::mutex>& lock) noexcept;
+    void lose_waiting(std::unique_lock<std::mutex>& lock, int error) noexcept;
+    void count_lost_locked(std::size_t bytes, int error) noexcept;
     void tell_room() noexcept;
+    void see_reader() noexcept;
     void start_timer(std::chrono::nanoseconds after) noexcept;
     void write_here(std::unique_lock<std::mutex>& lock) noexcept;
     void see_to_it() noexcept;
@@ -121,15 +129,15 @@ private:
     std::size_t swallow(std::span<const std::byte> bytes) noexcept;
     bool drained() const noexcept;
 
-    void read_input() noexcept;
     void offer_input() noexcept;
     void wait_for_input() noexcept;
-    bool arm(const HostStream& stream, Event event, std::uint32_t flags) noexcept;
+    bool arm(int fd, Event event, std::uint32_t flags) noexcept;
     void disarm(const HostStream& stream) noexcept;
 
     const std::string name_;
     const std::string place_;
     const bool direct_;
+    const std::chrono::milliseconds patience_;
     EventFd wake_;
     UniqueFd timer_;
     int epoll_;  // the hook owns it
@@ -151,14 +159,17 @@ private:
     mutable std::mutex lock_;  // for all that follows; never held across a system call that writes
     ByteRing ring_;
     SteadyClock::time_point last_write_;
-    std::uint64_t lost_ = 0;  // bytes
-    bool swallow_ = false;    // output goes nowhere
-    bool count_lost_ = true;  // and that is not what was asked for
-    bool writing_ = false;    // somebody is writing the front of the ring
-    bool blocked_ = false;    // the other end took less than all: the loop waits for it
-    bool awake_ = false;      // the loop will come and look: no need to tell it
-    bool hurried_ = false;    // it was told to come before its time
-    bool starved_ = false;    // the user waits for on_room()
+    LostOutput lost_;
+    int swallow_error_ = 0;    // why
+    bool swallow_ = false;     // output goes nowhere
+    bool count_lost_ = true;   // and that is not what was asked for
+    bool dropping_ = false;    // nobody has read for too long; until somebody does
+    bool told_drops_ = false;  // said once that somebody reads again, and what was lost
+    bool writing_ = false;     // somebody is writing the front of the ring
+    bool blocked_ = false;     // the other end took less than all: the loop waits for it
+    bool awake_ = false;       // the loop will come and look: no need to tell it
+    bool hurried_ = false;     // it was told to come before its time
+    bool starved_ = false;     // the user waits for on_room()
     SteadyClock::time_point starved_since_;
 
     LoopHook hook_;  // last: nothing is called before all is there, or after some of it is gone

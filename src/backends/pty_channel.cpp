@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -52,8 +53,11 @@ Result<std::unique_ptr<CharBackend>> PtyChannel::create(boost::asio::io_context&
     UniqueFd output{::fcntl(pty.ours.get(), F_DUPFD_CLOEXEC, 3)};
     if (!output)
         return std::unexpected(Error::os("fcntl", errno));
+    std::optional<TerminalLink> link;
+    if (!config.path.empty())
+        link.emplace(VMM_TRY(TerminalLink::create(config.path, pty.name, pty.client.get())));
     auto channel = std::make_unique<PtyChannel>(loop, std::move(parts), config, std::move(pty.name),
-                                                std::move(pty.client));
+                                                std::move(pty.client), std::move(link));
     channel->set_input(HostStream::own(std::move(pty.ours)));
     channel->set_output(HostStream::own(std::move(output)));
     return channel;
@@ -74,6 +78,21 @@ std::size_t PtyChannel::unread_output() const noexcept {
     if (::ioctl(client_.get(), FIONREAD, &count) != 0 || count < 0)
         return 0;
     return static_cast<std::size_t>(count);
+}
+
+// FIONREAD knows only what has crossed already, which is less than the pty holds.
+std::size_t PtyChannel::take_back_unread() noexcept {
+    ::fcntl(client_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+    std::array<std::byte, 4096> bytes{};
+    std::size_t taken = 0;
+    pollfd asked{.fd = client_.get(), .events = POLLIN, .revents = 0};
+    while (::poll(&asked, 1, 0) == 1) {
+        const ssize_t count = ::read(client_.get(), bytes.data(), bytes.size());
+        if (count <= 0)
+            break;
+        taken += static_cast<std::size_t>(count);
+    }
+    return taken;
 }
 
 }  // namespace vmm

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "backends/char_channel.hpp"
+#include "backends/terminal_link.hpp"
 
 namespace vmm {
 
@@ -16,16 +18,19 @@ public:
                                                        const CharBackendConfig& config);
 
     PtyChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
-               std::string place, UniqueFd client)
+               std::string place, UniqueFd client, std::optional<TerminalLink> link)
         : CharChannel{loop, std::move(parts), config, std::move(place), Output::Buffered},
-          client_{std::move(client)} {}
+          client_{std::move(client)},
+          link_{std::move(link)} {}
 
     std::optional<TerminalSize> terminal_size() const noexcept override;
 
 private:
     std::size_t unread_output() const noexcept override;
+    std::size_t take_back_unread() noexcept override;
 
     UniqueFd client_;
+    std::optional<TerminalLink> link_;  // goes before client_, whose lock says that it is in use
 };
 
 }  // namespace vmm

@@ -8,15 +8,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "backends/one_shot_timer.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
 
 namespace vmm {
 namespace {
+
+constexpr std::chrono::seconds kNextTry{1};
 
 std::optional<sockaddr_un> address_of(const std::string& path) {
     sockaddr_un address{};
@@ -106,28 +111,42 @@ Result<std::unique_ptr<CharBackend>> SocketChannel::create(boost::asio::io_conte
                                                            const CharBackendConfig& config) {
     Parts parts = VMM_TRY(Parts::create());
     SocketFile file = VMM_TRY(SocketFile::create(config.path));
-    return std::make_unique<SocketChannel>(loop, std::move(parts), config, std::move(file));
+    UniqueFd next_try = VMM_TRY(make_one_shot_timer());
+    return std::make_unique<SocketChannel>(loop, std::move(parts), config, std::move(file),
+                                           std::move(next_try));
 }
 
+// Accepting is tried only once a second where it fails: a client that waits would else keep the
+// loop busy for as long as no descriptor is free.
 void SocketChannel::watched_ready() noexcept {
-    UniqueFd client{::accept4(file_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
-    if (!client)
-        return;
-    // A client that said it has no more to send is not watched; here is where it is missed.
-    let_go_if_hung_up();
-    if (output()) {
-        log::info(name(), ": turned away a second client of ", place());
+    static_cast<void>(take_expiry(next_try_));
+    watch(next_try_.get());
+    const int error = take_client();
+    if (error == 0 || error == EAGAIN || error == ECONNABORTED) {
+        watch(file_.fd());
         return;
     }
-    connect(std::move(client));
+    start_once(next_try_, kNextTry);
+    if (!std::exchange(complained_, true))
+        log::warn(name(), ": a client of ", place(), " has to wait: ", ::strerrordesc_np(error));
 }
 
-void SocketChannel::connect(UniqueFd client) noexcept {
-    UniqueFd both{::fcntl(client.get(), F_DUPFD_CLOEXEC, 3)};
+/// 0, or errno.
+int SocketChannel::take_client() noexcept {
+    if (!waiting_)
+        waiting_ = UniqueFd{::accept4(file_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!waiting_)
+        return errno;
+    // One number for each way, since epoll knows a file once for each.
+    UniqueFd both{::fcntl(waiting_.get(), F_DUPFD_CLOEXEC, 3)};
     if (!both)
-        return;
-    set_input(HostStream::own(std::move(client)));
+        return errno == EINVAL ? EMFILE : errno;  // the limit is below 3
+    read_input();  // of the client before, who may have said all and gone
+    if (output() && !hung_up(output()))
+        log::info(name(), ": a new client of ", place(), " takes the place of the one before");
+    set_input(HostStream::own(std::exchange(waiting_, {})));
     set_output(HostStream::own(std::move(both)));
+    return 0;
 }
 
 void SocketChannel::input_ended() noexcept {

@@ -1,7 +1,9 @@
 // A Unix stream socket at a path; one client at a time talks to the guest.
 //
-// Spec: unix(7). The file is accessible to its owner only. A second client is turned away. What the
-// guest sends while nobody is connected waits in the buffer.
+// Spec: unix(7). The file is accessible to its owner only. The newest client wins: the one before
+// it is disconnected, because it may be one that hangs, and nobody can tell that from one that is
+// idle. What the guest sends while nobody is connected waits in the buffer.
+// Where a client cannot be taken (no descriptor is free) it waits for the next try.
 #pragma once
 
 #include <sys/un.h>
@@ -37,10 +39,12 @@ public:
                                                        const CharBackendConfig& config);
 
     SocketChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
-                  SocketFile file)
+                  SocketFile file, UniqueFd next_try)
         : CharChannel{loop, std::move(parts), config, config.path, Output::Buffered},
-          file_{std::move(file)} {
+          file_{std::move(file)},
+          next_try_{std::move(next_try)} {
         watch(file_.fd());
+        watch(next_try_.get());
     }
 
 private:
@@ -48,10 +52,13 @@ private:
     void peer_left() noexcept override { let_go_if_hung_up(); }
     void output_ended(int error) noexcept override;
     void watched_ready() noexcept override;
-    void connect(UniqueFd client) noexcept;
+    int take_client() noexcept;
     void let_go_if_hung_up() noexcept;
 
     SocketFile file_;
+    UniqueFd next_try_;  // a timer
+    UniqueFd waiting_;   // a client that was accepted and cannot be served yet
+    bool complained_ = false;
 };
 
 }  // namespace vmm

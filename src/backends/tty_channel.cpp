@@ -1,7 +1,6 @@
 #include "backends/tty_channel.hpp"
 
 #include <sys/ioctl.h>
-#include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <chrono>
 #include <string_view>
 #include <utility>
+
+#include "backends/one_shot_timer.hpp"
 
 namespace vmm {
 namespace {
@@ -43,9 +44,7 @@ TtyChannel::TtyChannel(boost::asio::io_context& loop, Parts parts, const CharBac
     : CharChannel{loop, std::move(parts), config, "", Output::Direct}, events_{events} {}
 
 Result<> TtyChannel::use_terminal() {
-    look_again_ = UniqueFd{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-    if (!look_again_)
-        return std::unexpected(Error::os("timerfd_create", errno));
+    look_again_ = VMM_TRY(make_one_shot_timer());
     watch(look_again_.get());
     terminal_ = VMM_TRY(RawTerminal::create(STDIN_FILENO, wake()));
     return {};
@@ -64,8 +63,7 @@ void TtyChannel::detach() noexcept {
     CharChannel::detach();
     if (!terminal_)
         return;
-    const itimerspec never{};
-    ::timerfd_settime(look_again_.get(), 0, &never, nullptr);
+    stop_timer(look_again_);
     looks_again_ = false;
     terminal_->leave();
 }
@@ -74,14 +72,13 @@ void TtyChannel::look_again_soon() noexcept {
     // Not put off by whoever asks again: a guest that only says that it has room could do that.
     if (!look_again_ || std::exchange(looks_again_, true))
         return;
-    itimerspec when{};
-    when.it_value.tv_nsec = kLookEach.count();
-    ::timerfd_settime(look_again_.get(), 0, &when, nullptr);
+    start_once(look_again_, kLookEach);
 }
 
 void TtyChannel::watched_ready() noexcept {
-    std::uint64_t times = 0;
-    [[maybe_unused]] const auto got = ::read(look_again_.get(), &times, sizeof times);
+    watch(look_again_.get());
+    if (!take_expiry(look_again_))
+        return;
     looks_again_ = false;
     if (!terminal_->foreground()) {
         look_again_soon();
@@ -102,14 +99,20 @@ std::size_t TtyChannel::filter_input(std::span<std::byte> bytes) noexcept {
     if (!terminal_)
         return bytes.size();
     const auto filtered = keys_.filter(bytes);
-    if (filtered.help)  // past the buffer: it may be full, and the person is looking now
-        [[maybe_unused]]
-        const auto shown = output().write(std::as_bytes(std::span{EscapeKeys::kHelp}));
+    if (filtered.help)
+        show_help();
     if (filtered.disks)
         events_.disk_sizes_requested();
     if (filtered.quit)
         events_.quit_requested();
     return filtered.kept;
+}
+
+/// To where the keys were typed, whatever standard output is; and past the buffer, which may be
+/// full, since the user is looking now.
+void TtyChannel::show_help() noexcept {
+    auto terminal = HostStream::terminal(STDIN_FILENO);
+    [[maybe_unused]] const auto shown = terminal.write(std::as_bytes(std::span{EscapeKeys::kHelp}));
 }
 
 void TtyChannel::woken() noexcept {

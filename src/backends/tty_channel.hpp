@@ -36,6 +36,7 @@ private:
     void woken() noexcept override;
     void watched_ready() noexcept override;
     void look_again_soon() noexcept;
+    void show_help() noexcept;
     Result<> use_terminal();
 
     CharBackendEvents& events_;

@@ -96,7 +96,7 @@ TEST_F(TtyBackendTest, OutputToAFileGoesBehindWhatIsThere) {
     make_tty(in.in.get(), file.get());
     send("guest\n");
 
-    EXPECT_EQ(backend->drain(1s), 0u);
+    EXPECT_EQ(backend->drain(1s), LostOutput{});
     std::ostringstream text;
     text << std::ifstream{path}.rdbuf();
     EXPECT_EQ(text.str(), "shell\nguest\n");
@@ -123,7 +123,8 @@ TEST_F(TtyBackendTest, ClosedPipeLosesOutputAndTheGuestGoesOn) {
     turn();
 
     EXPECT_EQ(send(std::string(2 * CharBackend::kBufferSize, 'x')), 2 * CharBackend::kBufferSize);
-    EXPECT_EQ(backend->drain(1s), 1 + 2 * CharBackend::kBufferSize);
+    EXPECT_EQ(backend->drain(1s),
+              (LostOutput{.unwritten = 1 + 2 * CharBackend::kBufferSize, .error = EPIPE}));
     EXPECT_LE(turns(50ms), 10u);
 }
 
@@ -205,7 +206,7 @@ TEST_F(TtyBackendTest, DrainStopsAfterItsTimeAndCountsWhatWasLost) {
         turn(2ms);
     const auto start = std::chrono::steady_clock::now();
 
-    EXPECT_EQ(backend->drain(100ms), CharBackend::kBufferSize);
+    EXPECT_EQ(unread(100ms), CharBackend::kBufferSize);
     EXPECT_GE(std::chrono::steady_clock::now() - start, 99ms);
     EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
 }
@@ -384,6 +385,18 @@ TEST_F(TerminalBackendTest, CtrlAHShowsHelp) {
     EXPECT_THAT(test::read_all(terminal.person.get(), 50ms),
                 HasSubstr("Ctrl-A x       end the guest at once"));
     EXPECT_EQ(user.seen, "");
+}
+
+TEST_F(TerminalBackendTest, HelpGoesToWhereTheKeysAreAndNotIntoALog) {
+    streams = std::make_unique<test::StandardStreams>(terminal.program.get(), out.out.get());
+    make(CharMode::Tty);
+    attach();
+    test::write_text(terminal.person.get(), "\x01h");
+    send("guest\n");
+    turn();
+
+    EXPECT_THAT(test::read_all(terminal.person.get(), 50ms), HasSubstr("end the guest at once"));
+    EXPECT_EQ(test::read_all(out.in.get(), 50ms), "guest\n");
 }
 
 TEST_F(TerminalBackendTest, CtrlADAsksForTheSizesOfTheDisks) {

@@ -79,6 +79,12 @@ HostStream HostStream::shared_output(int fd) {
     return shared(fd, O_WRONLY);
 }
 
+HostStream HostStream::terminal(int fd) {
+    if (UniqueFd again = open_again(fd, O_WRONLY))
+        return HostStream{std::move(again), Kind::NonBlocking};
+    return shared_output(fd);
+}
+
 HostStream HostStream::own(UniqueFd fd) {
     struct stat what {};
     const bool known = ::fstat(fd.get(), &what) == 0;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/vm_config.hpp"
 #include "machine/lifecycle.hpp"
@@ -39,9 +40,8 @@ public:
     virtual void press_power_button() = 0;
     virtual void look_at_disks() = 0;  ///< they may have other sizes now; in any state
 
-    /// Brings output that is still on its way to the host's side; gives how many bytes were lost.
-    /// After stop().
-    virtual std::uint64_t drain(std::chrono::milliseconds at_most) = 0;
+    /// Brings output that is still on its way to the host's side; says what was lost. After stop().
+    virtual std::vector<std::string> drain(std::chrono::milliseconds at_most) = 0;
 
     /// The kernel's last panic line that went over a console since the last reset; empty if none.
     virtual std::string last_panic() const = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vmm/printable.hpp"
+
 namespace vmm::machine {
 namespace {
 
@@ -20,7 +22,7 @@ std::size_t ConsoleWatch::write(std::span<const std::byte> bytes) noexcept {
 void ConsoleWatch::add(char character) noexcept {
     if (character == '\n')
         end_of_line();
-    else if (line_.size < line_.text.size() && static_cast<unsigned char>(character) >= ' ')
+    else if (line_.size < line_.text.size() && is_printable(character))
         line_.text[line_.size++] = character;
 }
 

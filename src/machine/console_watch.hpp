@@ -20,9 +20,11 @@ public:
     explicit ConsoleWatch(ByteSink& next) : next_{next} {}
 
     std::size_t write(std::span<const std::byte> bytes) noexcept override;
+    void count_lost(std::size_t bytes) noexcept override { next_.count_lost(bytes); }
     void resume_input() noexcept override { next_.resume_input(); }
 
-    /// The last such line, without colour codes and time stamp; empty if there was none.
+    /// The last such line, without its time stamp; empty if there was none. Printable ASCII only:
+    /// it is shown on the user's terminal, and the guest chose the bytes.
     std::string last_panic() const { return std::string{panic_.view()}; }
     void forget() noexcept { panic_.size = 0; }
 

@@ -14,6 +14,7 @@ struct Sink final : ByteSink {
         got.append(reinterpret_cast<const char*>(bytes.data()), size);
         return size;
     }
+    void count_lost(std::size_t) noexcept override {}
     void resume_input() noexcept override {}
 };
 
@@ -29,6 +30,23 @@ TEST_F(ConsoleWatchTest, PanicLineIsKeptWithoutItsTimeStamp) {
         "1\r\n");
 
     EXPECT_EQ(watch.last_panic(), "Kernel panic - not syncing: sysrq triggered crash");
+}
+
+TEST_F(ConsoleWatchTest, OnlyPrintableAsciiIsKept) {
+    std::string line = "Kernel panic - ";
+    for (unsigned byte = 0; byte < 256; ++byte)
+        if (byte != '\n')
+            line.push_back(static_cast<char>(byte));
+    line +=
+        "\xc2\x9b"
+        "2J\xc2\x9d"
+        "0;title\xc2\x9c\n";  // U+009B, U+009D, U+009C
+    write(line);
+
+    std::string printable = "Kernel panic - ";
+    for (char c = ' '; c <= '~'; ++c)
+        printable.push_back(c);
+    EXPECT_EQ(watch.last_panic(), printable + "2J0;title");
 }
 
 TEST_F(ConsoleWatchTest, EndMarkerDoesNotReplaceThePanicLine) {

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "backends/char_backend.hpp"
 
@@ -15,11 +18,16 @@ namespace vmm::machine {
 
 struct LastOutput {
     CharBackend& backend;
-    std::function<bool()> device_has_more;  ///< empty: the device keeps nothing back
+    std::string name;                              ///< "serial port"
+    std::function<bool()> device_has_more;         ///< empty: the device keeps nothing back
+    std::function<std::uint64_t()> drop_device{};  ///< what it keeps back; says how many bytes
 };
 
 /// Goes on until all of it is with a reader, or for `at_most`. All sides have turns: one that
 /// nobody reads does not take the time of the others.
 void let_out(std::span<const LastOutput> sides, std::chrono::milliseconds at_most);
+
+/// Drops what is left, and says of each side what was lost and why; nothing of one that lost none.
+std::vector<std::string> drop_rest(std::span<const LastOutput> sides);
 
 }  // namespace vmm::machine

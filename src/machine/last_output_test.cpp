@@ -1,8 +1,10 @@
 #include "machine/last_output.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <limits>
 #include <optional>
 #include <string>
@@ -22,6 +24,7 @@ struct FakeBackend final : CharBackend {
     unsigned needed;
     unsigned turns = 0;
     bool reader = true;
+    LostOutput lost{};
 
     bool push() noexcept override { return ++turns >= needed; }
     bool has_reader() const noexcept override { return reader; }
@@ -29,7 +32,8 @@ struct FakeBackend final : CharBackend {
     void resume_input() noexcept override {}
     void attach(ByteChannelUser&, std::mutex&) noexcept override {}
     void detach() noexcept override {}
-    std::uint64_t drain(std::chrono::milliseconds) noexcept override { return 0; }
+    void count_lost(std::size_t) noexcept override {}
+    LostOutput drain(std::chrono::milliseconds) noexcept override { return lost; }
     const std::string& place() const noexcept override { return nowhere; }
     std::optional<TerminalSize> terminal_size() const noexcept override { return std::nullopt; }
 
@@ -41,7 +45,7 @@ TEST(LastOutputTest, SideThatNobodyReadsTakesNoTimeFromTheOthers) {
     FakeBackend slow{5};
     const auto start = Clock::now();
 
-    let_out(std::array{LastOutput{unread, {}}, LastOutput{slow, {}}}, 50ms);
+    let_out(std::array{LastOutput{unread, "console", {}}, LastOutput{slow, "console", {}}}, 50ms);
 
     EXPECT_GE(slow.turns, 5u);
     EXPECT_GE(Clock::now() - start, 50ms);
@@ -51,7 +55,7 @@ TEST(LastOutputTest, EndsAsSoonAsAllIsOut) {
     FakeBackend first{2};
     FakeBackend second{4};
 
-    let_out(std::array{LastOutput{first, {}}, LastOutput{second, {}}}, 1h);
+    let_out(std::array{LastOutput{first, "console", {}}, LastOutput{second, "console", {}}}, 1h);
 
     EXPECT_EQ(second.turns, 4u);
 }
@@ -60,7 +64,7 @@ TEST(LastOutputTest, WhatTheDeviceStillHasIsWaitedFor) {
     FakeBackend backend{1};
     unsigned asked = 0;
 
-    let_out(std::array{LastOutput{backend, [&] { return ++asked < 4; }}}, 1h);
+    let_out(std::array{LastOutput{backend, "console", [&] { return ++asked < 4; }}}, 1h);
 
     EXPECT_EQ(asked, 4u);
     EXPECT_EQ(backend.turns, 4u);
@@ -70,9 +74,28 @@ TEST(LastOutputTest, SideWithoutAReaderIsNotWaitedFor) {
     FakeBackend backend{kNever};
     backend.reader = false;
 
-    let_out(std::array{LastOutput{backend, [] { return true; }}}, 1h);
+    let_out(std::array{LastOutput{backend, "console", [] { return true; }}}, 1h);
 
     EXPECT_EQ(backend.turns, 0u);
+}
+
+TEST(LastOutputTest, EachSideSaysWhatItLostAndWhy) {
+    FakeBackend unread{0};
+    unread.lost = {.unread = 5};
+    FakeBackend full{0};
+    full.lost = {.unread = 1, .unwritten = 70, .error = ENOSPC};
+    FakeBackend closed{0};
+    closed.lost = {.unwritten = 9, .error = EPIPE};
+    FakeBackend fine{0};
+
+    EXPECT_THAT(
+        drop_rest(std::array{LastOutput{unread, "serial port", {}, [] { return 3u; }},
+                             LastOutput{full, "console", {}}, LastOutput{closed, "port log", {}},
+                             LastOutput{fine, "port agent", {}, [] { return 0u; }}}),
+        testing::ElementsAre("8 bytes of output of the serial port were lost: nobody read them",
+                             "1 bytes of output of the console were lost: nobody read them",
+                             "70 bytes of output of the console were lost: No space left on device",
+                             "9 bytes of output of the port log were lost: the reader has gone"));
 }
 
 }  // namespace

@@ -172,8 +172,8 @@ private:
         told_.release();
         ends_.reset();  // the guest has ended: whoever cannot wait for the rest may end it at once
         board_->stop();
-        if (const auto lost = board_->drain(kDrainTime); lost > 0)
-            tell_(cat(lost, " bytes of console output were lost: nobody read them"));
+        for (const auto& lost : board_->drain(kDrainTime))
+            tell_(lost);
         if (failure_)  // whatever it was: something had been started
             return std::unexpected(std::move(*failure_).as(ErrorKind::Os));
         auto outcome = std::move(outcome_).value_or(Outcome{});

@@ -15,6 +15,7 @@ struct FakeByteSink final : ByteSink {
     std::string seen;
     std::size_t room = std::numeric_limits<std::size_t>::max();  ///< bytes it still takes
     unsigned resumed = 0;                                        ///< calls of resume_input()
+    std::size_t lost = 0;                                        ///< bytes, of count_lost()
 
     std::size_t write(std::span<const std::byte> bytes) noexcept override {
         const std::size_t taken = std::min(room, bytes.size());
@@ -23,6 +24,7 @@ struct FakeByteSink final : ByteSink {
         room -= taken;
         return taken;
     }
+    void count_lost(std::size_t bytes) noexcept override { lost += bytes; }
     void resume_input() noexcept override { ++resumed; }
 };
 

@@ -51,6 +51,13 @@ CharMode to_char_mode(ConsoleMode mode) {
     return CharMode::Null;
 }
 
+template <class Channel>
+const std::string& path_of(const Channel& config) {
+    if (config.mode == ConsoleMode::Pty)
+        return config.link;
+    return config.mode == ConsoleMode::Socket ? config.socket : config.file;
+}
+
 PayloadUnpack to_unpack(AutoSwitch value) {
     switch (value) {
         case AutoSwitch::On:
@@ -176,12 +183,14 @@ Result<> Pc::open_host_side(HostSide& side, const Channel& config, const std::st
     if (config.mode == ConsoleMode::Off)
         return {};
     const CharBackendConfig backend{
-        .mode = to_char_mode(config.mode),
-        .path = config.mode == ConsoleMode::Socket ? config.socket : config.file,
-        .name = name};
+        .mode = to_char_mode(config.mode), .path = path_of(config), .name = name};
     side.backend = VMM_TRY(make_char_backend(loop_, backend, *this));
-    if (config.mode == ConsoleMode::Pty)
-        tell_(cat("the ", name, " is ", side.backend->place()));
+    if (config.mode == ConsoleMode::Pty) {
+        const auto where = cat("the ", name, " is ", side.backend->place(),
+                               config.link.empty() ? "" : cat(", linked from ", config.link));
+        tell_(where);
+        log::info(where);
+    }
     return {};
 }
 
@@ -412,26 +421,26 @@ void Pc::look_at_disks() {
         pci_->look_at_disks();
 }
 
-std::uint64_t Pc::drain(std::chrono::milliseconds at_most) {
+std::vector<std::string> Pc::drain(std::chrono::milliseconds at_most) {
     std::vector<LastOutput> sides;
-    const auto add = [&](const HostSide& side, virtio_console::Console* device, std::size_t port) {
+    const auto add = [&](const HostSide& side, std::string name, virtio_console::Console* device,
+                         std::size_t port) {
         if (side.backend)
-            sides.push_back({*side.backend, [=] { return device && device->has_output(port); }});
+            sides.push_back({*side.backend, std::move(name),
+                             [=] { return device->has_output(port); },
+                             [=] { return device->drop_output(port); }});
     };
-    virtio_console::Console* const console = pci_ ? pci_->console() : nullptr;
-    virtio_console::Console* const ports = pci_ ? pci_->console_ports() : nullptr;
-    add(com1_, nullptr, 0);
-    add(hvc0_, console, 0);
+    if (com1_.device)
+        sides.push_back({*com1_.backend, "serial port",
+                         [this] { return com1_.device->has_output(); },
+                         [this] { return com1_.device->drop_output(); }});
+    if (pci_)
+        add(hvc0_, "console", pci_->console(), 0);
     for (std::size_t i = 0; i < console_ports_.size(); ++i)
-        add(console_ports_[i], ports, i);
+        add(console_ports_[i], cat("port ", config_.console_ports[i].name), pci_->console_ports(),
+            i);
     let_out(sides, at_most);
-
-    std::uint64_t lost = 0;
-    for (auto* const device : {console, ports})
-        lost += device != nullptr ? device->drop_output() : 0;
-    for (const LastOutput& side : sides)
-        lost += side.backend.drain(std::chrono::milliseconds{0});
-    return lost;
+    return drop_rest(sides);
 }
 
 std::string Pc::last_panic() const {

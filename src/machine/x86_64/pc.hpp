@@ -43,7 +43,7 @@ public:
     void stop() override;
     void press_power_button() override;
     void look_at_disks() override;
-    std::uint64_t drain(std::chrono::milliseconds at_most) override;
+    std::vector<std::string> drain(std::chrono::milliseconds at_most) override;
     std::string last_panic() const override;
 
 private:
