@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import sys
 import tempfile
 import unittest
 import unittest.mock
@@ -15,6 +16,7 @@ import report
 import sides
 import start_order
 import terminal
+import usage
 
 from nest.case import Result  # counted has made integration/ known
 from nest.lab import Lab
@@ -58,6 +60,42 @@ class TerminalTest(unittest.TestCase):
     def test_a_program_that_says_nothing_is_given_up(self):
         with self.assertRaisesRegex(terminal.DidNotRun, "said b''"):
             terminal.run(shell("exec sleep 5"), b"Hello", timeout=0.2)
+
+
+class UsageTest(unittest.TestCase):
+    BUSY = ("import threading, time\nprint('[', end='', flush=True)\n"
+            "end = time.process_time() + {seconds}\nwhile time.process_time() < end: pass\n"
+            "for _ in range({naps}): time.sleep(0.001)\nprint(']', end='', flush=True)\ninput()\n")
+
+    def used(self, **job):
+        meter = usage.Meter(b"[", b"]")
+        terminal.run([sys.executable, "-c", self.BUSY.format(**job)], b"]", note=meter)
+        return meter.used()
+
+    def test_work_is_time_and_sleep_is_wakeups(self):
+        idle = self.used(seconds=0, naps=20)
+        busy = self.used(seconds=0.2, naps=0)
+
+        self.assertGreaterEqual(idle.wakeups, 20)
+        self.assertGreater(busy.cpu, 0.15)
+        self.assertGreater(busy.user, 0.03)
+
+    def test_a_vcpu_is_left_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("comm", "vcpu0\n"), ("schedstat", "1 0 1"), ("stat", ""), ("status", "")):
+                pathlib.Path(folder, name).write_text(text)
+
+            self.assertIsNone(usage.of_thread(pathlib.Path(folder)))
+
+    def test_a_name_with_parentheses_moves_no_field(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tick = usage.TICK
+            for name, text in (("comm", "io (net) 0\n"), ("schedstat", "3500000000 0 9"),
+                               ("stat", f"7 (io (net) 0) S 1 1 1 0 -1 0 0 0 0 0 {2 * tick} {tick} 0 0 20"),
+                               ("status", "Name:\tx\nvoluntary_ctxt_switches:\t41\nnonvoluntary_ctxt_switches:\t9\n")):
+                pathlib.Path(folder, name).write_text(text)
+
+            self.assertEqual(usage.of_thread(pathlib.Path(folder)), usage.Usage(3.5, 2.0, 1.0, 41))
 
 
 class FinishTest(unittest.TestCase):

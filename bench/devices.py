@@ -21,9 +21,11 @@ import tempfile
 import report
 import sides
 import terminal
+import usage
 from tap import NoTap, tap, wait_until_free
 
 MIB = 1 << 20
+GIB = 1 << 30
 DISK = 256 * MIB
 
 
@@ -55,6 +57,25 @@ class Row:
             return count * (1 if self.bytes else self.size) / seconds / MIB
         return count / seconds / 1e3
 
+    def amount(self, share):
+        """In what the costs are told for: GiB, or thousands of requests or frames."""
+        count = max(1, self.count // share)
+        return count * (1 if self.bytes else self.size) / GIB if self.unit == "MiB/s" else count / 1e3
+
+    @property
+    def each(self):
+        return "GiB" if self.unit == "MiB/s" else "1000"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One run: its value, and what the program's threads but vCPUs took, for each GiB or 1000 requests."""
+    value: float
+    cpu: float  # ms
+    user: float
+    system: float
+    wakeups: float
+
 
 ROWS = [
     Row("4 KiB random read, depth 128", "K/s", "read,random=1,depth=128", 200_000, 4096),
@@ -74,10 +95,13 @@ def measure(argv, row, share, machine):
             os.fsync(file.fileno())
     if machine.tap:
         wait_until_free(machine.tap)
-    transcript = terminal.run(argv, b"]", timeout=60)
+    meter = usage.Meter(b"[", b"]")
+    transcript = terminal.run(argv, b"]", timeout=60, note=meter)
     start = transcript.arrival(transcript.text.index(b"["))
     end = transcript.arrival(transcript.text.index(b"]"))
-    return row.value(max(end - start, 1) / 1e9, share)
+    used, amount = meter.used(), row.amount(share)
+    return Sample(row.value(max(end - start, 1) / 1e9, share), 1e3 * used.cpu / amount, 1e3 * used.user / amount,
+                  1e3 * used.system / amount, used.wakeups / amount)
 
 
 @contextlib.contextmanager
@@ -114,16 +138,23 @@ def compare(row, machine, found, arguments):
                                   for label, argv in calls(found, elf, machine).items()}, arguments.rounds)
 
 
+def median_of(samples, field):
+    return report.median([getattr(sample, field) for sample in samples])
+
+
 def print_row(row, values, rounds):
-    ours = report.median(values["vmm"]) if values.get("vmm") else None
+    ours = median_of(values["vmm"], "value") if values.get("vmm") else None
     lines = []
     for label, samples in values.items():
-        low, high = report.quartiles(samples)
-        middle = report.median(samples)
+        low, high = report.quartiles([sample.value for sample in samples])
+        middle = median_of(samples, "value")
         ahead = "-" if ours is None else f"{middle / ours if row.latency else ours / middle:.2f}"
-        lines.append([label, f"{middle:.1f}", f"{low:.1f} - {high:.1f}", ahead])
+        costs = [f"{median_of(samples, field):.{digits}f}"
+                 for field, digits in (("cpu", 2), ("user", 2), ("system", 2), ("wakeups", 0))]
+        lines.append([label, f"{middle:.1f}", f"{low:.1f} - {high:.1f}", ahead, *costs])
     print(report.table(f"### {row.name}, medians of {rounds} rounds",
-                       ["", row.unit, "quartiles", "vmm is better by"], lines), flush=True)
+                       ["", row.unit, "quartiles", "vmm is better by", f"CPU, ms per {row.each}", "user", "system",
+                        f"wake-ups per {row.each}"], lines), flush=True)
 
 
 def run_rows(rows, machine, found, arguments):
@@ -175,7 +206,9 @@ def main():
                 everything, missing = everything | more, missing + also
         except NoTap as error:
             print(f"no rows about networks: {error}")
-    report.finish(arguments.json, everything, missing)
+    plain = {row: {label: [dataclasses.asdict(sample) for sample in samples] for label, samples in values.items()}
+             for row, values in everything.items()}
+    report.finish(arguments.json, plain, missing)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def read_pss(pid):
     return int(re.search(r"^Pss:\s+(\d+) kB", text, re.M)[1])
 
 
-def run(argv, last, timeout=20):
-    """Runs the program until it has said `last`, looks at its memory, ends it."""
+def run(argv, last, timeout=20, note=lambda pid, text: None):
+    """Runs the program until it has said `last`, looks at its memory, ends it. Calls `note` when there is more text."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     with tempfile.TemporaryFile() as errors:
@@ -47,7 +47,7 @@ def run(argv, last, timeout=20):
             (os.POSIX_SPAWN_DUP2, errors.fileno(), 2), (os.POSIX_SPAWN_CLOSE, master)])
         os.close(slave)
         try:
-            transcript = listen(master, last, started, timeout)
+            transcript = listen(master, last, started, timeout, lambda text: note(pid, text))
             if last not in transcript.text:
                 errors.seek(0)
                 raise DidNotRun(f"{' '.join(argv)}\n    said {transcript.text[-200:]!r}, "
@@ -60,7 +60,7 @@ def run(argv, last, timeout=20):
     return transcript
 
 
-def listen(master, last, started, timeout):
+def listen(master, last, started, timeout, note):
     transcript = Transcript(b"", [], [], 0)
     end = time.monotonic() + timeout
     while last not in transcript.text and time.monotonic() < end:
@@ -73,4 +73,5 @@ def listen(master, last, started, timeout):
         transcript.times.append(time.monotonic_ns() - started)
         transcript.text += data
         transcript.lengths.append(len(transcript.text))
+        note(transcript.text)
     return transcript
