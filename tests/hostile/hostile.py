@@ -113,8 +113,8 @@ def main():
                                  pass_fds=[fd for net in nets for fd in net.fds])
         # Of a sanitized program all rounds are: it keeps what was freed.
         warm_up = options.rounds if options.sanitized else WARM_UP if options.device == "reset" else 0
-        # All cases of a device but the few whose device has work for long.
-        rests = 0 if options.device in ("pc", "reset") else max(0, options.at_least - 4)
+        # All cases of a device but the few whose device has work for long, those with all the work there is among them.
+        rests = 0 if options.device in ("pc", "reset") else max(0, options.at_least - 8)
         wrong = [*judge.complaints(run, rounds=options.rounds, at_least=options.at_least, warm_up=warm_up, rests=rests),
                  *disks.complaints()]
     for name in run.names:
