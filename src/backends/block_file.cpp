@@ -28,8 +28,8 @@
 namespace vmm {
 namespace {
 
-constexpr std::uint32_t kSector = 512;
-constexpr std::uint32_t kPage = 4096;
+constexpr std::uint32_t kSmallestUnit = 512;
+constexpr std::uint32_t kHostPage = 4096;
 
 Error about(const std::string& path, Error error) {
     return std::move(error).context(cat("disk ", path));
@@ -145,10 +145,10 @@ bool ask_for_direct_units(int fd, HostBlocks& host) {
 
 /// The smallest that O_DIRECT reads; nothing is found in an empty file.
 void try_direct_units(int fd, HostBlocks& host) {
-    alignas(kPage) std::array<std::byte, kPage> block;
-    for (std::size_t unit = kSector; unit <= kPage; unit *= 2) {
+    alignas(kHostPage) std::array<std::byte, kHostPage> block{};
+    for (std::size_t unit = kSmallestUnit; unit <= kHostPage; unit *= 2) {
         // Aligned to the unit and to no more, so that memory is tried, too.
-        std::byte* const at = block.data() + (unit < kPage ? unit : 0);
+        std::byte* const at = block.data() + (unit < kHostPage ? unit : 0);
         if (::pread(fd, at, unit, 0) > 0) {
             host.direct_memory = host.direct_offset = unit;
             return;
@@ -175,8 +175,8 @@ std::uint64_t queue_limit(dev_t device, std::string_view name) {
 
 /// A hole behind the end changes nothing, and tells whether there can be holes.
 bool file_has_holes(int fd, std::uint64_t size) {
-    const auto end = static_cast<off_t>((size + kPage - 1) / kPage * kPage);
-    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, kPage) == 0;
+    const auto end = static_cast<off_t>((size + kHostPage - 1) / kHostPage * kHostPage);
+    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, kHostPage) == 0;
 }
 
 class BlockFile final : public BlockBackend {

@@ -133,8 +133,8 @@ Result<> check_net(const NetConfig& net, const std::string& path) {
         return bad(cat(path, " (--net) has the name of a tap and descriptors"),
                    "Leave out tap: the descriptors belong to an interface already. Or leave out "
                    "fds.");
-    if (user && net.mtu.value_or(0) > kMaxPasstMtu)
-        return bad(cat(path, ".mtu ", *net.mtu, " with the backend user"),
+    if (const auto mtu = net.mtu.value_or(0); user && mtu > kMaxPasstMtu)
+        return bad(cat(path, ".mtu ", mtu, " with the backend user"),
                    cat("Give at most ", kMaxPasstMtu, ", the most that passt can do."));
     for (const auto fd : net.fds)
         if (fd <= 2)

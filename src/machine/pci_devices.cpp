@@ -32,26 +32,29 @@ constexpr pci::Identity kPvPanic{.vendor = 0x1b36,
 constexpr std::uint64_t kSmallestBar = 16;  // bytes
 
 // A configuration that is let through must not fail here.
-static_assert(config::kMaxPciDevices == (pci::kSlots - 1) * pci::kFunctions);
+static_assert(config::kMaxPciDevices == (pci::kSlots - std::size_t{1}) * pci::kFunctions);
 static_assert(config::kMaxDiskRequests <= virtio_blk::kMaxOutstanding);
 static_assert(config::kMaxDiskQueues <= virtio_blk::kMaxQueues);
 static_assert(config::kMaxQueueSize <= virtio::Queue::kMaxSize);
 
-Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
-    if (net.backend == NetBackendKind::User) {
-        PasstOptions options;
-        options.mtu = net.mtu.value_or(options.mtu);
-        for (const auto& text : net.publish) {
-            auto rule = VMM_TRY_OR(config::parse_publish(text), "publish");
-            options.publish.push_back({.address = std::move(rule.address),
-                                       .host_first = rule.host_first,
-                                       .host_last = rule.host_last,
-                                       .guest_first = rule.guest_first,
-                                       .tcp = rule.tcp,
-                                       .udp = rule.udp});
-        }
-        return start_passt(options);
+Result<PasstOptions> passt_options(const NetConfig& net) {
+    PasstOptions options;
+    options.mtu = net.mtu.value_or(options.mtu);
+    for (const auto& text : net.publish) {
+        auto rule = VMM_TRY_OR(config::parse_publish(text), "publish");
+        options.publish.push_back({.address = std::move(rule.address),
+                                   .host_first = rule.host_first,
+                                   .host_last = rule.host_last,
+                                   .guest_first = rule.guest_first,
+                                   .tcp = rule.tcp,
+                                   .udp = rule.udp});
     }
+    return options;
+}
+
+Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
+    if (net.backend == NetBackendKind::User)
+        return start_passt(VMM_TRY(passt_options(net)));
     if (!net.fds.empty())
         return adopt_tap(net.fds);
     return open_tap({.name = net.tap, .queues = net.num_queues / 2, .mtu = net.mtu});
