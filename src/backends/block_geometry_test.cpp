@@ -30,7 +30,8 @@ constexpr HostBlocks k4Kn{.block_device = true, .logical = 4096, .physical = 409
 
 TEST(BlockGeometryTest, FileHasSectorsOf512WhateverTheHostAsksOfDirectIo) {
     HostBlocks told = kFile;
-    for (const std::uint64_t offset : {0U, 512U, 4096U, 65536U}) {  // 0: a kernel that does not tell
+    for (const std::uint64_t offset :
+         {0U, 512U, 4096U, 65536U}) {  // 0: a kernel that does not tell
         told.direct_memory = told.direct_offset = offset;
         for (const bool direct : {false, true}) {
             const Decided made = decide(told, direct);
