@@ -18,13 +18,8 @@ symbolize() {
     export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 UBSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
 }
 
-# run_tests PRESET [arguments of ctest]...
-run_tests() {
-    local preset=$1
-    symbolize
-    ctest --test-dir "build/$preset" -j "$jobs" --no-tests=error --output-on-failure \
-        --output-junit "junit.xml" "${@:2}"
-}
+# run_tests PRESET [arguments of ctest]...: the preset of CMakePresets.json says which tests, with which environment.
+run_tests() { ctest --preset "$1" -j "$jobs" --output-junit junit.xml "${@:2}"; }
 
 lint() {
     setup lint
@@ -109,16 +104,14 @@ stage_order() { python3 bench/start_order.py --check || [ $? -eq 77 ]; }
 
 # The second compiler too, with its warnings over everything, thread-safety analysis among them.
 stage_asan() {
-    build_preset asan &&
-        ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 run_tests asan
+    build_preset asan && run_tests asan
 }
 
 # The tests with threads, and the hostile guest, whose CPUs race for devices on purpose. ThreadSanitizer wants the
 # address space of a fixed layout.
 stage_tsan() {
     build_preset tsan --target threads_tests vmm vmm_hostile_guest &&
-        TSAN_OPTIONS=halt_on_error=1 setarch -R ctest --test-dir build/tsan -j "$jobs" -L '^(threads|hostile)$' \
-            --no-tests=error --output-on-failure --output-junit junit.xml
+        setarch -R ctest --preset tsan -j "$jobs" --output-junit junit.xml
 }
 
 # With the programs that the stage before has built.
