@@ -8,7 +8,8 @@ help() {
     cat <<'TEXT'
 ./do try              boot a Linux guest to a u-root shell (Ctrl-A X leaves it)
 ./do test             install what is missing, build, run every check and test: what CI runs
-./do setup [PART]...  install what is missing and no more: build lint nest fuzz bench (default: all)
+./do setup [PART]...  install what is missing and no more: build lint nest fuzz bench (default: all), or packages,
+                      which is what test needs without kernels and initramfs
 ./do build [PRESET]   configure and build a preset of CMakePresets.json (default: dev)
 ./do lint             format, size budget, layering: seconds
 ./do tidy             clang-tidy over the product, static analyzer included

@@ -37,9 +37,21 @@ need_packages() {
 
 images() { PYTHONPATH=integration python3 -m images.catalog "$@"; }
 
+# What `./do test` needs of Debian, without what is fetched or built afterwards: for the image of Containerfile.
+setup_packages() {
+    # shellcheck disable=SC2086  # lists of words
+    need_packages $packages_build $packages_lint $packages_fuzz $packages_nest
+    # shellcheck disable=SC2086  # a list of words
+    command -v cargo >/dev/null || need_packages $packages_rust
+}
+
 setup_part() {
     local list=packages_$1
-    [ -n "${!list:-}" ] || die "no part '$1': build lint nest fuzz bench"
+    if [ "$1" = packages ]; then
+        setup_packages
+        return
+    fi
+    [ -n "${!list:-}" ] || die "no part '$1': build lint nest fuzz bench packages"
     # shellcheck disable=SC2086  # a list of words
     need_packages ${!list}
     if [ "$1" = nest ]; then
