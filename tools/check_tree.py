@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks of the tree that no compiler makes: size budget, who includes whom, who may use which library.
+"""Checks of the tree that no compiler makes: size budget, who includes whom, who may use which library,
+and what Markdown looks like.
 
 check_tree.py [FILE]...   (default: every file that git knows or would add)
 Prints FILE:LINE: what is wrong; exit code 1 if there was anything.
@@ -12,6 +13,7 @@ import sys
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
+MARKDOWN_COLUMNS = 100
 CODE = {".cpp", ".hpp", ".py", ".sh", ".go", ".S", ".cmake", ".c", ".h"}
 CXX = {".cpp", ".hpp"}
 
@@ -136,6 +138,46 @@ def words(path, lines):
             yield number, "a marker without an issue's number, or a test that is switched off"
 
 
+def without_code(lines):
+    """Lines of Markdown with what is code blanked: fenced blocks, and spans between backticks."""
+    fenced = False
+    for line in lines:
+        fence = line.lstrip().startswith("```")
+        yield "" if fenced or fence else re.sub(r"`[^`]*`", "", line)
+        fenced ^= fence
+
+
+def width(lines):
+    for number, line in enumerate(lines, 1):
+        breakable = " " in line.strip() and not line.startswith("#")
+        if len(line) > MARKDOWN_COLUMNS and breakable and not line.lstrip().startswith("|"):
+            yield number, f"{len(line)} columns, at most {MARKDOWN_COLUMNS} outside tables"
+
+
+def anchors(lines):
+    """What a link can name after `#`: a heading in lower case, without punctuation, hyphens for spaces."""
+    code = list(without_code(lines))
+    for line, shown in zip(lines, code):
+        if shown.startswith("#"):
+            yield re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+def links(path, lines):
+    """Links to files and headings of this repository lead somewhere; those to other places are not followed."""
+    for number, line in enumerate(without_code(lines), 1):
+        for target in re.findall(r"\]\(([^)\s]+)\)", line):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            file = pathlib.Path(path).parent / name if name else pathlib.Path(path)
+            if not file.exists():
+                yield number, f"the link to {target} has no target"
+            elif anchor and file.suffix == ".md":
+                there = lines if not name else file.read_text().splitlines()
+                if anchor not in anchors(there):
+                    yield number, f"the link to {target} names a heading that {file.name} does not have"
+
+
 def header(lines):
     if "#pragma once" not in lines:
         yield 1, "no #pragma once"
@@ -172,6 +214,9 @@ def check(path, table):
         yield from header(lines)
     if kind in CODE or path == "do":
         yield from size(path, source, lines)
+    if kind == ".md":
+        yield from width(lines)
+        yield from links(path, lines)
     yield from words(path, lines)
 
 

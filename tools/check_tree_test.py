@@ -1,6 +1,7 @@
 """Each rule of check_tree.py finds what it is for, and leaves alone what is fine."""
 import os
 import pathlib
+import tempfile
 import unittest
 
 import check_tree
@@ -78,6 +79,53 @@ class WordTest(unittest.TestCase):
 
     def test_path_of_a_machine_is_found(self):
         self.assertEqual(self.words('open("/home' + '/me/kernel")'), ["a path outside the repository"])
+
+
+class MarkdownTest(unittest.TestCase):
+    def widths(self, line):
+        return [text for _, text in check_tree.width([line])]
+
+    def links(self, text, **files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                (pathlib.Path(folder) / f"{name}.md").write_text(content)
+            page = pathlib.Path(folder) / "page.md"
+            page.write_text(text)
+            return list(check_tree.links(str(page), text.splitlines()))
+
+    def test_line_of_the_limit_is_fine(self):
+        self.assertEqual(self.widths("ab " * 33 + "c"), [])
+
+    def test_line_above_the_limit_is_found(self):
+        self.assertEqual(self.widths("ab " * 33 + "cd"), ["101 columns, at most 100 outside tables"])
+
+    def test_wide_table_is_fine(self):
+        self.assertEqual(self.widths("| " + "ab " * 60 + "|"), [])
+
+    def test_wide_line_that_cannot_be_broken_is_fine(self):
+        self.assertEqual(self.widths("  https://example.com/" + "a" * 100), [])
+        self.assertEqual(self.widths("## " + "ab " * 60), [])
+
+    def test_link_to_a_file_is_fine(self):
+        self.assertEqual(self.links("[a](other.md) [b](https://example.com/x) [c](.)", other="# x\n"), [])
+
+    def test_link_to_no_file_is_found(self):
+        self.assertEqual(self.links("text\n[a](nothing.md)\n"), [(2, "the link to nothing.md has no target")])
+
+    def test_link_to_a_heading_is_fine(self):
+        self.assertEqual(self.links("[a](other.md#what-a-guest-does-it-is-so) [b](#here)\n## Here\n",
+                                    other="# Top\n\n## What a guest does: it is `so`\n"), [])
+
+    def test_link_to_no_heading_is_found(self):
+        self.assertEqual(self.links("[a](other.md#here)", other="```\n# here\n```\n"),
+                         [(1, "the link to other.md#here names a heading that other.md does not have")])
+
+    def test_link_to_no_heading_of_its_own_page_is_found(self):
+        self.assertEqual(self.links("[a](#there)\n# Here\n"),
+                         [(1, "the link to #there names a heading that page.md does not have")])
+
+    def test_link_inside_code_is_left_alone(self):
+        self.assertEqual(self.links("`x[0](y)`\n```\n[a](nothing)\n```\n"), [])
 
 
 class TreeTest(unittest.TestCase):
