@@ -17,8 +17,9 @@ script() {
     try) echo './do try </dev/null' ;;
     test) echo './do test' ;;
     setup) echo './do setup' ;;
+    packages) echo './do setup packages' ;; # what Containerfile runs
     *)
-        [[ " $(stages) " == *" $1 "* ]] || die "no step '$1': try test setup, or a stage: $(stages)"
+        [[ " $(stages) " == *" $1 "* ]] || die "no step '$1': try test setup packages, or a stage: $(stages)"
         echo "bash -euo pipefail -c '. tools/lib.sh; . tools/setup.sh; . tools/stages.sh; stage_$1'"
         ;;
     esac
