@@ -4,7 +4,7 @@
 # Makes such a root with debootstrap, clones HEAD into it, and runs the steps named on the command line in it. The root's
 # mounts and processes live in namespaces of their own, so both are gone however this ends; the folder is removed on exit.
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")/.."
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 . tools/lib.sh
 . tools/setup.sh
 
@@ -78,12 +78,13 @@ in_root() {
 }
 
 main() {
-    local step root began failed=()
+    local step began failed=()
     [ $# -gt 0 ] || set -- try test
     for step in "$@"; do script "$step" >/dev/null; done
     setup_part bare
     mkdir -p build
     root=$(mktemp -d "${TMPDIR:-/var/tmp}/vmm-bare.XXXXXX")
+    # Not local: the trap runs after this function has returned.
     # Nothing is mounted below it in this namespace; --one-file-system is for the day that this is wrong.
     trap 'as_root rm -rf --one-file-system "$root"' EXIT
     trap 'exit 130' INT
@@ -106,4 +107,4 @@ main() {
     say "in a bare Debian 12 these are fine: $*"
 }
 
-main "$@"
+[ "${BASH_SOURCE[0]}" != "$0" ] || main "$@"  # a test sources it
