@@ -146,8 +146,8 @@ Result<> IrqRoutes::send_table() {
     for (const auto& [gsi, message] : pin_messages_)
         add(gsi, message);
     for (std::size_t i = 0; i < entries_.size(); ++i)
-        if (entries_[i].message)
-            add(gsi_of(i), *entries_[i].message);
+        if (const auto& message = entries_[i].message)
+            add(gsi_of(i), *message);
     table.header()->count = static_cast<std::uint32_t>(next - table.entries().begin());
     VMM_TRY_OR(vm_.call(VMM_REQUEST_SIZED(KVM_SET_GSI_ROUTING, sizeof(ListHeader)), table.header()),
                cat("cannot route ", table.header()->count, " interrupts"));

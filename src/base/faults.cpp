@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPatience{500};  // with whoever reads standard error
 constexpr int kHostFailed = 1;          // exit code
 // Several times what the registers of AVX-512 take, and enough for AMX.
-constexpr std::size_t kFaultStackSize = 32 * 1024;
+constexpr std::size_t kFaultStackSize = std::size_t{32} * 1024;
 
 void add_thread(LastWords& words) noexcept {
     std::array<char, 16> name{};

@@ -9,9 +9,9 @@
 namespace vmm {
 
 LastWords& LastWords::add(std::string_view text) noexcept {
-    const auto taken = std::min(text.size(), text_.size() - size_);
-    std::copy_n(text.data(), taken, text_.data() + size_);
-    size_ += taken;
+    const auto taken = text.substr(0, text_.size() - size_);
+    std::ranges::copy(taken, text_.data() + size_);
+    size_ += taken.size();
     return *this;
 }
 

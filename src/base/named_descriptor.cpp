@@ -17,9 +17,8 @@ constexpr int kLinksToFollow = 40;  // as the kernel does
 
 std::optional<int> number_of(std::string_view text) {
     int number = -1;
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || stop != end || number < 0)
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || stop != text.data() + text.size() || number < 0)
         return std::nullopt;
     return number;
 }

@@ -140,6 +140,8 @@ void IoApic::send_if_due(Pin& pin) noexcept {
 
 void IoApic::send(const Pin& pin) noexcept {
     const auto route = msi_route(pin.message(), true);
+    if (!route)
+        return;  // no such destination
     kvm_msi message{};
     message.address_lo = route->address_lo;
     message.address_hi = route->address_hi;
