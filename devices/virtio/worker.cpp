@@ -325,7 +325,7 @@ void Worker::open(Queue& queue) noexcept {
     }
     open_[queue.index()] = true;
     find_only_queue();
-    handler_.kicked(queue);
+    queue.kick();  // for what is there; served after the commands that were taken with this one
 }
 
 void Worker::close(Queue& queue) noexcept {

@@ -464,7 +464,9 @@ void Blk::stop(virtio::Queue& queue) noexcept {
     cancel(lane);
     let_go(lane);
     lane.queue = nullptr;
-    rest();  // those of the other queues still want to wake us
+    // Those of the other queues still want to wake us. Not rest(): the driver waits for this queue,
+    // and others whose pieces are always there would keep it waiting.
+    come_back();
     resume();
 }
 

@@ -134,7 +134,7 @@ TEST_P(BlkBoundsTest, ResetCancelsWhatCanBe) {
 
 TEST_P(BlkBoundsTest, PiecesThatAreAlwaysThereDoNotKeepAResetWaiting) {
     backend.let_cancel();
-    backend.seem_ready();
+    backend.seem_ready(kTaken);
     start_busy();
 
     EXPECT_TRUE(rig->reset());
@@ -146,8 +146,22 @@ TEST_P(BlkBoundsTest, PiecesThatAreAlwaysThereDoNotKeepAResetWaiting) {
 
 TEST_P(BlkBoundsTest, PiecesThatAreAlwaysThereGoOnAfterAnotherCommand) {
     backend.let_cancel();
-    backend.seem_ready();
+    backend.seem_ready(kTaken);
     start_busy(2);
+
+    EXPECT_TRUE(rig->reset_queue(0));
+
+    EXPECT_EQ(let_all_end(1), kOffered);
+}
+
+TEST_P(BlkBoundsTest, PiecesOfAnotherQueueDoNotKeepAQueueResetWaiting) {
+    backend.let_cancel();
+    backend.seem_ready(kTaken);
+    start_busy(2);
+    // The other queue has all of the room now.
+    ASSERT_TRUE(rig->reset_queue(0));
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return backend.held() == kTaken; }));
+    rig->set_up_queue(0);
 
     EXPECT_TRUE(rig->reset_queue(0));
 

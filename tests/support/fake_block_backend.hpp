@@ -6,12 +6,14 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -88,10 +90,11 @@ public:
         const std::scoped_lock held{mutex_};
         return held_.size();
     }
-    /// What waits is always about to be done, as a large request is whose pieces are in memory.
-    void seem_ready() {
+    /// As soon as so many wait they are always about to be done, as a large request is whose pieces
+    /// are in memory.
+    void seem_ready(std::size_t count) {
         const std::scoped_lock held{mutex_};
-        seems_ready_ = true;
+        seems_ready_from_ = count;
     }
     /// What is cancelled ends at once; else it is as if the disk had it already.
     void let_cancel() {
@@ -186,9 +189,18 @@ private:
             disk_.done_.push(request);
         }
         bool arm() noexcept override {
-            const std::scoped_lock held{disk_.mutex_};
-            disk_.armed_ = disk_.done_.empty() && (!disk_.seems_ready_ || disk_.held_.empty());
-            return !disk_.armed_;
+            bool seems_ready = false;
+            {
+                const std::scoped_lock held{disk_.mutex_};
+                seems_ready = disk_.held_.size() >= disk_.seems_ready_from_;
+                disk_.armed_ = disk_.done_.empty() && !seems_ready;
+                if (disk_.armed_)
+                    return false;
+            }
+            // Who asks again at once must not keep the lock from the test, which releases requests.
+            if (seems_ready)
+                std::this_thread::sleep_for(std::chrono::microseconds{10});
+            return true;
         }
         int completion_fd() const noexcept override { return disk_.event_->fd(); }
         void wait() noexcept override {
@@ -257,7 +269,7 @@ private:
     unsigned commits_ = 0;
     unsigned cancelled_ = 0;
     bool cancels_ = false;
-    bool seems_ready_ = false;
+    std::size_t seems_ready_from_ = SIZE_MAX;
     BlockRequestList done_;
 };
 
