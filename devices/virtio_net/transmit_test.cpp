@@ -88,7 +88,7 @@ TEST_P(TransmitTest, KeptFramesWaitForRoomAndArriveOnce) {
         ASSERT_LT(sent, 4000u) << "the wire has no end";
         for (unsigned i = 0; i < 50; ++i)
             b_.send(frame_of(250, sent++));
-        while (used < sent && b_.rig.wait_used(kTx))
+        while (used < sent && b_.rig.wait_used(kTx, std::chrono::milliseconds{500}))
             ++used;
     }
     const int flushes = b_.host.flushes;

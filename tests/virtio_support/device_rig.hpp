@@ -184,15 +184,19 @@ public:
             kick(index);
         return wanted;
     }
-    /// The next used buffer; nothing after two seconds.
-    std::optional<UsedBuffer> wait_used(std::uint16_t index) {
+    /// Only a test that fails waits for so long, however busy the machine is.
+    static constexpr std::chrono::milliseconds kAlways{20'000};
+
+    /// The next used buffer; nothing after `limit`.
+    std::optional<UsedBuffer> wait_used(std::uint16_t index,
+                                        std::chrono::milliseconds limit = kAlways) {
         std::optional<UsedBuffer> got;
-        wait_until([&] { return (got = queue(index).collect()).has_value(); });
+        wait_until([&] { return (got = queue(index).collect()).has_value(); }, limit);
         return got;
     }
     template <class Condition>
-    static bool wait_until(Condition&& condition) {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    static bool wait_until(Condition&& condition, std::chrono::milliseconds limit = kAlways) {
+        const auto end = std::chrono::steady_clock::now() + limit;
         while (!condition()) {
             if (std::chrono::steady_clock::now() > end)
                 return false;

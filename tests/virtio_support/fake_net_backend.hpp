@@ -47,9 +47,9 @@ public:
         message.msg_iovlen = 2;
         return ::sendmsg(end_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
     }
-    /// The next frame; nothing after two seconds.
+    /// The next frame; nothing after 20 seconds.
     std::optional<Frame> take() {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
         do {
             if (auto frame = take_now())
                 return frame;
