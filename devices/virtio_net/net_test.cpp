@@ -169,31 +169,6 @@ TEST_P(NetTest, LargeFrameIsMergedOverBuffers) {
     EXPECT_EQ(b.rig.memory().text(Gpa{at[41].value() + 12}, 100), frame_of(100, 1));
 }
 
-TEST_P(NetTest, HostIsGivenAsManyPiecesAsFramesNeed) {
-    Bench b = started();
-    ASSERT_TRUE(b.rig.start());
-    std::vector<Gpa> at;
-    for (int i = 0; i < 64; ++i)
-        at.push_back(b.give_room(1500));
-    b.rig.kick(kRx);
-
-    for (int i = 0; i < 3; ++i) {
-        ASSERT_TRUE(b.wire().put(frame_of(100)));
-        EXPECT_EQ(b.rig.wait_used(kRx)->length, 112u);
-    }
-    EXPECT_EQ(b.host.pieces_offered, 1u);
-
-    const std::string large = frame_of(20 * 1500, 3);
-    for (std::size_t first = 3; first < 45; first += 21) {
-        ASSERT_TRUE(b.wire().put(large));
-        std::string got;
-        for (std::size_t i = first; i < first + 21; ++i)
-            got += b.rig.memory().text(at[i], b.rig.wait_used(kRx)->length);
-        EXPECT_EQ(got.substr(12), large);
-    }
-    EXPECT_TRUE(DeviceRig::wait_until([&] { return b.host.pieces_offered == 20u; }));
-}
-
 TEST_P(NetTest, FrameWaitsForTheBuffersThatItLacks) {
     const DeviceRig::Options driver{.kind = GetParam()};
     Bench b{driver, 1, {.patience = std::chrono::milliseconds{900}}};

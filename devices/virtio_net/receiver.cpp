@@ -22,6 +22,21 @@ std::byte byte_of(std::span<const iovec> pieces, std::size_t offset) noexcept {
     return {};
 }
 
+const void* end_of(const iovec& piece) noexcept {
+    return static_cast<const std::byte*>(piece.iov_base) + piece.iov_len;
+}
+
+// Moves what waits to the front of its array, as soon as as many have gone before it: arrays that
+// take twice what can wait never run out, and those few that usually wait stay in few cache lines.
+template <class T>
+void bring_forward(std::vector<T>& all, std::size_t& first, std::size_t& end) noexcept {
+    constexpr std::size_t kNotWorthIt = 64;
+    if (first != end && first < std::max(kNotWorthIt, end - first))
+        return;
+    std::copy(all.data() + first, all.data() + end, all.data());
+    end -= std::exchange(first, 0);
+}
+
 }  // namespace
 
 Receiver::Receiver(FrameChannel& channel)
@@ -31,7 +46,8 @@ void Receiver::start(virtio::Queue& queue, Rules rules) {
     stop();
     // Here and not at construction: a guest that never uses the device costs no memory for it.
     waiting_.resize(2 * std::size_t{virtio::Queue::kMaxSize});
-    vectors_.resize(2 * kMaxVectors + 1);
+    vectors_.resize(2 * kMaxVectors);
+    pieces_.resize(kMaxVectors + 1);
     queue_ = &queue;
     rules_ = rules;
 }
@@ -89,12 +105,10 @@ FrameIo Receiver::receive() noexcept {
     std::uint64_t offered = rules_.mergeable ? 0 : room_;
     while (end < end_vector_ && offered < expected_ && expected_ > kShortFrame)
         offered += vectors_[end++].iov_len;
-    const iovec next = std::exchange(vectors_[end], {overflow_.get(), kLargest});
-    const auto pieces = std::span{vectors_}.subspan(first_vector_, end - first_vector_ + 1);
+    const auto pieces = pieces_before(end);
     const FrameIo io = channel_->receive(pieces);
     const bool wanted = io.status != FrameIo::Status::Done ||
                         may_be_segmented(byte_of(pieces, offsetof(FrameHeader, gso_type)));
-    vectors_[end] = next;
     if (!wanted)
         return {.status = FrameIo::Status::Dropped};
     if (io.status != FrameIo::Status::Done)
@@ -102,6 +116,22 @@ FrameIo Receiver::receive() noexcept {
     overflowed_ = io.bytes - std::min<std::uint64_t>(io.bytes, offered);
     expected_ = std::max<std::uint64_t>(io.bytes, expected_ - expected_ / 8);
     return io;
+}
+
+// What waits before `end`, and overflow_ at its end. Drivers cut their buffers one after the other
+// from larger pieces of memory, so many of them touch: the kernel is given those as one, which
+// saves it looking at each.
+std::span<const iovec> Receiver::pieces_before(std::size_t end) noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = first_vector_; i < end; ++i) {
+        const iovec& next = vectors_[i];
+        if (count > 0 && end_of(pieces_[count - 1]) == next.iov_base)
+            pieces_[count - 1].iov_len += next.iov_len;
+        else
+            pieces_[count++] = next;
+    }
+    pieces_[count++] = {overflow_.get(), kLargest};
+    return std::span{pieces_}.first(count);
 }
 
 // Spec: 5.1.6.4.1: no gso_type that was not negotiated. The host may still have such frames, from
@@ -154,19 +184,9 @@ bool Receiver::take(virtio::Chain& chain) noexcept {
     return true;
 }
 
-// Brings what waits to the front of its arrays, so that there is place behind it.
 void Receiver::make_space() noexcept {
-    const auto at = [](std::size_t index) { return static_cast<std::ptrdiff_t>(index); };
-    if (first_vector_ >= kMaxVectors || first_vector_ == end_vector_) {
-        std::copy(vectors_.begin() + at(first_vector_), vectors_.begin() + at(end_vector_),
-                  vectors_.begin());
-        end_vector_ -= std::exchange(first_vector_, 0);
-    }
-    if (first_waiting_ >= virtio::Queue::kMaxSize || first_waiting_ == end_waiting_) {
-        std::copy(waiting_.begin() + at(first_waiting_), waiting_.begin() + at(end_waiting_),
-                  waiting_.begin());
-        end_waiting_ -= std::exchange(first_waiting_, 0);
-    }
+    bring_forward(vectors_, first_vector_, end_vector_);
+    bring_forward(waiting_, first_waiting_, end_waiting_);
 }
 
 // The frame that was read goes to the driver, or waits for more buffers; unless the driver has

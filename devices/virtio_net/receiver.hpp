@@ -96,6 +96,7 @@ private:
     static constexpr unsigned kPublishEach = 16;      // chains
 
     [[nodiscard]] FrameIo receive() noexcept;
+    [[nodiscard]] std::span<const iovec> pieces_before(std::size_t end) noexcept;
     [[nodiscard]] bool may_be_segmented(std::byte gso_type) const noexcept;
     [[nodiscard]] bool fill(virtio::Chain& chain, std::uint64_t bytes) noexcept;
     [[nodiscard]] bool take(virtio::Chain& chain) noexcept;
@@ -122,6 +123,7 @@ private:
     std::vector<iovec> vectors_;
     std::size_t first_vector_ = 0;
     std::size_t end_vector_ = 0;
+    std::vector<iovec> pieces_;     // as the channel is given them
     std::uint64_t room_ = 0;        // bytes of all that wait
     std::size_t most_waiting_ = 0;  // since start() or wait_no_longer()
     std::uint64_t expected_ = 1;    // bytes, as the last frames had
