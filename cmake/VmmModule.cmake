@@ -3,18 +3,23 @@ add_custom_target(fuzzers)
 
 # A room of the house: one target, one include root, a list of what it may see.
 #
-# vmm_module(<name> SOURCES ... HEADERS ... [DEPS ...] [PRIVATE_DEPS ...])
+# vmm_module(<name> [AT path] SOURCES ... HEADERS ... [DEPS ...] [PRIVATE_DEPS ...])
 #
-# The folder that calls this becomes visible as "<name>/..." to those who name vmm::<name> in their
-# DEPS, and to nobody else: the root that goes on the include path is a folder in the build tree
-# that holds one link, so neither the project's root nor a neighbour can be reached from it.
+# The folder that calls this becomes visible as "<path>/..." (by default "<name>/...") to those who
+# name vmm::<name> in their DEPS, and to nobody else: the root that goes on the include path is a
+# folder in the build tree that holds one link, so neither the project's root nor a neighbour can be
+# reached from it.
 # DEPS shows in the module's headers, PRIVATE_DEPS only in its .cpp files.
 function(vmm_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 M "" "" "SOURCES;HEADERS;DEPS;PRIVATE_DEPS")
+  cmake_parse_arguments(PARSE_ARGV 1 M "" "AT" "SOURCES;HEADERS;DEPS;PRIVATE_DEPS")
+  if(NOT M_AT)
+    set(M_AT ${name})
+  endif()
   set(root ${CMAKE_BINARY_DIR}/rooms/${name})
-  file(MAKE_DIRECTORY ${root})
-  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${name} SYMBOLIC)
-  list(TRANSFORM M_HEADERS PREPEND ${root}/${name}/ OUTPUT_VARIABLE headers)
+  cmake_path(GET M_AT PARENT_PATH parent)
+  file(MAKE_DIRECTORY ${root}/${parent})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${M_AT} SYMBOLIC)
+  list(TRANSFORM M_HEADERS PREPEND ${root}/${M_AT}/ OUTPUT_VARIABLE headers)
   if(M_SOURCES)
     add_library(vmm_${name} STATIC ${M_SOURCES})
     target_sources(vmm_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})

@@ -128,7 +128,7 @@ class TableTest(unittest.TestCase):
 
 class TreeTest(unittest.TestCase):
     def test_the_calls_that_gave_rise_to_this_are_seen(self):
-        path = pathlib.Path(__file__).parent.parent / "src/backends/tap_test.cpp"
+        path = pathlib.Path(__file__).parent.parent / "src/backends/net/tap_test.cpp"
         self.assertIn("ip", of_cxx(path.read_text()))
 
 

@@ -21,9 +21,9 @@ CXX = {".cpp", ".hpp"}
 LIBRARIES = [
     (r"<linux/kvm\.h>", ("hv/kvm/", "bench/")),  # bench has a bare KVM program to be compared with
     (r"<(spdlog|fmt)/", ("src/base/",)),
-    (r"<boost/", ("src/backends/", "src/machine/", "cli/")),
+    (r"<boost/", ("src/backends/char/", "src/machine/", "cli/")),
     (r"<(nlohmann|CLI)/", ("src/config/", "cli/", "tests/")),
-    (r"<liburing", ("src/backends/",)),
+    (r"<liburing", ("src/backends/block/", "src/backends/net/")),
     (r"<(zlib|zstd|lzma|lz4\w*|libfdt)\.h>", ("arch/", "tests/")),
     (r"<seccomp\.h>", ("src/backends/", "src/machine/", "cli/")),
     (r"<benchmark/", ("bench/",)),
@@ -41,16 +41,23 @@ def folders(parent):
 def rooms():
     """(prefix of the path, rooms that may be included); the first prefix that fits decides."""
     devices, arch, hv = folders("devices"), folders("arch"), folders("hv")
+    backends = {f"backends/{room}" for room in folders("src/backends")}
     table = [("include/", GROUND), ("src/base/", GROUND)]
-    table += [(f"src/{room}/", GROUND | {room}) for room in ("memory", "bus", "config", "backends")]
+    table += [(f"src/{room}/", GROUND | {room}) for room in sorted({"memory", "bus", "config"} | backends)]
     table += [("devices/pci/", GROUND | {"pci"}), ("devices/virtio/", GROUND | {"pci", "virtio"})]
     # The PCI bus and the virtio core are what devices stand on; no device sees another device.
     table += [(f"devices/{room}/", GROUND | {"pci", room} | ({"virtio"} if room.startswith("virtio") else set()))
               for room in sorted(devices)]
     table += [("arch/", GROUND | arch), ("hv/", GROUND | hv)]
-    table += [("src/machine/", GROUND | {"machine", "memory", "bus", "config", "backends"} | devices | arch | hv)]
+    table += [("src/machine/", GROUND | {"machine", "memory", "bus", "config"} | backends | devices | arch | hv)]
     table += [("cli/", GROUND | {"cli", "machine", "config"})]
     return table
+
+
+def room_of(header, known):
+    """The room that an include names: its first folder, or the first two where those are one ("backends/net")."""
+    parts = header.split("/")
+    return next((room for room in ("/".join(parts[:2]), parts[0]) if room in known), parts[0])
 
 
 def of_tests(path):
@@ -72,7 +79,7 @@ def includes(path, lines, table):
                 if "gtest" in pattern and of_tests(path):
                     continue
                 yield number, f"{what} may be used in {', '.join(places)} only"
-        room = what[1:].split("/")[0]
+        room = room_of(what[1:], known)
         if what[0] == '"' and allowed is not None and room in known and room not in allowed and not of_tests(path):
             yield number, f"this room may not see {room}"
 

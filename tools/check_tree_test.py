@@ -6,7 +6,8 @@ import unittest
 
 import check_tree
 
-TABLE = [("devices/serial/", {"vmm", "serial", "pci"}), ("devices/rtc/", {"vmm", "rtc"}), ("hv/", {"vmm", "kvm"})]
+TABLE = [("devices/serial/", {"vmm", "serial", "pci"}), ("devices/rtc/", {"vmm", "rtc"}), ("hv/", {"vmm", "kvm"}),
+         ("src/backends/net/", {"vmm", "backends/net"}), ("src/backends/char/", {"vmm", "backends/char"})]
 
 
 def findings(path, text):
@@ -22,6 +23,11 @@ class IncludeTest(unittest.TestCase):
 
     def test_hypervisor_in_a_device_is_found(self):
         self.assertEqual(findings("devices/serial/a.hpp", '#  include "kvm/vm.hpp"'), ["this room may not see kvm"])
+
+    def test_room_of_two_folders_sees_itself_and_not_its_neighbour(self):
+        self.assertEqual(findings("src/backends/net/a.cpp", '#include "backends/net/a.hpp"'), [])
+        self.assertEqual(findings("src/backends/net/a.cpp", '#include "backends/char/a.hpp"'),
+                         ["this room may not see backends/char"])
 
     def test_path_upwards_is_found(self):
         self.assertEqual(findings("hv/kvm/a.cpp", '#include "../x.hpp"'), ['no "../" in an include: name the room'])

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/char_backend.hpp"
+#include "backends/char/char_backend.hpp"
 
 namespace vmm::machine {
 

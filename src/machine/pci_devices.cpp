@@ -4,10 +4,10 @@
 #include <string_view>
 #include <utility>
 
-#include "backends/block_file.hpp"
-#include "backends/entropy_file.hpp"
-#include "backends/passt.hpp"
-#include "backends/tap.hpp"
+#include "backends/block/block_file.hpp"
+#include "backends/entropy/entropy_file.hpp"
+#include "backends/net/passt.hpp"
+#include "backends/net/tap.hpp"
 #include "config/device_name.hpp"
 #include "config/limits.hpp"
 #include "config/publish.hpp"

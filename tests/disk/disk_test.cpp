@@ -8,7 +8,7 @@
 #include <random>
 #include <string>
 
-#include "backends/block_file.hpp"
+#include "backends/block/block_file.hpp"
 #include "virtio_blk/virtio_blk.hpp"
 #include "virtio_support/device_rig.hpp"
 #include "vmm/text.hpp"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "acpi_power/acpi_power.hpp"
-#include "backends/char_backend.hpp"
+#include "backends/char/char_backend.hpp"
 #include "bus/bus.hpp"
 #include "machine/board.hpp"
 #include "machine/console_watch.hpp"

@@ -1,0 +1,54 @@
+// Threads that do disk requests by waiting for them: all of them where io_uring cannot be had, and
+// the odd ones (discard, zeroes, buffers that do not suit O_DIRECT) where it can.
+//
+// Threads start when there is work for them. put() and take_done() are for the owner's thread.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "backends/block/block_io.hpp"
+#include "vmm/block_backend.hpp"
+#include "vmm/event_fd.hpp"
+
+namespace vmm {
+
+class BlockPool {
+public:
+    /// `io` and `done` outlive the pool; `done` is signalled at each completion. Never more than
+    /// `room` threads.
+    BlockPool(BlockIo& io, const EventFd& done, unsigned room);
+    /// Waits for what is being done.
+    ~BlockPool();
+    BlockPool(const BlockPool&) = delete;
+    BlockPool& operator=(const BlockPool&) = delete;
+
+    /// With `most` threads, as far as they are needed. False if there is no thread and none can be
+    /// had: nothing was taken.
+    [[nodiscard]] bool put(BlockRequest& request, unsigned most) noexcept;
+    /// Moves what is done to the end of `to`.
+    void take_done(BlockRequestList& to) noexcept;
+    bool any_done() noexcept;
+
+private:
+    void add_thread() noexcept;
+    void run() noexcept;
+    BlockRequest* next() noexcept;
+
+    BlockIo& io_;
+    const EventFd& event_;
+    std::vector<std::thread> threads_;
+    bool no_more_ = false;  // the host would not give another
+
+    std::mutex mutex_;
+    std::condition_variable work_;
+    BlockRequestList waiting_;
+    BlockRequestList done_;
+    unsigned waiting_count_ = 0;
+    unsigned idle_ = 0;  // threads that wait for work
+    bool quit_ = false;
+};
+
+}  // namespace vmm
