@@ -24,7 +24,7 @@ LIBRARIES = [
     (r"<boost/", ("src/backends/char/", "src/machine/", "cli/")),
     (r"<(nlohmann|CLI)/", ("src/config/", "cli/", "tests/")),
     (r"<liburing", ("src/backends/block/", "src/backends/net/")),
-    (r"<(zlib|zstd|lzma|lz4\w*|libfdt)\.h>", ("arch/", "tests/")),
+    (r"<(zlib|zstd|lzma|lz4\w*|libfdt)\.h>", ("arch/payload/", "tests/")),
     (r"<seccomp\.h>", ("src/backends/", "src/machine/", "cli/")),
     (r"<benchmark/", ("bench/",)),
     (r"<(gtest|gmock)/", ("tests/",)),
@@ -48,7 +48,9 @@ def rooms():
     # The PCI bus and the virtio core are what devices stand on; no device sees another device.
     table += [(f"devices/{room}/", GROUND | {"pci", room} | ({"virtio"} if room.startswith("virtio") else set()))
               for room in sorted(devices)]
-    table += [("arch/", GROUND | arch), ("hv/", GROUND | hv)]
+    neutral = {"payload", "acpi"}
+    table += [(f"arch/{room}/", GROUND | {room} | (set() if room in neutral else neutral)) for room in sorted(arch)]
+    table += [("hv/", GROUND | hv)]
     table += [("src/machine/", GROUND | {"machine", "memory", "bus", "config"} | backends | devices | arch | hv)]
     table += [("cli/", GROUND | {"cli", "machine", "config"})]
     return table

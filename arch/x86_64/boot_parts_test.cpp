@@ -1,61 +1,9 @@
-// The small parts under the loader: placement, relocation, sizes.
-#include "vmm/size_text.hpp"
+// The small parts under the loader: relocation.
 #include "x86_64/kaslr.hpp"
-#include "x86_64/placement.hpp"
 #include "x86_64/synthetic_kernel.hpp"
 
 namespace vmm::x86_64 {
 namespace {
-
-using ::testing::HasSubstr;
-
-TEST(SizeTextTest, UnitsFollowTheSize) {
-    EXPECT_EQ(size_text(17), "17 bytes");
-    EXPECT_EQ(size_text(1024), "1 KiB");
-    EXPECT_EQ(size_text(512 * kMiB), "512 MiB");
-    EXPECT_EQ(size_text(1536 * kMiB), "1.5 GiB");
-    EXPECT_EQ(size_text(1025 * kMiB), "1025 MiB");  // not "1 GiB"
-    EXPECT_EQ(size_text(64 * kMiB + 4 * kKiB), "65540 KiB");
-    EXPECT_EQ(size_text(11'900'001), "11.3 MiB");
-    EXPECT_EQ(size_text(~std::uint64_t{0}), "16777215 TiB");
-}
-
-TEST(PlacementTest, HighestFreeGoesBelowWhatIsTaken) {
-    Placement placement{64 * kMiB};
-    ASSERT_TRUE(placement.take({Gpa{60 * kMiB}, 4 * kMiB}, "kernel").has_value());
-
-    EXPECT_EQ(placement.highest_free(kMiB, ~std::uint64_t{0}), Gpa{59 * kMiB});
-    EXPECT_EQ(placement.highest_free(kMiB, 10 * kMiB), Gpa{9 * kMiB});
-    EXPECT_EQ(placement.highest_free(61 * kMiB, ~std::uint64_t{0}), std::nullopt);
-}
-
-TEST(PlacementTest, HighestFreeIsAbove4GibibytesWhenThereIsNoRoomBelow) {
-    Placement placement{8 * kGiB};  // up to 3 GiB, and 4 to 9 GiB
-    ASSERT_TRUE(placement.take({Gpa{9 * kGiB - kMiB}, kMiB}, "kernel").has_value());
-
-    EXPECT_EQ(placement.highest_free(2 * kGiB, ~std::uint64_t{0}), Gpa{kGiB});
-    EXPECT_EQ(placement.highest_free(4 * kGiB, ~std::uint64_t{0}), Gpa{5 * kGiB - kMiB});
-    EXPECT_EQ(placement.highest_free(4 * kGiB, 4 * kGiB), std::nullopt);
-    EXPECT_EQ(placement.highest_free(6 * kGiB, ~std::uint64_t{0}), std::nullopt);
-}
-
-TEST(PlacementTest, LowestFreeGoesAboveWhatIsTaken) {
-    Placement placement{64 * kMiB};
-    ASSERT_TRUE(placement.take({Gpa{kMiB}, kMiB + 1}, "kernel").has_value());
-
-    EXPECT_EQ(placement.lowest_free(kMiB, kMiB, Gpa{kMiB}), Gpa{3 * kMiB});
-    EXPECT_EQ(placement.lowest_free(62 * kMiB, kMiB, Gpa{kMiB}), std::nullopt);
-}
-
-TEST(PlacementTest, TheHoleIsNoRam) {
-    Placement placement{4 * kGiB};
-
-    const auto taken = placement.take({Gpa{0xbfff'f000}, 0x2000}, "thing");
-
-    ASSERT_FALSE(taken.has_value());
-    EXPECT_THAT(taken.error().one_line(), HasSubstr("does not fit in memory of 4 GiB"));
-    EXPECT_TRUE(placement.take({Gpa{0x1'0000'0000}, kGiB}, "high").has_value());
-}
 
 TEST(SplitRelocationsTest, ThreeListsAreFound) {
     const auto table = test::relocation_table({1, 2}, {3}, {4, 5});

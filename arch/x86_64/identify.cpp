@@ -6,8 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#include "payload/unpack.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/unpack.hpp"
 
 namespace vmm::x86_64 {
 namespace {

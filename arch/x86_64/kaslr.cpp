@@ -67,6 +67,17 @@ bool relocate(const RelocationLists& lists, std::span<std::byte> image, std::uin
            add_to_all(lists.negated32, image, physical, 0 - delta32);
 }
 
+Result<bool> KaslrMove::relocate(std::span<const std::byte> appended, std::span<std::byte> image,
+                                 std::uint64_t physical) const {
+    const auto lists = split_relocations(appended);
+    if (lists.empty())
+        return false;
+    if (!x86_64::relocate(lists, image, physical, delta_))
+        return std::unexpected(
+            Error{ErrorKind::Config, "the kernel's relocations point outside of it: damaged"});
+    return true;
+}
+
 std::uint64_t kaslr_delta(std::uint64_t random, std::uint64_t physical, std::uint64_t size,
                           std::uint64_t alignment) {
     if (alignment == 0 || physical + size >= kKernelMapSize)

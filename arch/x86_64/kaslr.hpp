@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 
+#include "payload/place_elf.hpp"
 #include "vmm/error.hpp"
 
 namespace vmm::x86_64 {
@@ -37,6 +38,18 @@ RelocationLists split_relocations(std::span<const std::byte> appended);
 /// kKernelMapStart + `physical`. False, and nothing more changed, if a place is outside of it.
 [[nodiscard]] bool relocate(const RelocationLists& lists, std::span<std::byte> image,
                             std::uint64_t physical, std::uint64_t delta);
+
+/// Moves a kernel by `delta`, as the lists behind its ELF file say.
+class KaslrMove final : public ElfRelocator {
+public:
+    explicit KaslrMove(std::uint64_t delta) : delta_{delta} {}
+
+    Result<bool> relocate(std::span<const std::byte> appended, std::span<std::byte> image,
+                          std::uint64_t physical) const override;
+
+private:
+    std::uint64_t delta_;
+};
 
 /// The distance to move by, from a random number; zero is one of the possible answers.
 std::uint64_t kaslr_delta(std::uint64_t random, std::uint64_t physical, std::uint64_t size,

@@ -153,7 +153,7 @@ Result<> read_notes(const BootFile& file, ElfKernel& kernel) {
 
 Result<Content> parse_elf_kernel(const BootFile& file, Bytes head) {
     ElfKernel kernel;
-    kernel.image = VMM_TRY(parse_elf(head));
+    kernel.image = VMM_TRY(parse_elf(head, kElfTarget));
     if (kernel.image.file_end() > file.size())
         return std::unexpected(
             truncated("an ELF kernel that", kernel.image.file_end(), file.size()));
@@ -193,7 +193,7 @@ Result<Content> identify_packed(BootFile& file, Compression compression) {
     const Bytes head{buffer.get(), got.size};
     if (is_elf(head)) {
         ElfKernel kernel{.compression = compression, .image = {}, .notes = {}};
-        kernel.image = VMM_TRY(parse_elf(head));
+        kernel.image = VMM_TRY(parse_elf(head, kElfTarget));
         return Content{std::move(kernel)};
     }
     if (!is_bzimage(head))

@@ -14,13 +14,20 @@
 #include <string>
 #include <variant>
 
+#include "payload/boot_file.hpp"
+#include "payload/elf.hpp"
+#include "payload/unpack.hpp"
 #include "vmm/error.hpp"
-#include "x86_64/boot_file.hpp"
 #include "x86_64/boot_params.hpp"
-#include "x86_64/elf.hpp"
-#include "x86_64/unpack.hpp"
 
 namespace vmm::x86_64 {
+
+inline constexpr ElfTarget kElfTarget{
+    .machine = 62,  // EM_X86_64
+    .name = "x86-64",
+    .advice =
+        "Give an x86-64 kernel: a bzImage (Debian: /boot/vmlinuz-*), an ELF vmlinux, or one "
+        "of these compressed"};
 
 /// What the set-up header of a bzImage says.
 struct BzImage {

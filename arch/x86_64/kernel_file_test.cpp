@@ -368,14 +368,5 @@ TEST(KernelFileTest, FileDescriptorIsNotInherited) {
     EXPECT_EQ(::fcntl(kernel->file().fd(), F_GETFD), FD_CLOEXEC);
 }
 
-TEST(ReadNotesTest, NotesThatEndEarlyAreIgnored) {
-    KernelNotes notes;
-    const std::array<std::uint32_t, 4> cut{4, 0xffff'fff0, 18, 0x006e'6558};
-
-    read_notes(std::as_bytes(std::span{cut}), notes);
-
-    EXPECT_FALSE(notes.pvh_entry.has_value());
-}
-
 }  // namespace
 }  // namespace vmm::x86_64

@@ -19,11 +19,6 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 inline constexpr std::uint64_t kGiB = 1024 * kMiB;
 inline constexpr std::uint64_t kPageSize = 4 * kKiB;
 
-/// One past the last byte of a range; ranges of this map never reach 2^64.
-constexpr std::uint64_t end_of(GpaRange range) {
-    return range.first.value() + range.size;
-}
-
 // ---- below 1 MiB; RAM is behind all of it ----------------------------------------------------
 
 /// First page: where a real-mode kernel would expect vectors and BIOS data. Nobody writes there.

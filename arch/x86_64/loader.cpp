@@ -5,12 +5,14 @@
 #include <utility>
 #include <variant>
 
+#include "payload/place_elf.hpp"
 #include "vmm/command_line.hpp"
 #include "vmm/log.hpp"
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
+#include "x86_64/kaslr.hpp"
+#include "x86_64/layout.hpp"
 #include "x86_64/linux_boot.hpp"
-#include "x86_64/place_elf.hpp"
 #include "x86_64/pvh_boot.hpp"
 
 namespace vmm::x86_64 {
@@ -50,7 +52,10 @@ struct Loaded {
 class Load {
 public:
     Load(const KernelFile& kernel, const LoadRequest& request, GuestMemory& memory)
-        : kernel_{kernel}, request_{request}, memory_{memory}, placement_{request.ram_size} {}
+        : kernel_{kernel},
+          request_{request},
+          memory_{memory},
+          placement_{ram_ranges(request.ram_size).all()} {}
 
     Result<Entry> run();
 
@@ -62,7 +67,7 @@ private:
     Result<Loaded> place_plain(const BzImage& image);
     Result<Gpa> plain_address(const BzImage& image) const;
     Result<KernelNotes> place_segments(const ElfKernel& elf);
-    std::optional<std::uint64_t> random_move(const BzImage& image, const ElfImage& elf) const;
+    std::optional<KaslrMove> random_move(const BzImage& image, const ElfImage& elf) const;
     Result<GpaRange> place_initramfs(const Loaded& loaded);
     Error initramfs_too_large(std::uint64_t size, std::uint64_t limit) const;
     Result<std::string> command_line(const Loaded& loaded) const;
@@ -106,14 +111,15 @@ Result<Loaded> Load::place(const BzImage& image) {
     return place_plain(image);
 }
 
-/// The distance for KASLR, if there is to be any.
-std::optional<std::uint64_t> Load::random_move(const BzImage& image, const ElfImage& elf) const {
+/// What moves the kernel for KASLR, if there is to be any.
+std::optional<KaslrMove> Load::random_move(const BzImage& image, const ElfImage& elf) const {
     if (!request_.kaslr || request_.entropy == nullptr ||
         has_word(request_.command_line, "nokaslr"))
         return std::nullopt;
     std::uint64_t random = 0;
     request_.entropy->fill(std::as_writable_bytes(std::span{&random, 1}));
-    return kaslr_delta(random, elf.lowest(), elf.highest() - elf.lowest(), image.alignment);
+    return KaslrMove{
+        kaslr_delta(random, elf.lowest(), elf.highest() - elf.lowest(), image.alignment)};
 }
 
 Result<Loaded> Load::unpack_payload(const BzImage& image) {
@@ -128,11 +134,12 @@ Result<Loaded> Load::unpack_payload(const BzImage& image) {
         mapping.bytes().first(image.payload_size -
                               (image.compression == Compression::Gzip ? 0 : 4)),
         image.unpacked_size};
-    const auto elf = VMM_TRY_OR(peek_elf(packed), "the kernel's payload");
+    const auto elf = VMM_TRY_OR(peek_elf(packed, kElfTarget), "the kernel's payload");
     VMM_TRY(take_segments(elf, placement_));
-    const auto placed =
-        VMM_TRY_OR(place_packed({packed, elf, placement_, random_move(image, elf)}, memory_),
-                   "the kernel's payload");
+    const auto move = random_move(image, elf);
+    const PlacePacked what{packed, elf, placement_, Gpa{kStartOfHighMemory},
+                           move ? &*move : nullptr};
+    const auto placed = VMM_TRY_OR(place_packed(what, memory_), "the kernel's payload");
     return Loaded{.entry = Gpa{elf.entry},
                   .load_address = Gpa{elf.lowest()},
                   .header = &image,
@@ -183,7 +190,7 @@ Result<KernelNotes> Load::place_segments(const ElfKernel& elf) {
     const auto mapping = VMM_TRY(kernel_.file().map(0, kernel_.file().size()));
     const PackedElf packed{elf.compression, mapping.bytes(), 0};
     const auto placed =
-        VMM_TRY(place_packed({packed, elf.image, placement_, std::nullopt}, memory_));
+        VMM_TRY(place_packed({packed, elf.image, placement_, Gpa{kStartOfHighMemory}}, memory_));
     return placed.notes;
 }
 
@@ -223,7 +230,7 @@ Error Load::initramfs_too_large(std::uint64_t size, std::uint64_t limit) const {
     if (limit != kAnywhere && placement_.highest_free(size, kAnywhere))
         return Error{ErrorKind::Config,
                      cat("initramfs ", names, " (", size_text(size), ") does not fit below ",
-                         size_text(std::min(limit, placement_.low_ram_end())),
+                         size_text(std::min(limit, placement_.first_end())),
                          ", where this kernel has to find it")}
             .hint(
                 "Give a smaller initramfs, or a 64-bit bzImage of Linux 3.8 or newer, which "

@@ -21,13 +21,13 @@
 #include <string>
 #include <string_view>
 
+#include "payload/boot_file.hpp"
+#include "payload/placement.hpp"
 #include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/hv_x86.hpp"
-#include "x86_64/boot_file.hpp"
 #include "x86_64/kernel_file.hpp"
-#include "x86_64/placement.hpp"
 
 namespace vmm::x86_64 {
 

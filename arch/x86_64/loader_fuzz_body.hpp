@@ -10,6 +10,7 @@
 #include <span>
 
 #include "support/flat_guest_memory.hpp"
+#include "x86_64/layout.hpp"
 #include "x86_64/loader.hpp"
 
 namespace vmm::x86_64::test {

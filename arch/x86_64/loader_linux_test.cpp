@@ -1,4 +1,5 @@
 #include "support/flat_guest_memory.hpp"
+#include "x86_64/layout.hpp"
 #include "x86_64/loader.hpp"
 #include "x86_64/synthetic_kernel.hpp"
 

@@ -1,6 +1,7 @@
 #include "x86_64/loader.hpp"
 
 #include "support/flat_guest_memory.hpp"
+#include "x86_64/layout.hpp"
 #include "x86_64/synthetic_kernel.hpp"
 
 namespace vmm::x86_64 {

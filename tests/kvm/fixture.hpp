@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "payload/payload.hpp"
+#include "kvm_payload/payload.hpp"
 
 namespace vmm::payload {
 

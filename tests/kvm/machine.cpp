@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "kvm/x86_64/create_vm.hpp"
-#include "payload/payload.hpp"
+#include "kvm_payload/payload.hpp"
 #include "vmm/text.hpp"
 
 extern "C" {

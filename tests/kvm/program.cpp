@@ -1,6 +1,6 @@
 #include <utility>
 
-#include "payload/payload.hpp"
+#include "kvm_payload/payload.hpp"
 
 namespace vmm::payload {
 namespace {

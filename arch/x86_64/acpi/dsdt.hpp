@@ -1,7 +1,7 @@
 // The namespace of our PC: the body of the DSDT. Part of tables.hpp, which says what is in it.
 #pragma once
 
-#include "x86_64/acpi/aml.hpp"
+#include "acpi/aml.hpp"
 #include "x86_64/acpi/tables.hpp"
 
 namespace vmm::x86_64 {

@@ -1,77 +1,22 @@
 #include "x86_64/acpi/tables.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
+#include "acpi/table_writer.hpp"
 #include "vmm/acpi_registers.hpp"
 #include "vmm/assert.hpp"
-#include "x86_64/acpi/aml.hpp"
 #include "x86_64/acpi/dsdt.hpp"
 #include "x86_64/layout.hpp"
 
 namespace vmm::x86_64 {
 namespace {
 
+using acpi::put_zeros;
 using aml::Bytes;
 using aml::Writer;
-
-// Who made the tables; shown in the guest's log.
-constexpr std::string_view kOemId = "VMM   ";
-constexpr std::string_view kOemTableId = "VMMTABLE";
-constexpr std::uint32_t kOemRevision = 1;
-constexpr std::string_view kCreatorId = "VMM ";
-constexpr std::uint32_t kCreatorRevision = 1;
-
-constexpr std::size_t kHeaderSize = 36;
-constexpr std::size_t kLengthAt = 4;
-constexpr std::size_t kChecksumAt = 9;
-
-std::byte checksum(std::span<const std::byte> bytes) {
-    unsigned sum = 0;
-    for (const std::byte b : bytes)
-        sum += std::to_integer<unsigned>(b);
-    return static_cast<std::byte>(0U - sum);
-}
-
-/// Tables one after the other in guest memory, each on a 16-byte boundary.
-class TableWriter {
-public:
-    TableWriter(Bytes& bytes, Gpa where) : bytes_{bytes}, where_{where} {}
-
-    /// A table: `body` writes what follows the header (5.2.6). Returns its address.
-    template <class Body>
-    Gpa table(std::string_view signature, std::uint8_t revision, Body&& body) {
-        while (bytes_.size() % 16 != 0)
-            bytes_.push_back({});
-        const std::size_t start = bytes_.size();
-        Writer to{bytes_};
-        to.raw(signature);
-        to.little_endian(std::uint32_t{0});  // length
-        to.byte(revision);
-        to.byte(0);  // checksum
-        to.raw(kOemId);
-        to.raw(kOemTableId);
-        to.little_endian(kOemRevision);
-        to.raw(kCreatorId);
-        to.little_endian(kCreatorRevision);
-        VMM_ASSERT(bytes_.size() - start == kHeaderSize);
-        body(to);
-        finish(start);
-        return Gpa{where_.value() + start};
-    }
-
-private:
-    void finish(std::size_t start) {
-        const std::span table = std::span{bytes_}.subspan(start);
-        for (std::size_t i = 0; i < 4; ++i)
-            table[kLengthAt + i] = static_cast<std::byte>(table.size() >> (8 * i));
-        table[kChecksumAt] = checksum(table);
-    }
-
-    Bytes& bytes_;
-    Gpa where_;
-};
 
 /// Generic Address Structure (5.2.3.2) of an 8-bit port.
 void put_port(Writer& to, std::uint16_t port) {
@@ -80,11 +25,6 @@ void put_port(Writer& to, std::uint16_t port) {
     to.byte(0);  // offset
     to.byte(1);  // byte access
     to.little_endian(std::uint64_t{port});
-}
-
-void put_zeros(Writer& to, std::size_t count) {
-    while (count-- != 0)
-        to.byte(0);
 }
 
 // ---- FADT: what sort of machine this is (5.2.9) -------------------------------------------------
@@ -219,38 +159,6 @@ void write_madt(Writer& to, const TablesConfig& config) {
                                     [](std::uint32_t id) { return id >= kFirstX2ApicId; }));
 }
 
-// ---- MCFG, XSDT, RSDP
-// -----------------------------------------------------------------------------
-
-void write_mcfg(Writer& to, const PciHost& pci, Gpa ecam) {
-    put_zeros(to, 8);
-    to.little_endian(ecam.value());
-    to.little_endian(pci.segment);
-    to.byte(pci.first_bus);
-    to.byte(pci.last_bus);
-    put_zeros(to, 4);
-}
-
-constexpr std::size_t kRsdpSize = 36;
-constexpr std::size_t kRsdpSizeOfRevision0 = 20;
-
-void write_rsdp(std::span<std::byte> rsdp, Gpa xsdt) {  // 5.2.5.3
-    Bytes bytes;
-    bytes.reserve(kRsdpSize);
-    Writer to{bytes};
-    to.raw(std::string_view{"RSD PTR "});
-    to.byte(0);  // 8: checksum of the first 20 bytes
-    to.raw(kOemId);
-    to.byte(2);                          // 15: revision
-    to.little_endian(std::uint32_t{0});  // 16: RSDT; there is an XSDT
-    to.little_endian(static_cast<std::uint32_t>(kRsdpSize));
-    to.little_endian(xsdt.value());
-    put_zeros(to, 4);  // 32: checksum of all bytes
-    bytes[8] = checksum(std::span{bytes}.first(kRsdpSizeOfRevision0));
-    bytes[32] = checksum(bytes);
-    std::ranges::copy(bytes, rsdp.begin());
-}
-
 }  // namespace
 
 Tables build_tables(const TablesConfig& config, Gpa where) {
@@ -263,24 +171,18 @@ Tables build_tables(const TablesConfig& config, Gpa where) {
     Bytes bytes;
     bytes.reserve(kTheRest + config.apic_ids.size() * kBytesPerCpu +
                   (config.pci ? config.pci->intx.size() * kBytesPerWire : 0));
-    bytes.resize(kRsdpSize);
-    TableWriter tables{bytes, where};
+    bytes.resize(acpi::kRsdpSize);
+    acpi::TableWriter tables{bytes, where};
     const Gpa dsdt = tables.table("DSDT", 2, [&](Writer& to) { write_namespace(to, config); });
-    const Gpa fadt = tables.table("FACP", 6, [&](Writer& to) { write_fadt(to, config, dsdt); });
-    const Gpa madt = tables.table("APIC", 6, [&](Writer& to) { write_madt(to, config); });
-    Gpa mcfg;
+    std::array<Gpa, 3> listed;
+    std::size_t count = 0;
+    listed[count++] = tables.table("FACP", 6, [&](Writer& to) { write_fadt(to, config, dsdt); });
+    listed[count++] = tables.table("APIC", 6, [&](Writer& to) { write_madt(to, config); });
     if (config.pci && config.pci->ecam)
-        mcfg =
-            tables.table("MCFG", 1, [&, &pci = *config.pci, ecam = *config.pci->ecam](Writer& to) {
-                write_mcfg(to, pci, ecam);
-            });
-    const Gpa xsdt = tables.table("XSDT", 1, [&](Writer& to) {
-        to.little_endian(fadt.value());
-        to.little_endian(madt.value());
-        if (mcfg != Gpa{})
-            to.little_endian(mcfg.value());
-    });
-    write_rsdp(std::span{bytes}.first(kRsdpSize), xsdt);
+        listed[count++] = tables.table(
+            "MCFG", 1, [&](Writer& to) { acpi::write_mcfg(to, *config.pci, *config.pci->ecam); });
+    const Gpa xsdt = tables.xsdt(std::span{listed}.first(count));
+    acpi::write_rsdp(std::span{bytes}.first(acpi::kRsdpSize), xsdt);
     return Tables{std::move(bytes), where};
 }
 

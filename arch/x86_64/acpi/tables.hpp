@@ -15,38 +15,12 @@
 #include <span>
 #include <vector>
 
+#include "acpi/pci_host.hpp"
 #include "vmm/gpa.hpp"
-#include "vmm/hv.hpp"
 
 namespace vmm::x86_64 {
 
-/// The PCI host bridge, as far as the guest cannot ask it.
-struct PciHost {
-    /// Linux puts BARs of every sort into windows of kind Memory, but only prefetchable ones into
-    /// the other kind.
-    struct Window {
-        enum class Kind : std::uint8_t { Io, Memory, PrefetchableMemory };
-        Kind kind = Kind::Memory;
-        std::uint64_t first = 0;
-        std::uint64_t size = 0;  ///< bytes; a window of size 0 is left out
-    };
-    /// Where pin `pin` (0 is INTA) of the functions of a device on the first bus is wired to.
-    struct Intx {
-        std::uint8_t device = 0;
-        std::uint8_t pin = 0;
-        hv::Gsi gsi{};
-    };
-
-    std::uint16_t segment = 0;
-    std::uint8_t first_bus = 0;
-    std::uint8_t last_bus = 0;
-    /// Configuration space of bus 0 of the segment, 1 MiB a bus, whatever first_bus is. Without it
-    /// the guest has ports only.
-    std::optional<Gpa> ecam;
-    bool config_ports = true;  ///< 0xcf8 and 0xcfc answer
-    std::span<const Window> windows;
-    std::span<const Intx> intx;  ///< at most 255
-};
+using acpi::PciHost;
 
 /// The CMOS clock, which tells the time and never interrupts.
 struct CmosClock {

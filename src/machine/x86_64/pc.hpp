@@ -93,7 +93,7 @@ private:
     HostClock clock_;
 
     x86_64::KernelFile kernel_;
-    std::vector<x86_64::BootFile> initramfs_;
+    std::vector<BootFile> initramfs_;
     std::unique_ptr<GuestRam> ram_;
     std::unique_ptr<hv::x86::Vm> vm_;
     Bus ports_;

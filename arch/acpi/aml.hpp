@@ -20,7 +20,7 @@
 
 #include "vmm/hv.hpp"
 
-namespace vmm::x86_64::aml {
+namespace vmm::aml {
 
 using Bytes = std::vector<std::byte>;
 
@@ -235,10 +235,6 @@ private:
 
 // ---- terms: values ------------------------------------------------------------------------------
 
-struct Ones {
-    void write_to(Writer& to) const { to.byte(0xff); }
-};
-
 /// Plain ASCII.
 struct String {
     std::string_view text;
@@ -420,4 +416,4 @@ void Writer::resource_template(Body&& body) {
     });
 }
 
-}  // namespace vmm::x86_64::aml
+}  // namespace vmm::aml

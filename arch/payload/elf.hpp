@@ -9,12 +9,19 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/error.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
+
+/// What an ELF file must be for.
+struct ElfTarget {
+    std::uint16_t machine = 0;  ///< e_machine
+    std::string_view name;      ///< "x86-64", for errors
+    std::string_view advice;    ///< which files to give instead
+};
 
 /// A range of the file that goes to a range of memory; what memory has more than the file is zero.
 struct ElfSegment {
@@ -46,8 +53,9 @@ inline constexpr std::size_t kElfHeadSize = 16 * 1024;
 
 bool is_elf(std::span<const std::byte> head);
 
-/// `head` is the start of the file, kElfHeadSize bytes or all of it.
-Result<ElfImage> parse_elf(std::span<const std::byte> head);
+/// `head` is the start of the file, kElfHeadSize bytes or all of it. The error names what was found
+/// instead, with the target's advice.
+Result<ElfImage> parse_elf(std::span<const std::byte> head, const ElfTarget& target);
 
 /// What the notes say.
 struct KernelNotes {
@@ -58,4 +66,4 @@ struct KernelNotes {
 /// `notes` is the content of one PT_NOTE segment; a malformed rest is ignored.
 void read_notes(std::span<const std::byte> notes, KernelNotes& into);
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -1,4 +1,4 @@
-#include "x86_64/boot_file.hpp"
+#include "payload/boot_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,9 +9,8 @@
 
 #include "vmm/assert.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/layout.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 Error unusable(std::string_view what, const std::string& path, std::string_view why) {
@@ -87,6 +86,7 @@ void FileMapping::name_backing(const std::string& path) {
 }
 
 Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) const {
+    constexpr std::uint64_t kPageSize = 4096;
     VMM_ASSERT(offset <= size_ && length <= size_ - offset);
     // Most often a file that was written again between a start and a reset. Whoever shortens it
     // from here on ends the process by SIGBUS.
@@ -109,4 +109,4 @@ Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) co
     return mapping;
 }
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

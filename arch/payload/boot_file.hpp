@@ -18,7 +18,7 @@
 #include "vmm/guest_memory.hpp"
 #include "vmm/unique_fd.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 
 /// Part of a file as memory, read only. Whoever shortens the file while it is mapped ends the
 /// process (SIGBUS, see BackedMemory), so mappings live for one load and serve decoders only; what
@@ -86,4 +86,4 @@ private:
     std::string path_;
 };
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -1,11 +1,11 @@
-#include "x86_64/unpack.hpp"
+#include "payload/unpack.hpp"
 
 #include <lzma.h>
 #include <zstd.h>
 
-#include "x86_64/synthetic_kernel.hpp"
+#include "payload/synthetic_elf.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 using test::ByteVector;
@@ -319,4 +319,4 @@ TEST(DetectCompressionTest, NothingAndLittleAreNone) {
 }
 
 }  // namespace
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -5,19 +5,17 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 
+#include "payload/boot_file.hpp"
+#include "payload/elf.hpp"
+#include "payload/placement.hpp"
+#include "payload/unpack.hpp"
 #include "vmm/error.hpp"
 #include "vmm/guest_memory.hpp"
-#include "x86_64/boot_file.hpp"
-#include "x86_64/elf.hpp"
-#include "x86_64/kaslr.hpp"
-#include "x86_64/placement.hpp"
-#include "x86_64/unpack.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 
 /// Reserves the segments, and checks that the entry is in one.
 Result<> take_segments(const ElfImage& image, Placement& placement);
@@ -32,18 +30,32 @@ struct PackedElf {
 };
 
 /// The headers of a compressed ELF, from unpacking only its start.
-Result<ElfImage> peek_elf(const PackedElf& packed);
+Result<ElfImage> peek_elf(const PackedElf& packed, const ElfTarget& target);
+
+/// Moves a kernel to the virtual address where it will run.
+///
+/// Threads: one.
+class ElfRelocator {
+public:
+    virtual ~ElfRelocator() = default;
+
+    /// `appended` is what follows the ELF file, where builds put lists of places to change; `image`
+    /// is the kernel in memory, from guest physical address `physical` on. False if there are no
+    /// such lists; an error if they are damaged.
+    virtual Result<bool> relocate(std::span<const std::byte> appended, std::span<std::byte> image,
+                                  std::uint64_t physical) const = 0;
+};
 
 /// Unpacks in one pass to where the first segment belongs, then moves down the segments that lie
-/// nearer together in memory than in the file. `move_by` gives the distance for relocation when the
-/// kernel carries relocations; without it, nothing behind the last segment is unpacked.
-/// After take_segments(). The segments' surroundings are used as scratch memory where they are
-/// free.
+/// nearer together in memory than in the file. Without a `relocator`, nothing after the last
+/// segment is unpacked. After take_segments(). The segments' surroundings are used as scratch
+/// memory where they are free, from `scratch_from` on.
 struct PlacePacked {
     const PackedElf& packed;
     const ElfImage& image;
     const Placement& placement;
-    std::optional<std::uint64_t> move_by;
+    Gpa scratch_from;
+    const ElfRelocator* relocator = nullptr;
 };
 struct PlacedPacked {
     bool relocated = false;
@@ -51,4 +63,4 @@ struct PlacedPacked {
 };
 Result<PlacedPacked> place_packed(const PlacePacked& what, GuestMemory& memory);
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -5,15 +5,15 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "vmm/error.hpp"
 #include "vmm/gpa.hpp"
-#include "x86_64/layout.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 
 /// "kernel (0x1000000 to 0x4200000)"
 struct NamedRange {
@@ -23,7 +23,10 @@ struct NamedRange {
 
 class Placement {
 public:
-    explicit Placement(std::uint64_t ram_size) : ram_size_{ram_size}, ram_{ram_size} {}
+    static constexpr std::uint64_t kPageSize = 4096;
+
+    /// Ranges of RAM, at least one, the one to be filled first at the start.
+    explicit Placement(std::span<const GpaRange> ram) : ram_{ram.begin(), ram.end()} {}
 
     /// The error names what it would overlap, or how much memory there is.
     Result<> take(GpaRange range, std::string_view name);
@@ -31,24 +34,24 @@ public:
     /// RAM that nobody has taken.
     bool is_free(GpaRange range) const;
 
-    /// The highest place of `size` bytes, page aligned, that ends at or below `limit`: in RAM below
-    /// 4 GiB if there is one, else above.
+    /// The highest place of `size` bytes, page aligned, that ends at or below `limit`, in the first
+    /// range that has one.
     std::optional<Gpa> highest_free(std::uint64_t size, std::uint64_t limit) const;
 
-    /// The lowest multiple of `alignment` from `from` upwards with `size` bytes of free low RAM.
+    /// The lowest multiple of `alignment` from `from` upwards with `size` bytes of free RAM in the
+    /// first range.
     std::optional<Gpa> lowest_free(std::uint64_t size, std::uint64_t alignment, Gpa from) const;
 
-    std::uint64_t ram_size() const { return ram_size_; }
-    std::uint64_t low_ram_end() const { return ram_.low().size; }
+    std::uint64_t ram_size() const;  ///< bytes, of all ranges
+    std::uint64_t first_end() const { return end_of(ram_.front()); }
 
 private:
     std::optional<Gpa> highest_in(GpaRange ram, std::uint64_t size, std::uint64_t limit) const;
     bool is_ram(GpaRange range) const;
     const NamedRange* overlapping(GpaRange range) const;
 
-    std::uint64_t ram_size_;
-    RamRanges ram_;
+    std::vector<GpaRange> ram_;
     std::vector<NamedRange> taken_;
 };
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -1,11 +1,11 @@
-#include "x86_64/acpi/aml.hpp"
+#include "acpi/aml.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace vmm::x86_64::aml {
+namespace vmm::aml {
 namespace {
 
 using testing::ElementsAre;
@@ -158,8 +158,8 @@ TEST(AmlTermTest, StatementsWriteOperatorFirst) {
                 ElementsAre(0x70, 0x69, 0x62));
     EXPECT_THAT(written([](Writer& to) { to.add(notify(NamePath{"PWRB"}, 0x80U)); }),
                 ElementsAre(0x86, 'P', 'W', 'R', 'B', 0x0a, 0x80));
-    EXPECT_THAT(written([](Writer& to) { to.add(not_equal(Arg{1}, Ones{})); }),
-                ElementsAre(0x92, 0x93, 0x69, 0xff));
+    EXPECT_THAT(written([](Writer& to) { to.add(not_equal(Arg{1}, 1U)); }),
+                ElementsAre(0x92, 0x93, 0x69, 0x01));
     EXPECT_THAT(
         written([](Writer& to) { to.add(create_dword_field(Arg{3}, 8U, NamePath{"CTRL"})); }),
         ElementsAre(0x8a, 0x6b, 0x0a, 0x08, 'C', 'T', 'R', 'L'));
@@ -244,4 +244,4 @@ TEST(AmlResourceTest, MemoryWindowAbove4GiBIsAQWord) {
 }
 
 }  // namespace
-}  // namespace vmm::x86_64::aml
+}  // namespace vmm::aml

@@ -1,14 +1,16 @@
-#include "x86_64/elf.hpp"
+#include "payload/elf.hpp"
 
 #include <elf.h>
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "vmm/text.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 /// Nothing of ours is higher; sums of two such numbers do not wrap.
@@ -16,9 +18,7 @@ constexpr std::uint64_t kHighestAddress = std::uint64_t{1} << 52;
 constexpr std::size_t kMostSegments = 64;
 
 Error bad(std::string what) {
-    return Error{ErrorKind::Config, std::move(what)}.hint(
-        "Give an x86-64 kernel: a bzImage (Debian: /boot/vmlinuz-*), an ELF vmlinux, or one of "
-        "these compressed");
+    return Error{ErrorKind::Config, std::move(what)};
 }
 
 template <class T>
@@ -32,6 +32,8 @@ std::optional<T> take(std::span<const std::byte> from, std::uint64_t at) {
 
 std::string machine_name(std::uint16_t machine) {
     switch (machine) {
+        case EM_X86_64:
+            return "x86-64";
         case EM_AARCH64:
             return "aarch64 (arm64)";
         case EM_ARM:
@@ -68,17 +70,17 @@ std::string type_name(std::uint16_t type) {
     }
 }
 
-Result<> check_ident(std::span<const std::byte> head) {
+Result<> check_ident(std::span<const std::byte> head, const ElfTarget& target) {
     const auto ident = [&](std::size_t at) { return std::to_integer<unsigned>(head[at]); };
     // e_machine is at the same place in both classes.
     const auto machine = take<std::uint16_t>(head, offsetof(Elf64_Ehdr, e_machine));
     if (!machine)
         return std::unexpected(bad("an ELF file that ends within its header: truncated"));
     if (ident(EI_DATA) != ELFDATA2LSB)
-        return std::unexpected(bad("a big-endian ELF file, which is not for x86-64"));
-    if (*machine != EM_X86_64)
+        return std::unexpected(bad(cat("a big-endian ELF file, which is not for ", target.name)));
+    if (*machine != target.machine)
         return std::unexpected(
-            bad(cat("an ELF file for ", machine_name(*machine), ", not x86-64")));
+            bad(cat("an ELF file for ", machine_name(*machine), ", not ", target.name)));
     if (ident(EI_CLASS) != ELFCLASS64)
         return std::unexpected(bad("a 32-bit ELF file; a 64-bit one is needed"));
     return {};
@@ -119,31 +121,8 @@ Result<> add_segment(ElfImage& image, const Elf64_Phdr& header) {
     return {};
 }
 
-}  // namespace
-
-std::uint64_t ElfImage::lowest() const {
-    return loads.empty() ? 0 : loads.front().physical;
-}
-
-std::uint64_t ElfImage::highest() const {
-    return loads.empty() ? 0 : loads.back().physical + loads.back().memory_size;
-}
-
-std::uint64_t ElfImage::file_end() const {
-    std::uint64_t end = 0;
-    for (const ElfSegment& segment : loads)
-        end = std::max(end, segment.offset + segment.file_size);
-    for (const ElfNotes& note : notes)
-        end = std::max(end, note.offset + note.size);
-    return end;
-}
-
-bool is_elf(std::span<const std::byte> head) {
-    return head.size() >= SELFMAG && std::memcmp(head.data(), ELFMAG, SELFMAG) == 0;
-}
-
-Result<ElfImage> parse_elf(std::span<const std::byte> head) {
-    VMM_TRY(check_ident(head));
+Result<ElfImage> parse(std::span<const std::byte> head, const ElfTarget& target) {
+    VMM_TRY(check_ident(head, target));
     const auto header = take<Elf64_Ehdr>(head, 0);
     if (!header)
         return std::unexpected(bad("an ELF file that ends within its header: truncated"));
@@ -174,6 +153,36 @@ Result<ElfImage> parse_elf(std::span<const std::byte> head) {
     return image;
 }
 
+}  // namespace
+
+std::uint64_t ElfImage::lowest() const {
+    return loads.empty() ? 0 : loads.front().physical;
+}
+
+std::uint64_t ElfImage::highest() const {
+    return loads.empty() ? 0 : loads.back().physical + loads.back().memory_size;
+}
+
+std::uint64_t ElfImage::file_end() const {
+    std::uint64_t end = 0;
+    for (const ElfSegment& segment : loads)
+        end = std::max(end, segment.offset + segment.file_size);
+    for (const ElfNotes& note : notes)
+        end = std::max(end, note.offset + note.size);
+    return end;
+}
+
+bool is_elf(std::span<const std::byte> head) {
+    return head.size() >= SELFMAG && std::memcmp(head.data(), ELFMAG, SELFMAG) == 0;
+}
+
+Result<ElfImage> parse_elf(std::span<const std::byte> head, const ElfTarget& target) {
+    auto image = parse(head, target);
+    if (!image)
+        return std::unexpected(std::move(image).error().hint(std::string{target.advice}));
+    return image;
+}
+
 void read_notes(std::span<const std::byte> notes, KernelNotes& into) {
     constexpr std::uint32_t kXenGuestOs = 6;
     constexpr std::uint32_t kXenPhys32Entry = 18;
@@ -201,4 +210,4 @@ void read_notes(std::span<const std::byte> notes, KernelNotes& into) {
     }
 }
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

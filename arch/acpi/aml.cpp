@@ -1,10 +1,10 @@
-#include "x86_64/acpi/aml.hpp"
+#include "acpi/aml.hpp"
 
 #include <limits>
 
 #include "vmm/assert.hpp"
 
-namespace vmm::x86_64::aml {
+namespace vmm::aml {
 
 NameSeg NameSeg::numbered(char letter, unsigned number) {
     constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -161,4 +161,4 @@ void Resources::memory_window(std::uint64_t first, std::uint64_t last, Caching c
         address_space(Kind::Memory, flags, first, last);
 }
 
-}  // namespace vmm::x86_64::aml
+}  // namespace vmm::aml

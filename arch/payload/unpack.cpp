@@ -1,4 +1,4 @@
-#include "x86_64/unpack.hpp"
+#include "payload/unpack.hpp"
 
 #include <lzma.h>
 #include <zlib.h>
@@ -20,7 +20,7 @@
 
 #include "vmm/text.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -342,4 +342,4 @@ Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from
     }
 }
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -1,11 +1,11 @@
-#include "x86_64/placement.hpp"
+#include "payload/placement.hpp"
 
 #include <algorithm>
 
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 std::string span_text(GpaRange range) {
@@ -17,6 +17,13 @@ bool overlap(GpaRange a, GpaRange b) {
 }
 
 }  // namespace
+
+std::uint64_t Placement::ram_size() const {
+    std::uint64_t size = 0;
+    for (const GpaRange ram : ram_)
+        size += ram.size;
+    return size;
+}
 
 bool Placement::is_ram(GpaRange range) const {
     return std::ranges::any_of(ram_,
@@ -33,7 +40,7 @@ Result<> Placement::take(GpaRange range, std::string_view name) {
     if (!is_ram(range))
         return std::unexpected(Error{
             ErrorKind::Config,
-            cat(name, " ", span_text(range), " does not fit in memory of ", size_text(ram_size_))}
+            cat(name, " ", span_text(range), " does not fit in memory of ", size_text(ram_size()))}
                                    .hint("Give the guest more memory with --memory"));
     if (const NamedRange* const other = overlapping(range))
         return std::unexpected(
@@ -74,7 +81,7 @@ std::optional<Gpa> Placement::lowest_free(std::uint64_t size, std::uint64_t alig
         return (at + alignment - 1) / alignment * alignment;
     };
     std::uint64_t at = aligned(from.value());
-    while (at < low_ram_end() && size <= low_ram_end() - at) {
+    while (at < first_end() && size <= first_end() - at) {
         const NamedRange* const other = overlapping({Gpa{at}, size});
         if (other == nullptr)
             return Gpa{at};
@@ -83,4 +90,4 @@ std::optional<Gpa> Placement::lowest_free(std::uint64_t size, std::uint64_t alig
     return std::nullopt;
 }
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -18,7 +18,7 @@
 
 #include "vmm/error.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 
 enum class Compression : std::uint8_t {
     None,
@@ -57,4 +57,4 @@ Result<Unpacked> unpack(Compression compression, std::span<const std::byte> from
                         std::span<std::byte> to,
                         std::size_t enough = std::numeric_limits<std::size_t>::max());
 
-}  // namespace vmm::x86_64
+}  // namespace vmm

@@ -1,4 +1,4 @@
-#include "x86_64/place_elf.hpp"
+#include "payload/place_elf.hpp"
 
 #include <sys/mman.h>
 
@@ -11,7 +11,7 @@
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 
-namespace vmm::x86_64 {
+namespace vmm {
 namespace {
 
 Error no_memory(Gpa at, std::uint64_t size) {
@@ -67,7 +67,8 @@ bool usable(const Placement& placement, const ElfImage& image, GpaRange range) {
 }
 
 Result<Scratch> Scratch::in_host(std::uint64_t size) {
-    constexpr std::uint64_t kMost = kGiB;  // a few kilobytes can unpack to terabytes
+    constexpr std::uint64_t kMost = std::uint64_t{1}
+                                    << 30;  // a few kilobytes can unpack to terabytes
     if (size == 0 || size > kMost)
         return std::unexpected(Error{
             ErrorKind::Config, cat("unpacks to ", size_text(size), ", more than a kernel has")});
@@ -82,7 +83,7 @@ Result<Scratch> Scratch::in_host(std::uint64_t size) {
 }
 
 Result<Scratch> Scratch::choose(const PlacePacked& what, std::uint64_t size, GuestMemory& memory) {
-    std::uint64_t base = kStartOfHighMemory;
+    std::uint64_t base = what.scratch_from.value();
     for (const ElfSegment& segment : what.image.loads)
         if (segment.physical > segment.offset)
             base = std::max(base, segment.physical - segment.offset);
@@ -107,7 +108,7 @@ bool is_zero(std::span<const std::byte> bytes) {
 void move_down(std::span<const std::byte> from, std::byte* to) {
     // Half a page: what glibc moves with vectors. From a page up it takes REP MOVSB, which counts
     // (and where the host is emulated, costs) an instruction a byte.
-    constexpr std::size_t kPiece = kPageSize / 2;
+    constexpr std::size_t kPiece = Placement::kPageSize / 2;
     while (!from.empty()) {
         const auto piece = from.first(std::min<std::size_t>(from.size(), kPiece));
         if (!is_zero(piece) || !is_zero({to, piece.size()}))
@@ -151,22 +152,17 @@ Result<> clear_tails(const ElfImage& image, GpaRange dirty, GuestMemory& memory)
 
 /// Before the segments move: notes lie in the file, most often inside a segment.
 KernelNotes notes_of(const ElfImage& image, std::span<const std::byte> file) {
-    constexpr std::uint64_t kMostNotes = 64 * kKiB;
+    constexpr std::uint64_t kMostNotes = std::uint64_t{64} << 10;
     KernelNotes notes;
     for (const ElfNotes& range : image.notes)
         read_notes(file.subspan(range.offset, std::min(range.size, kMostNotes)), notes);
     return notes;
 }
 
-Result<bool> relocate_image(const ElfImage& image, const RelocationLists& lists,
-                            std::uint64_t delta, GuestMemory& memory) {
-    if (lists.empty())
-        return false;
+Result<bool> relocate_image(const ElfImage& image, std::span<const std::byte> appended,
+                            const ElfRelocator& relocator, GuestMemory& memory) {
     const auto kernel = host_span(memory, Gpa{image.lowest()}, image.highest() - image.lowest());
-    if (!relocate(lists, kernel, image.lowest(), delta))
-        return std::unexpected(
-            Error{ErrorKind::Config, "the kernel's relocations point outside of it: damaged"});
-    return true;
+    return relocator.relocate(appended, kernel, image.lowest());
 }
 
 /// A copy, because clearing and moving may write over the original.
@@ -180,7 +176,7 @@ public:
         copy_.reset(new std::byte[size_]);
         std::memcpy(copy_.get(), file.data() + image.sections_end, size_);
     }
-    RelocationLists lists() const { return split_relocations({copy_.get(), size_}); }
+    std::span<const std::byte> bytes() const { return {copy_.get(), size_}; }
 
 private:
     std::unique_ptr<std::byte[]> copy_;
@@ -209,20 +205,20 @@ Result<> place_from_file(const BootFile& file, const ElfImage& image, GuestMemor
     return {};
 }
 
-Result<ElfImage> peek_elf(const PackedElf& packed) {
+Result<ElfImage> peek_elf(const PackedElf& packed, const ElfTarget& target) {
     const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]{}};
     const auto got =
         VMM_TRY(unpack(packed.compression, packed.bytes, {buffer.get(), kElfHeadSize}));
     const std::span<const std::byte> head{buffer.get(), got.size};
     if (!is_elf(head))
         return std::unexpected(Error{ErrorKind::Config, "its payload is no ELF file"});
-    return parse_elf(head);
+    return parse_elf(head, target);
 }
 
 Result<PlacedPacked> place_packed(const PlacePacked& what, GuestMemory& memory) {
     const ElfImage& image = what.image;
     const std::uint64_t needed = image.file_end();
-    const bool relocate = what.move_by && what.packed.size > image.sections_end;
+    const bool relocate = what.relocator != nullptr && what.packed.size > image.sections_end;
     const std::uint64_t wanted = relocate ? std::max(needed, what.packed.size) : needed;
     const auto scratch = VMM_TRY(Scratch::choose(what, scratch_size(what.packed, wanted), memory));
     const auto got =
@@ -235,9 +231,10 @@ Result<PlacedPacked> place_packed(const PlacePacked& what, GuestMemory& memory) 
     const Appended appended{image, relocate ? file : std::span<const std::byte>{}};
     VMM_TRY(move_segments(image, file, memory));
     if (relocate)
-        placed.relocated = VMM_TRY(relocate_image(image, appended.lists(), *what.move_by, memory));
+        placed.relocated =
+            VMM_TRY(relocate_image(image, appended.bytes(), *what.relocator, memory));
     VMM_TRY(clear_tails(image, scratch.dirty(), memory));
     return placed;
 }
 
-}  // namespace vmm::x86_64
+}  // namespace vmm
