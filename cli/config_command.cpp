@@ -1,6 +1,7 @@
 #include "cli/config_command.hpp"
 
 #include "cli/print.hpp"
+#include "config/command_line.hpp"
 #include "config/file_clashes.hpp"
 #include "config/json_write.hpp"
 #include "config/load.hpp"

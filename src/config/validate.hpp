@@ -19,8 +19,4 @@ Result<> validate_devices(const VmConfig& config);
 /// What a valid configuration asks for in vain, as records for the log.
 std::vector<std::string> warnings(const VmConfig& config);
 
-/// The kernel's command line with what `payload.auto_cmdline` adds. Running it on its own result
-/// adds nothing.
-std::string effective_cmdline(const VmConfig& config);
-
 }  // namespace vmm::config

@@ -335,50 +335,6 @@ TEST(WarningsTest, PolicyForPanicsNeedsTheDeviceThatReportsThem) {
     EXPECT_TRUE(warnings(config).empty());
 }
 
-TEST(CmdlineTest, ConsoleIsPutInFront) {
-    auto config = good();
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 initcall_blacklist=jent_mod_init");
-
-    config.payload.cmdline = "quiet -- console=x";
-    EXPECT_EQ(effective_cmdline(config),
-              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
-
-    config.payload.cmdline = effective_cmdline(config);
-    EXPECT_EQ(effective_cmdline(config),
-              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
-}
-
-TEST(CmdlineTest, ConsoleThatIsThereStays) {
-    auto config = good();
-    config.payload.cmdline = "quiet console=tty0";
-    EXPECT_EQ(effective_cmdline(config), "initcall_blacklist=jent_mod_init quiet console=tty0");
-
-    config.payload.cmdline = R"(x="a console=b" noconsole=1)";
-    EXPECT_EQ(effective_cmdline(config),
-              R"(console=ttyS0 initcall_blacklist=jent_mod_init x="a console=b" noconsole=1)");
-}
-
-TEST(CmdlineTest, FipsModeKeepsItsJitterSource) {
-    auto config = good();
-    config.payload.cmdline = "fips=1";
-
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 fips=1");
-}
-
-TEST(CmdlineTest, NoConsoleIsNamedWhereThereIsNoneAndNothingWhenSwitchedOff) {
-    auto off = good();
-    off.payload.auto_cmdline = false;
-    auto mute = good();
-    mute.serial.mode = ConsoleMode::Null;
-    auto virtio = good();
-    virtio.serial.mode = ConsoleMode::Off;
-    virtio.console.mode = ConsoleMode::Pty;
-
-    EXPECT_EQ(effective_cmdline(off), "");
-    EXPECT_EQ(effective_cmdline(mute), "initcall_blacklist=jent_mod_init");
-    EXPECT_EQ(effective_cmdline(virtio), "console=hvc0 initcall_blacklist=jent_mod_init");
-}
-
 TEST(ValidateTest, DebugExitKeepsOffThePortsOfOthers) {
     const auto error_at = [](std::uint32_t port, bool serial, bool pci) {
         VmConfig config;

@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "config/command_line.hpp"
 #include "config/limits.hpp"
-#include "config/validate.hpp"
 #include "kvm/x86_64/create_vm.hpp"
 #include "machine/guest_races.hpp"
 #include "machine/host_entropy.hpp"
