@@ -31,7 +31,7 @@ struct DrainTest : testing::Test {
     Registers& registers = rig.registers();
 };
 
-// U-Boot's driver of old, and many small ones, write 0 and go on.
+// Small drivers write 0 and go on.
 TEST_F(DrainTest, DriverThatDoesNotWaitStartsWhenTheDrainEnds) {
     ASSERT_TRUE(rig.negotiate());
     EXPECT_EQ(rig.status(), kUpToFeaturesOk);

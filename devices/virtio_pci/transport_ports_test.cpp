@@ -106,7 +106,7 @@ TEST_F(VirtioPciPortsTest, WindowInConfigurationSpaceReachesThem) {
     EXPECT_FALSE(kicked(1));
 }
 
-// U-Boot and the crate virtio-drivers take the first structure of the type, and give up on ports.
+// The Rust crate virtio-drivers takes the first structure of the type, and gives up on ports.
 TEST_F(VirtioPciTest, WithoutPortsTheOnlyStructureForKicksLiesInMemory) {
     std::vector<int> bars;
     for (unsigned at = mmio.read8(m.config(0x34)); at != 0; at = mmio.read8(m.config(at + 1)))

@@ -349,8 +349,8 @@ constexpr std::array kVmKeys{
         {.name = "virtio_notify",
          .flag = "--virtio-notify",
          .help = "Where drivers notify virtio devices: auto offers I/O ports first, which are "
-                 "quicker, mmio memory alone, for drivers that do not take ports (U-Boot, the "
-                 "crate virtio-drivers)",
+                 "quicker, mmio memory alone, for drivers that do not take ports, such as the "
+                 "Rust crate virtio-drivers",
          .choices = kVirtioNotifyNames}),
     key<&VmConfig::on_reset>({.name = "on_reset",
                               .flag = "--on-reset",
