@@ -21,8 +21,6 @@ inline constexpr Features kVersion1 = feature(32);
 inline constexpr Features kAccessPlatform = feature(33);
 inline constexpr Features kRingPacked = feature(34);
 inline constexpr Features kInOrder = feature(35);
-inline constexpr Features kNotificationData = feature(38);
-inline constexpr Features kNotifConfigData = feature(39);
 inline constexpr Features kRingReset = feature(40);
 }  // namespace f
 

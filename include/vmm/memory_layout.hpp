@@ -33,9 +33,9 @@ class MemoryLayout {
 public:
     virtual ~MemoryLayout() = default;
 
-    /// Replays what is there, then keeps the observer informed until unsubscribe().
+    /// Tells the observer of every region that is there. Regions do not change while a machine
+    /// lives.
     virtual Result<> subscribe(MemoryObserver& observer) = 0;
-    virtual void unsubscribe(MemoryObserver& observer) noexcept = 0;
 
     /// Ascending by address.
     virtual std::span<const RamRegion> regions() const noexcept = 0;

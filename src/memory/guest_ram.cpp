@@ -104,15 +104,7 @@ GuestView GuestRam::view(Gpa at, std::uint64_t length) const noexcept {
 Result<> GuestRam::subscribe(MemoryObserver& observer) {
     for (const auto& region : regions_)
         VMM_TRY(observer.ram_added(region));
-    observers_.push_back(&observer);
     return {};
-}
-
-void GuestRam::unsubscribe(MemoryObserver& observer) noexcept {
-    if (std::erase(observers_, &observer) == 0)
-        return;
-    for (const auto& region : regions_)
-        observer.ram_removed(region);
 }
 
 }  // namespace vmm

@@ -52,7 +52,6 @@ public:
     GuestView view(Gpa at, std::uint64_t length) const noexcept override;
 
     Result<> subscribe(MemoryObserver& observer) override;
-    void unsubscribe(MemoryObserver& observer) noexcept override;
     std::span<const RamRegion> regions() const noexcept override { return regions_; }
 
     /// From now on the host may back RAM with transparent huge pages, if the settings want them.
@@ -106,7 +105,6 @@ private:
     bool thp_ = false;
     bool prefault_ = false;
     std::vector<RamRegion> regions_;  // ascending
-    std::vector<MemoryObserver*> observers_;
 };
 
 }  // namespace vmm

@@ -22,14 +22,12 @@ using testing::HasSubstr;
 constexpr std::array kTwoRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMiB}, 2 * kMiB}};
 
 struct Observer final : MemoryObserver {
-    std::vector<Gpa> added, removed;
+    std::vector<Gpa> added;
     Result<> ram_added(const RamRegion& region) override {
         added.push_back(region.range.first);
         return {};
     }
-    void ram_removed(const RamRegion& region) noexcept override {
-        removed.push_back(region.range.first);
-    }
+    void ram_removed(const RamRegion&) noexcept override {}
 };
 
 struct GuestRamTest : testing::Test {
@@ -92,10 +90,8 @@ TEST_F(GuestRamTest, LateSubscriberGetsAReplay) {
     Observer observer;
 
     EXPECT_TRUE(ram->subscribe(observer));
-    ram->unsubscribe(observer);
 
     EXPECT_THAT(observer.added, testing::ElementsAre(Gpa{0}, Gpa{8 * kMiB}));
-    EXPECT_THAT(observer.removed, testing::ElementsAre(Gpa{0}, Gpa{8 * kMiB}));
 }
 
 TEST_F(GuestRamTest, ClearMakesPrivateMemoryZero) {
@@ -153,7 +149,7 @@ TEST_F(GuestRamTest, MoreThanTheHostHasIsRefused) {
 
     ASSERT_FALSE(ram);
     EXPECT_EQ(ram.error().kind(), ErrorKind::Config);
-    EXPECT_THAT(ram.error().report(), HasSubstr("the guest is to have 104857600 MiB, this host"));
+    EXPECT_THAT(ram.error().report(), HasSubstr("the guest is to have 100 TiB, this host"));
     EXPECT_THAT(ram.error().report(), HasSubstr("--memory SIZE"));
 }
 
@@ -171,7 +167,7 @@ TEST_F(GuestRamTest, LimitOnAddressSpaceSaysSo) {
     ::setrlimit(RLIMIT_AS, &before);
     ASSERT_FALSE(ram);
     EXPECT_EQ(ram.error().report(),
-              "error: memory: find room for 2048 MiB in the address space: mmap: Cannot allocate "
+              "error: memory: find room for 2 GiB in the address space: mmap: Cannot allocate "
               "memory (errno 12)\n"
               "  help: Raise the limit on address space (`ulimit -v unlimited`), or give the guest "
               "less with --memory SIZE.\n");

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -58,10 +59,6 @@ std::vector<std::uint64_t> huge_page_sizes() {
 
 }  // namespace
 
-std::string in_mib(std::uint64_t bytes) {
-    return bytes % kMiB != 0 ? cat(bytes / 1024, " KiB") : cat(bytes / kMiB, " MiB");
-}
-
 Result<> check_host_memory(std::uint64_t size) {
     struct sysinfo host {};
     if (::sysinfo(&host) != 0)
@@ -70,8 +67,8 @@ Result<> check_host_memory(std::uint64_t size) {
     if (size <= all)
         return {};
     return std::unexpected(
-        Error{ErrorKind::Config, cat("memory: the guest is to have ", in_mib(size),
-                                     ", this host has ", all / kMiB, " MiB with its swap")}
+        Error{ErrorKind::Config, cat("memory: the guest is to have ", size_text(size),
+                                     ", this host has ", size_text(all), " with its swap")}
             .hint("Give the guest less with --memory SIZE."));
 }
 
@@ -93,11 +90,11 @@ Result<> check_whole_huge_pages(std::uint64_t size, std::uint64_t page_size,
     const auto more = less + page_size;
     return std::unexpected(
         Error{ErrorKind::Config,
-              cat("memory: ", in_mib(size), " of RAM cannot be made of the huge pages of ",
-                  in_mib(page_size), " of ", where)}
-            .hint(less == 0 ? cat("Give the guest ", in_mib(more), " or a multiple of it.")
-                            : cat("Give the guest a multiple of ", in_mib(page_size), ", such as ",
-                                  in_mib(less), " or ", in_mib(more), ".")));
+              cat("memory: ", size_text(size), " of RAM cannot be made of the huge pages of ",
+                  size_text(page_size), " of ", where)}
+            .hint(less == 0 ? cat("Give the guest ", size_text(more), " or a multiple of it.")
+                            : cat("Give the guest a multiple of ", size_text(page_size),
+                                  ", such as ", size_text(less), " or ", size_text(more), ".")));
 }
 
 Error huge_page_pool_is_short(const char* call, int why, std::uint64_t size,
@@ -110,7 +107,7 @@ Error huge_page_pool_is_short(const char* call, int why, std::uint64_t size,
     // Other programs keep theirs, so it is the missing ones that are added.
     const auto wanted = all + (pages - std::min(pages, unreserved));
     auto made = Error::os(call, why).context(cat("memory: reserve ", pages, " huge pages of ",
-                                                 in_mib(page_size), ", of which ", unreserved,
+                                                 size_text(page_size), ", of which ", unreserved,
                                                  " are free"));
     if (unreserved >= pages)  // a limit of the mount or of a control group
         return std::move(made).hint(
@@ -121,12 +118,12 @@ Error huge_page_pool_is_short(const char* call, int why, std::uint64_t size,
 
 Error no_such_huge_pages(const char* call, int why, std::uint64_t page_size) {
     auto made = Error::os(call, why)
-                    .context(cat("memory: take huge pages of ", in_mib(page_size),
+                    .context(cat("memory: take huge pages of ", size_text(page_size),
                                  ", which this host lacks"))
                     .as(ErrorKind::Config);
     std::string sizes;
     for (const auto size : huge_page_sizes())
-        sizes += cat(sizes.empty() ? "" : " and ", in_mib(size));
+        sizes += cat(sizes.empty() ? "" : " and ", size_text(size));
     if (sizes.empty())
         return std::move(made).hint("Leave hugepages out: this kernel has no pool of them.");
     return std::move(made).hint(

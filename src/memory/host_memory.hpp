@@ -11,8 +11,6 @@ namespace vmm {
 
 inline constexpr std::uint64_t kMiB = 1 << 20;
 
-std::string in_mib(std::uint64_t bytes);  ///< "64 MiB", "68 KiB"
-
 /// For RAM that comes out of the host's memory. The answer here is better than that of the
 /// out-of-memory killer later.
 Result<> check_host_memory(std::uint64_t size);

@@ -14,6 +14,7 @@
 
 #include "memory/guest_ram.hpp"
 #include "memory/host_memory.hpp"
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
@@ -38,8 +39,8 @@ Result<UniqueFd> open_memfd(const RamSettings& settings, std::uint64_t size) {
     if (!memory)
         return std::unexpected(Error::os("memfd_create", why).context("memory"));
     if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) {
-        auto made =
-            Error::os("ftruncate", errno).context(cat("memory: share ", in_mib(size), " of RAM"));
+        auto made = Error::os("ftruncate", errno)
+                        .context(cat("memory: share ", size_text(size), " of RAM"));
         if (made.os_error() == EFBIG)  // memory too, as long as it is a file
             return std::unexpected(std::move(made).hint(
                 "Raise the limit on the size of files (`ulimit -f unlimited`), or leave out "
@@ -112,7 +113,7 @@ Result<> GuestRam::reserve(std::uint64_t alignment) {
     if (at == MAP_FAILED)
         return std::unexpected(
             Error::os("mmap", errno)
-                .context(cat("memory: find room for ", in_mib(size_), " in the address space"))
+                .context(cat("memory: find room for ", size_text(size_), " in the address space"))
                 .hint("Raise the limit on address space (`ulimit -v unlimited`), or give the guest "
                       "less with --memory SIZE."));
     reserved_ = static_cast<std::byte*>(at);
@@ -136,7 +137,7 @@ Result<> GuestRam::map_source() {
     if (at == MAP_FAILED)
         return std::unexpected(
             Error::os("mmap", why)
-                .context(cat("memory: map ", in_mib(size_), " of guest RAM"))
+                .context(cat("memory: map ", size_text(size_), " of guest RAM"))
                 .hint("Give the guest less with --memory SIZE; a host that does not overcommit "
                       "memory (vm.overcommit_memory=2) has to have all of it free."));
     return {};
@@ -176,7 +177,7 @@ Result<> GuestRam::populate() {
             huge_page_pool_is_short("madvise(MADV_POPULATE_WRITE)", why, size_, page_size_));
     if (why != EINVAL)
         return std::unexpected(Error::os("madvise(MADV_POPULATE_WRITE)", why)
-                                   .context(cat("memory: prefault ", in_mib(size_)))
+                                   .context(cat("memory: prefault ", size_text(size_)))
                                    .hint("Give the guest less memory, or leave prefault off."));
     for (std::uint64_t offset = 0; offset < size_; offset += 4096)  // Linux before 5.14
         std::atomic_ref{reinterpret_cast<unsigned char&>(host_[offset])}.fetch_or(0);

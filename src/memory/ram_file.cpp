@@ -14,6 +14,7 @@
 #include "memory/host_memory.hpp"
 #include "vmm/file_lock.hpp"
 #include "vmm/log.hpp"
+#include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
 
@@ -156,7 +157,7 @@ Result<> RamFile::check_length(const struct stat& status) {
         return {};
     if (length != 0)
         return std::unexpected(
-            wrong(path_, cat("has ", length, " bytes, the guest is to have ", in_mib(size_)),
+            wrong(path_, cat("has ", length, " bytes, the guest is to have ", size_text(size_)),
                   cat("Make it larger with `truncate -s ", size_, " ", path_,
                       "`, or name a file that does not exist yet.")));
     if (state_ == State::Old)
@@ -199,15 +200,16 @@ Result<> RamFile::check_room(const struct stat& status) const {
     if (missing <= free)
         return {};
     return std::unexpected(
-        no_room(Error{ErrorKind::Os, cat("memory: reserve ", in_mib(missing), " for ", path_,
-                                         ": its file system has ", free / kMiB, " MiB free")}));
+        no_room(Error{ErrorKind::Os, cat("memory: reserve ", size_text(missing), " for ", path_,
+                                         ": its file system has ", size_text(free), " free")}));
 }
 
 /// Not of hugetlbfs: there, mapping the file reserves its pages, and costs nothing.
 Result<> RamFile::make_long() {
     if (is_new() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) {
-        auto made = Error::os("ftruncate", errno)
-                        .context(cat("memory: make ", path_, " as large as RAM, ", in_mib(size_)));
+        auto made =
+            Error::os("ftruncate", errno)
+                .context(cat("memory: make ", path_, " as large as RAM, ", size_text(size_)));
         if (made.os_error() == EFBIG)
             return std::unexpected(std::move(made).hint(
                 "Raise the limit on the size of files (`ulimit -f unlimited`), or name a file on a "
@@ -227,7 +229,7 @@ Result<> RamFile::reserve() const {
         return {};
     }
     auto made = Error::os("fallocate", failed)
-                    .context(cat("memory: reserve ", in_mib(size_), " for ", path_));
+                    .context(cat("memory: reserve ", size_text(size_), " for ", path_));
     if (failed == EDQUOT)
         return std::unexpected(std::move(made).hint(
             "Raise the disk quota, name a file elsewhere, or give the guest less with --memory "

@@ -354,7 +354,7 @@ TEST_F(RamFileTest, LargestHugePagesAreMappedAtTheirAlignment) {
     if (ram)
         EXPECT_EQ(std::bit_cast<std::uintptr_t>((*ram)->regions()[0].host) % (1 << 30), 0u);
     else
-        EXPECT_THAT(ram.error().report(), HasSubstr("reserve 1 huge pages of 1024 MiB"));
+        EXPECT_THAT(ram.error().report(), HasSubstr("reserve 1 huge pages of 1 GiB"));
 }
 
 // ---- files that cannot be RAM ----------------------------------------------------------------

@@ -90,7 +90,6 @@ protected:
     const std::string& name() const noexcept { return name_; }
     HostStream& output() noexcept { return out_; }
     const HostStream& output() const noexcept { return out_; }
-    bool has_input() const noexcept { return static_cast<bool>(in_); }
     /// Whether the user has taken any input since this was asked last, or there is room for more.
     bool input_moves() noexcept {
         return std::exchange(input_taken_, false) || input_used_ < kInputSize;
