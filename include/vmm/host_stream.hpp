@@ -50,6 +50,9 @@ public:
         return kind_ == Kind::NonBlocking || kind_ == Kind::Socket;
     }
 
+    /// write() may take as long as a file system does, and poll() does not tell.
+    bool waits_for_storage() const noexcept { return kind_ == Kind::File; }
+
 private:
     enum class Kind : std::uint8_t {
         NonBlocking,  ///< an open file description of our own

@@ -3,16 +3,19 @@
 // Nothing here waits for a reader: not the loop, not a vCPU, not an I/O thread. A message that a
 // full pipe, a stopped terminal or a full disk does not take is dropped, counted, and the count is
 // said as soon as there is room. A message is written whole or not at all: the rest of one that was
-// begun goes before the next. A file on a host that hangs is waited for, as any file is.
+// begun goes before the next. A regular file always says that it is ready, and then may take for
+// ever: messages for one are written by a thread of its own (vmm/message_writer.hpp).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "vmm/host_stream.hpp"
+#include "vmm/message_writer.hpp"
 #include "vmm/static_list.hpp"
 
 namespace vmm {
@@ -23,7 +26,11 @@ public:
     explicit MessageStream(HostStream stream) : stream_{std::move(stream)} { enlist(); }
     ~MessageStream() { delist(); }
 
-    /// Drops `text` if it cannot be written within this time.
+    /// Makes the thread that a file needs, which else comes with the first message.
+    void start_writer() noexcept;
+
+    /// Drops `text` if it cannot be written within this time. Where it goes to a file it is kept as
+    /// long as there is room; what comes after this may overtake it.
     void write(std::string_view text,
                std::chrono::milliseconds at_most = std::chrono::milliseconds{0}) noexcept;
 
@@ -35,10 +42,13 @@ private:
 
     std::size_t put(std::string_view text, Clock::time_point until) noexcept;
     bool catch_up(Clock::time_point until);
+    MessageWriter* writer() noexcept;
 
-    HostStream stream_;
+    HostStream stream_;  // empty once it is the writer's
     std::mutex mutex_;
-    std::string begun_;  // rest of a message
+    bool wants_writer_ = stream_.waits_for_storage();
+    std::unique_ptr<MessageWriter> writer_;  // of a file
+    std::string begun_;                      // rest of a message
     std::uint64_t dropped_ = 0;
 };
 

@@ -101,6 +101,7 @@ Result<> configure(const Settings& settings) {
     if (!fd)
         return std::unexpected(cannot_open(settings.file, errno));
     file_stream() = std::make_unique<MessageStream>(HostStream::own(std::move(fd)));
+    file_stream()->start_writer();  // by this thread, which is the main one
     sink() = std::make_shared<spdlog::logger>(logger_name(),
                                               std::make_shared<StreamSink>(*file_stream()));
     sink()->set_level(spdlog::level::trace);

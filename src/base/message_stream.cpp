@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <span>
+#include <utility>
 
 #include "vmm/text.hpp"
 
@@ -51,7 +52,28 @@ bool MessageStream::catch_up(Clock::time_point until) {
     return begun_.empty();
 }
 
+// Without a thread the file is written here: better late than not at all.
+MessageWriter* MessageStream::writer() noexcept {
+    try {
+        const std::lock_guard guard{mutex_};
+        if (std::exchange(wants_writer_, false))
+            writer_ = MessageWriter::start(stream_);
+    } catch (...) {  // no memory
+    }
+    return writer_.get();
+}
+
+void MessageStream::start_writer() noexcept {
+    writer();
+}
+
 void MessageStream::write(std::string_view text, milliseconds at_most) noexcept {
+    if (MessageWriter* const thread = writer()) {
+        thread->add(text);
+        if (at_most > milliseconds{0})
+            thread->wait(at_most);
+        return;
+    }
     const auto until = Clock::now() + at_most;
     try {
         const std::lock_guard guard{mutex_};
@@ -67,7 +89,12 @@ void MessageStream::write(std::string_view text, milliseconds at_most) noexcept 
 
 void MessageStream::finish(milliseconds at_most) noexcept {
     try {
-        const std::lock_guard guard{mutex_};
+        std::unique_lock guard{mutex_};
+        if (MessageWriter* const thread = writer_.get()) {
+            guard.unlock();
+            thread->wait(at_most);
+            return;
+        }
         catch_up(Clock::now() + at_most);
     } catch (...) {
         return;
