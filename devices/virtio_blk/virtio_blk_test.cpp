@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "support/captured_log.hpp"
 #include "virtio_blk/blk_rig.hpp"
 
 namespace vmm::test {
@@ -182,12 +183,12 @@ TEST_P(BlkTest, EachKindOfFailureIsLoggedOnce) {
     backend.fail(Kind::Flush, EIO);
     backend.fail(Kind::Write, ENOSPC);
 
-    testing::internal::CaptureStderr();
+    const test::CapturedLog captured;
     for (int i = 0; i < 20; ++i) {
         EXPECT_EQ(result(send(kFlush, 0)), kIoError);
         EXPECT_EQ(result(write(0, filled(512, 'a'))), kIoError);
     }
-    const std::string log = testing::internal::GetCapturedStderr();
+    const std::string log = captured.text();
 
     EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
     EXPECT_THAT(log, HasSubstr("disk0 (/fake/disk): flush failed: Input/output error"));

@@ -27,6 +27,7 @@
 
 #include "backends/block/block_file_queue.hpp"
 #include "backends/block/block_test_support.hpp"
+#include "support/captured_log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -115,10 +116,10 @@ TEST(BlockFileOpenTest, EmptyFileIsAWarning) {
     const Folder folder;
     const std::string path = folder.file("disk", "");
 
-    testing::internal::CaptureStderr();
+    const test::CapturedLog log;
     EXPECT_EQ(error_of({.path = path}), "no error");
 
-    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+    EXPECT_THAT(log.text(),
                 HasSubstr("disk " + path + " is empty: the guest sees a disk without a block"));
 }
 
@@ -512,7 +513,7 @@ TEST(BlockFileQueueTest, WhereIoUringIsForbiddenThreadsServeAndTheLogSaysSo) {
     const Folder folder;
     const std::string path = folder.file("disk", std::string(2 * kBlock, 'a'));
     const UniqueFd fd{::open(path.c_str(), O_RDWR)};
-    testing::internal::CaptureStderr();
+    const test::CapturedLog log;
     std::thread{[&] {
         forbid_io_uring();
         auto calls = std::make_unique<MeetingCalls>(fd.get());
@@ -542,7 +543,7 @@ TEST(BlockFileQueueTest, WhereIoUringIsForbiddenThreadsServeAndTheLogSaysSo) {
         EXPECT_EQ(queue->counts().ring, 0u);
         EXPECT_EQ(most, 2u) << "reads wait for each other";
     }}.join();
-    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+    EXPECT_THAT(log.text(),
                 HasSubstr("io_uring cannot be used (io_uring_setup: Operation not permitted (errno "
                           "1)): disks are served by threads, which is slower"));
 }

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
-#include <sstream>
 
 #include "backends/char/char_test_support.hpp"
 
@@ -21,12 +20,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::size_t kBuffer = CharBackend::kBufferSize;
-
-std::string content(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream{path}.rdbuf();
-    return text.str();
-}
 
 // ---- file
 
@@ -40,7 +33,7 @@ TEST_F(FileBackendTest, OutputReplacesTheFile) {
     send("hello ");
     send("world\n");
 
-    EXPECT_TRUE(turn_until([&] { return content(path) == "hello world\n"; }));
+    EXPECT_TRUE(turn_until([&] { return test::content(path) == "hello world\n"; }));
     EXPECT_EQ(backend->place(), path);
 }
 
@@ -48,11 +41,11 @@ TEST_F(FileBackendTest, MachineThatDoesNotStartLeavesTheFileAsItWas) {
     const std::string path = folder + "/log";
     std::ofstream{path} << "the last run";
     make(CharMode::File, path);
-    EXPECT_EQ(content(path), "the last run");
+    EXPECT_EQ(test::content(path), "the last run");
 
     backend.reset();
 
-    EXPECT_EQ(content(path), "the last run");
+    EXPECT_EQ(test::content(path), "the last run");
 }
 
 TEST_F(FileBackendTest, DrainWritesWhatTheLoopHadNoTimeFor) {
@@ -61,7 +54,7 @@ TEST_F(FileBackendTest, DrainWritesWhatTheLoopHadNoTimeFor) {
     send("last words");
 
     EXPECT_EQ(backend->drain(1s), LostOutput{});
-    EXPECT_EQ(content(path), "last words");
+    EXPECT_EQ(test::content(path), "last words");
 }
 
 TEST_F(FileBackendTest, FullDiskLosesOutputAndNothingElse) {
@@ -113,12 +106,12 @@ TEST_F(FileBackendTest, FileThatIsEmptiedByOthersGrowsFromItsStart) {
     make(CharMode::File, path);
     attach();
     send("before");
-    ASSERT_TRUE(turn_until([&] { return content(path) == "before"; }));
+    ASSERT_TRUE(turn_until([&] { return test::content(path) == "before"; }));
 
     ASSERT_EQ(::truncate(path.c_str(), 0), 0);  // logrotate's copytruncate
     send("after");
 
-    EXPECT_TRUE(turn_until([&] { return content(path) == "after"; }));
+    EXPECT_TRUE(turn_until([&] { return test::content(path) == "after"; }));
 }
 
 TEST_F(FileBackendTest, FileThatMayNotGrowSaysSo) {
@@ -134,7 +127,7 @@ TEST_F(FileBackendTest, FileThatMayNotGrowSaysSo) {
     ::setrlimit(RLIMIT_FSIZE, &before);
     ::signal(SIGXFSZ, old);
 
-    EXPECT_EQ(content(path), "too ");
+    EXPECT_EQ(test::content(path), "too ");
     EXPECT_EQ(lost, (LostOutput{.unwritten = 4, .error = EFBIG}));
 }
 
@@ -155,12 +148,12 @@ TEST_F(DescriptorBackendTest, LogThatSomebodyAppendsToKeepsWhatIsInIt) {
     make(CharMode::File, name(log));
     attach();
     send("guest\n");
-    ASSERT_TRUE(turn_until([&] { return content(path) == "app\nguest\n"; }));
+    ASSERT_TRUE(turn_until([&] { return test::content(path) == "app\nguest\n"; }));
     std::ofstream{path, std::ios::app} << "app again\n";
     send("guest again\n");
 
     EXPECT_TRUE(
-        turn_until([&] { return content(path) == "app\nguest\napp again\nguest again\n"; }));
+        turn_until([&] { return test::content(path) == "app\nguest\napp again\nguest again\n"; }));
     EXPECT_EQ(::fcntl(log.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
@@ -174,7 +167,7 @@ TEST_F(DescriptorBackendTest, OffsetIsSharedWithWhoeverHasTheDescriptor) {
     EXPECT_EQ(backend->drain(1s), LostOutput{});
     test::write_text(log.get(), "shell\n");
 
-    EXPECT_EQ(content(path), "shell\nguest\nshell\n");
+    EXPECT_EQ(test::content(path), "shell\nguest\nshell\n");
 }
 
 TEST_F(DescriptorBackendTest, StandardOutputThatIsASocketIsWrittenTo) {
@@ -203,7 +196,7 @@ TEST_F(DescriptorBackendTest, LinkToADescriptorIsOne) {
     attach();
     send("guest\n");
 
-    EXPECT_TRUE(turn_until([&] { return content(path) == "app\nguest\n"; }));
+    EXPECT_TRUE(turn_until([&] { return test::content(path) == "app\nguest\n"; }));
 }
 
 TEST_F(DescriptorBackendTest, ErrorWhenItWasNotOpenAtTheStart) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "backends/char/char_test_support.hpp"
+#include "support/captured_log.hpp"
 
 namespace vmm {
 namespace {
@@ -99,9 +100,9 @@ TEST_P(PatienceTest, ReaderThatComesBackGetsTheOldestAndThenWhatIsNew) {
     const std::size_t taken = fill_and_wait();
     ASSERT_EQ(send("dropped"), 7u);
 
-    testing::internal::CaptureStderr();
+    const test::CapturedLog log;
     EXPECT_EQ(read(taken), std::string(taken, 'x'));
-    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+    EXPECT_THAT(log.text(),
                 HasSubstr("serial: 7 bytes of output were dropped while nobody read them"));
     EXPECT_EQ(send("news"), 4u);
     EXPECT_EQ(read(4), "news");
@@ -118,9 +119,9 @@ TEST_P(PatienceTest, ReaderThatComesAndGoesIsToldOfOnce) {
     taken = fill_and_wait();
     ASSERT_EQ(send("second"), 6u);
 
-    testing::internal::CaptureStderr();
+    const test::CapturedLog log;
     EXPECT_EQ(read(taken).size(), taken);
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    EXPECT_EQ(log.text(), "");
     EXPECT_EQ(unread(), 6u);
 }
 

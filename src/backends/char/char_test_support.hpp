@@ -14,9 +14,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -108,6 +110,13 @@ struct Terminal {
     }
     bool raw() const { return (modes().c_lflag & ICANON) == 0; }
 };
+
+/// Of a file.
+inline std::string content(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream{path}.rdbuf();
+    return text.str();
+}
 
 inline bool same(const termios& a, const termios& b) {
     return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag &&

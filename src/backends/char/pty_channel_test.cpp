@@ -5,7 +5,6 @@
 
 #include <array>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "backends/char/char_test_support.hpp"
@@ -19,12 +18,6 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 constexpr std::size_t kBuffer = CharBackend::kBufferSize;
-
-std::string content(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream{path}.rdbuf();
-    return text.str();
-}
 
 // ---- pty
 
@@ -202,7 +195,7 @@ TEST_F(PtyLinkTest, OtherFilesAndLinksAreNotTaken) {
     std::ofstream{link()} << "precious";
     EXPECT_THAT(error_of(CharMode::Pty, link()),
                 HasSubstr("The path is no symbolic link: name one that does not exist."));
-    EXPECT_EQ(content(link()), "precious");
+    EXPECT_EQ(test::content(link()), "precious");
 
     ASSERT_EQ(::unlink(link().c_str()), 0);
     leave_link("/etc/passwd");

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "backends/char/char_test_support.hpp"
 #include "support/sanitizers.hpp"
@@ -20,12 +19,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::size_t kBuffer = CharBackend::kBufferSize;
-
-std::string content(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream{path}.rdbuf();
-    return text.str();
-}
 
 // ---- socket
 
@@ -289,7 +282,7 @@ TEST_F(SocketBackendTest, ErrorWhenThePathIsAnotherFile) {
 
     EXPECT_THAT(error_of(CharMode::Socket, path()),
                 HasSubstr("The path is a file of another kind"));
-    EXPECT_EQ(content(path()), "precious");
+    EXPECT_EQ(test::content(path()), "precious");
 }
 
 TEST_F(SocketBackendTest, ErrorWhenThePathIsTooLong) {
