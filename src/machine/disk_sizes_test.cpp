@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -15,6 +16,7 @@
 
 #include "support/fake_block_backend.hpp"
 #include "vmm/log.hpp"
+#include "vmm/message_stream.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -46,6 +48,7 @@ struct DiskSizesTest : testing::Test {
 
     /// Without time stamps.
     std::string said() const {
+        finish_messages(std::chrono::minutes{1});
         std::ifstream stream{file};
         std::string text;
         for (std::string line; std::getline(stream, line);)
