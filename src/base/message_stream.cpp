@@ -58,9 +58,10 @@ MessageWriter* MessageStream::writer() noexcept {
         const std::lock_guard guard{mutex_};
         if (std::exchange(wants_writer_, false))
             writer_ = MessageWriter::start(stream_);
+        return writer_.get();
     } catch (...) {  // no memory
+        return nullptr;
     }
-    return writer_.get();
 }
 
 void MessageStream::start_writer() noexcept {

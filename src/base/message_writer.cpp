@@ -82,6 +82,16 @@ private:
     std::uint64_t lost_ = 0;
 };
 
+void write_out(LineFile& file, std::string_view text, std::uint64_t dropped) noexcept {
+    try {
+        file.write(text);
+        if (dropped > 0)
+            file.count_lost(dropped);
+    } catch (...) {  // no memory for a note: less is said
+        return;
+    }
+}
+
 }  // namespace
 
 struct MessageWriter::Shared {
@@ -156,12 +166,7 @@ void MessageWriter::run(const std::shared_ptr<Shared>& shared) noexcept {
         std::swap(text, shared->waiting);
         const auto dropped = std::exchange(shared->dropped, 0);
         held.unlock();
-        try {
-            shared->file.write(text);
-            if (dropped > 0)
-                shared->file.count_lost(dropped);
-        } catch (...) {  // no memory for a note: less is said
-        }
+        write_out(shared->file, text, dropped);
         held.lock();
         shared->stuck = false;
         shared->settled = shared->waiting.empty();
