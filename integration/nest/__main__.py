@@ -86,12 +86,16 @@ def tail(text, lines=12):
 class Report:
     def __init__(self):
         self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.cpu = 0.0
         self.lock = threading.Lock()
 
     def add(self, word, name, detail="", result=None):
         with self.lock:
             self.counts[word] += 1
             seconds = f"{result.seconds:6.1f} s" if result else ""
+            if result and result.cpu is not None:
+                seconds += f" (CPU {result.cpu:5.1f} s)"
+                self.cpu += result.cpu
             print(f"{word:4} {name:32} {seconds} {detail}".rstrip())
             if word == "FAIL" and result:
                 print(f"      stdout:\n{tail(result.out)}      stderr:\n{tail(result.err)}      all of it: {result.folder}")

@@ -11,7 +11,7 @@ COMPLAINT = r"^@test kmsgline (?!.*(cgroup: Unknown subsys|PCI: Fatal: No config
 
 
 # A message of the guest's kernel in the midst of a step's line: both write to one console.
-TANGLED = re.compile(r"^(@test .*?)(\[ *\d+\.\d{6}\] .*)\n", re.M)
+TANGLED = re.compile(r"^((?:@test|flood) .*?)(\[ *\d+\.\d{6}\] .*)\n", re.M)
 
 
 def untangled(text):
@@ -39,8 +39,9 @@ class Host:
 class Result:
     """What a case left behind, and the checks on it."""
 
-    def __init__(self, name, exit_code, seconds, folder, note="", lost=False):
+    def __init__(self, name, exit_code, seconds, folder, note="", lost=False, cpu=None):
         self.name, self.exit_code, self.seconds, self.note = name, exit_code, seconds, note
+        self.cpu = cpu    # seconds that the emulator ran for it, whatever else ran on this host; None without one
         self.lost = lost  # the machine that it ran on hung or ended
         self.folder = pathlib.Path(folder)
         self.out = untangled(self.text("out"))

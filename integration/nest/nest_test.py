@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+from unittest import mock
 
 from images import cpio
 from nest import __main__ as program
+from nest import runner
 from nest.case import Case, Failed, Host, Result, command
 from nest.lab import Lab
-from nest.runner import Direct, Nest
+from nest.runner import Direct, Nest, Pulse
 
 
 def result(out, code=0):
@@ -32,6 +34,10 @@ class ResultTest(unittest.TestCase):
         self.assertEqual(r.step("disk", "vda"), {"at": "vda", "bits": "1.2.3", "ro": "1"})
         self.assertEqual(r.out, "[   27.408093] hrtimer: interrupt took 12 ns\n[   28.000001] b\n"
                                 "@test disk at=vda bits=1.2.3 ro=1\nx\n")
+
+    def test_kernel_message_in_the_midst_of_a_flood_is_taken_out(self):
+        r = result("flood 18 yy[  105.264192] clocksource: Long readout interval\nyy\nflood 19 z\n")
+        self.assertEqual(r.out, "[  105.264192] clocksource: Long readout interval\nflood 18 yyyy\nflood 19 z\n")
 
     def test_carriage_returns_are_no_lines(self):
         self.assertEqual(result("@test a x=1\r\r\n@test b\r\n").out, "@test a x=1\n@test b\n")
@@ -154,6 +160,39 @@ class LostTest(unittest.TestCase):
     def test_no_boot_fails_all(self):
         results, _ = self.run_all("ab", [[]])
         self.assertEqual([name for name, _ in results], ["a", "b"])
+
+
+class PulseTest(unittest.TestCase):
+    def test_silence_is_counted_from_the_last_sign_of_life(self):
+        pulse = Pulse(25)
+        pulse.beat(10)
+        pulse.beat(30)
+        self.assertFalse(pulse.stopped(55))
+        self.assertTrue(pulse.stopped(56))
+
+    def test_no_sign_is_expected_before_the_first_and_during_a_rest(self):
+        pulse = Pulse(25)
+        self.assertFalse(pulse.stopped(100))
+        pulse.beat(100)
+        pulse.rest()
+        self.assertFalse(pulse.stopped(200))
+
+
+class FollowTest(unittest.TestCase):
+    """What is read from the result channel of an emulator that spins and says nothing more."""
+
+    def test_l1_that_is_silent_for_too_much_cpu_time_is_lost(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(runner, "SILENCE", 0.3):
+            pathlib.Path(folder, "channel").write_text("@up 1\n@begin a.b\n@alive\n")
+            spins = subprocess.Popen(["sh", "-c", "while :; do :; done"])  # runs: sh
+            try:
+                nest = Nest(Lab("/bin/true", folder), folder)
+                lost = list(nest.follow(spins, pathlib.Path(folder), {"a.b": Case("a.b", "", None)}))
+            finally:
+                spins.kill()
+                spins.wait()
+        self.assertEqual([(r.name, r.lost) for r in lost], [("a.b", True)])
+        self.assertIn("L1 hung", lost[0].note)
 
 
 class ArchiveTest(unittest.TestCase):

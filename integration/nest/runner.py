@@ -1,6 +1,7 @@
 """Runs cases and gives back what each left: in the nest, or directly on a host with hardware KVM."""
 import base64
 import io
+import math
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from nest import machine
 from nest.case import Result
 
 PATIENCE = float(os.environ.get("VMM_NEST_PATIENCE", "1"))  # limits times this, for busy machines
+SILENCE = 25  # CPU seconds of the emulator without a sign of life, which L1 gives every two seconds, before it counts as hung
 STALL = 30  # seconds beyond a case's limit (or for a boot) after which L1 counts as hung
 
 
@@ -34,6 +36,33 @@ def session_members(session):
             continue  # it ended meanwhile
         if int(fields[3]) == session and fields[0] != "Z":
             yield int(stat.parent.name)
+
+
+def cpu_seconds(pid):
+    """CPU time of a process with all its threads so far: proc_pid_stat(5), utime and stime."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Pulse:
+    """Tells from L1's signs of life whether it still runs programs.
+
+    Silence is counted in CPU time of the emulator: a busy host does not stretch that, and an L1 that hangs with
+    interrupts off uses it up as fast as it can.
+    """
+
+    def __init__(self, limit):
+        self.limit, self.last = limit, None
+
+    def beat(self, cpu):
+        self.last = cpu
+
+    def rest(self):
+        """No signs of life are expected until the next beat."""
+        self.last = None
+
+    def stopped(self, cpu):
+        return self.last is not None and cpu - self.last > self.limit
 
 
 def end_session(session):
@@ -167,9 +196,14 @@ class Nest:
     def follow(self, process, folder, cases):
         """Reads the result channel while L1 runs."""
         current, encoded, partial = None, [], ""
+        cpu = began = 0.0
+        # With counted instructions two seconds of L1 are many more of the emulator's, and L1 does not hang.
+        pulse = Pulse(math.inf if self.deterministic else SILENCE)
         deadline = time.monotonic() + STALL * PATIENCE
         with open(folder / "channel", "r", errors="replace") as channel:
             while True:
+                if process.returncode is None:
+                    cpu = cpu_seconds(process.pid)
                 ended = process.poll() is not None
                 chunk = channel.read()
                 for line in (partial + chunk).splitlines(keepends=True):
@@ -177,16 +211,20 @@ class Nest:
                     if not line.endswith("\n"):
                         partial = line
                     elif line.startswith("@begin "):
-                        current, encoded = line.split()[1], []
+                        current, encoded, began = line.split()[1], [], cpu
+                        pulse.beat(cpu)
                         deadline = time.monotonic() + cases[current].limit + STALL * PATIENCE
+                    elif line.startswith("@alive"):
+                        pulse.beat(cpu)
                     elif line.startswith("@end "):
-                        yield self.result(line, encoded)
+                        yield self.result(line, encoded, cpu - began)
                         current, deadline = None, time.monotonic() + STALL * PATIENCE
                     elif line.startswith("@done"):
                         return
                     elif current:
+                        pulse.rest()  # it hands back what the case left
                         encoded.append(line)
-                stalled = time.monotonic() > deadline
+                stalled = time.monotonic() > deadline or pulse.stopped(cpu)
                 if chunk or not (ended or stalled):
                     time.sleep(0.05)
                     continue
@@ -195,7 +233,7 @@ class Nest:
                     yield Result(current, None, 0, self.out / current, f"{why}: see {folder}", lost=True)
                 return
 
-    def result(self, line, encoded):
+    def result(self, line, encoded, cpu):
         _, name, code, began, ended = line.split()
         folder = self.out / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -203,7 +241,7 @@ class Nest:
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode("".join(encoded)))) as files:
             files.extractall(folder)
         note = "no end within its time" if (folder / "timed-out").exists() else ""
-        return Result(name, int(code), float(ended) - float(began), folder, note)
+        return Result(name, int(code), float(ended) - float(began), folder, note, cpu=cpu)
 
 
 class Patient:
