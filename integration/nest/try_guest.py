@@ -28,7 +28,7 @@ BOOT_LIMIT, COMMAND_LIMIT = 180, 60  # seconds
 
 
 def guest(lab, extra):
-    return lab.vmm(*extra, steps="", memory="512M", append="quiet")
+    return lab.vmm(*extra, kernel="bz612", steps="", memory="512M", append="quiet")
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ def reboots(count):
     return check
 
 
-def reboot_script(lab, count, guest):
-    """One process: the guest is told to reboot so many times, then to power off."""
-    turns = [("^@test ready", "echo reboot")] * count
-    return lab.talk(guest, *turns, ("^@test ready", "echo off"))
+def reboot_script(lab, guest):
+    """One process, three resets in place. The first start hears of disks, and has none, nor a PCI bus."""
+    turns = ["kill -USR1 $p; kill -USR1 $p; sleep 1; echo reboot", "echo reboot", "echo reboot",
+             "echo button,off", "kill -TERM $p"]  # step button says that it is ready, too
+    return lab.talk(guest, *(("^@test ready", turn) for turn in turns))
 
 
 def ends(code, *said):
@@ -22,30 +23,34 @@ def ends(code, *said):
     return check
 
 
-def powered_off_by_button(r):
-    r.exits(0)
+def reboots_and_powers_off(r):
+    reboots(3)(r)
     r.step("button")
+    r.require(not r.err, f"stderr has {r.err[:300]!r}")
+
+
+def in_file(r):
+    """The guest's console is a file, and nothing else has it."""
+    r.exits(3)
+    r.says_nothing("@test")
+    r.prints("^@test cpus count=1", "console")
 
 
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
 
 
 def cases(lab):
-    lab.case("reboot", reboot_script(lab, 3, lab.vmm(steps="ask")), reboots(3), limit=180)
-    lab.case("on-reset-exit", lab.vmm("--on-reset", "exit", steps="reboot"), ends(3))
+    button = lab.vmm("--initramfs", lab.modules("button", "evdev"), steps="ask")
+    lab.case("reboot-and-power-button", reboot_script(lab, button), reboots_and_powers_off, limit=180)
+    lab.case("on-reset-exit", lab.vmm("--on-reset", "exit", "--serial", "file=$O/console", steps="cpus,reboot"), in_file)
     # A panic with panic=-1 is a reset; the person is told what the kernel said last.
     lab.case("panic", lab.vmm("--on-reset", "exit", steps="panic"), ends(3, PANIC))
     lab.case("triple-fault", lab.vmm(steps="reboot", append="quiet reboot=t"), ends(5, "(?i)triple fault"))
     lab.case("triple-fault-reset", lab.talk(lab.vmm("--on-crash", "reset", steps="ask", append="quiet reboot=t"),
                                             ("^@test ready", "echo reboot"), ("^@test ready", "echo off")),
              reboots(1), limit=120)
-    button = lab.vmm("--initramfs", lab.modules("button", "evdev"), steps="button,off")
-    lab.case("sigterm-is-the-power-button", lab.talk(button, ("^@test ready", "kill -TERM $p")), powered_off_by_button)
     # Nobody in the guest listens to the button: the second signal ends it.
     lab.case("sigterm-twice", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -TERM $p; sleep 1; kill -TERM $p")),
              ends(128 + 15))
-    # It is about disks, and there are none, nor a PCI bus.
-    lab.case("sigusr1", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -USR1 $p; kill -USR1 $p; sleep 1; echo off")),
-             lambda r: (r.exits(0), r.require(not r.err, f"stderr has {r.err[:300]!r}")))
     lab.case("sighup", lab.talk(lab.vmm(steps="ask"), ("^@test ready", "kill -HUP $p; sleep 1; kill -HUP $p")),
              ends(128 + 1))

@@ -21,10 +21,9 @@ def cases(lab):
     steps = "memory,touch:150,off"
     small = has(180, 256, 150)
     lab.case("96M", lab.vmm(steps="memory,touch:20,off", memory="96M"), has(40, 96, 20))
-    lab.case("512M", lab.vmm(steps="memory,touch:350,off", memory="512M"), has(400, 512, 350))
+    lab.case("512M-prefault", lab.vmm(steps="memory,touch:350,off", memory="size=512M,prefault=on"), has(400, 512, 350))
     lab.case("hugepages", with_hugepages(lab.vmm(steps=steps, memory="size=256M,hugepages=on")), small, root=True)
     lab.case("shared", lab.vmm(steps=steps, memory="size=256M,shared=on"), small)
-    lab.case("prefault", lab.vmm(steps=steps, memory="size=256M,prefault=on"), small)
     # What was in the file is not in RAM.
     lab.case("file", "head -c 16777216 /dev/zero | tr '\\0' w >ram\ntruncate -s 256M ram\n" + lab.vmm(steps=steps, memory="size=256M,file=ram"), small)
     lab.case("hugetlbfs", with_hugepages("mkdir huge && mount -t hugetlbfs none huge\n" +

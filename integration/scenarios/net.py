@@ -49,6 +49,8 @@ def taps(size):
         r.says("nic", "eth0", mac="52:54:00:12:34:56", mtu=1500)
         r.says("nic", "eth1", mtu=1400)
         r.says("pcicheck", functions=3)
+        r.says("cpus", count=2, online="0-1")
+        r.says("topology", packages=1, cores=2, threads=2)
         has_bits(r, "eth0", packed=True, queues=1)
         has_bits(r, "eth1", packed=False, queues=2)
         for address, ping in (("10.77.0.1", 1472), ("10.78.0.1", 1372)):
@@ -66,7 +68,7 @@ def taps_case(lab, name, size, **options):
     steps = ["nic:eth0,addr:eth0:10.77.0.2/24,carrier:eth0:1,ping:10.77.0.1:3:1472", traffic("10.77.0.1", size),
              "nic:eth1,addr:eth1:10.78.0.2/24,carrier:eth1:1,pin:0,ping:10.78.0.1:3:1372,pin:1",
              traffic("10.78.0.1", size), *(f"irqs:virtio1-{kind}.{queue}" for kind in ("input", "output")
-                                           for queue in range(2)), "pcicheck,kmsg:3,off"]
+                                           for queue in range(2)), "cpus,topology,pcicheck,kmsg:3,off"]
     guest = lab.vmm("--net", "tap=tap0,mac=52:54:00:12:34:56", "--net", "tap=tap1,num_queues=4,mtu=1400,packed=off",
                     modules=MODULES, cpus=2, steps=",".join(steps))
     lab.case(name, around(f"{TAP}\nup tap1 10.78.0.1 &\n{PEER}", guest, "tunctl -d tap0 >/dev/null"), taps(size),
