@@ -1,8 +1,13 @@
 """Disks: what a guest reads and writes is compared with what lies on the host."""
+import hashlib
+import random
+
+from images import partitions
 from nest.lab import HOST, around
 
 MODULES = ("virtio_blk",)
 INDIRECT, EVENT_IDX, VERSION_1, PACKED = 28, 29, 32, 34
+MIB = 1 << 20
 PART, FILL_AT, FILL = 1, 5, 2  # MiB: what a worker of step churn has, and where step fill writes
 
 
@@ -182,6 +187,92 @@ def many_case(lab):
     lab.case("many", around(before, guest, ""), many, limit=120)
 
 
+IMAGE = 4 * MIB
+
+
+def parts(sector):
+    """First byte and size of each partition. With sectors of 512 bytes, the second one begins at no multiple of 4096."""
+    return (1 * MIB, MIB), (2 * MIB + sector, MIB)
+
+
+def around_second(sector):
+    """The same of what lies before and after the second partition."""
+    first, size = parts(sector)[1]
+    return (0, first), (first + size, IMAGE - first - size)
+
+
+# Each disk of the guest: (kind of table, its sectors, what --disk is told). `4kn` is a device with sectors of 4096 bytes,
+# `on-4kn` a folder on one, where O_DIRECT wants 4096 bytes, and the rest lies on a file system that does not say.
+PARTITIONED = (
+    ("gpt", 512, "gpt512,direct=on"), ("mbr", 512, "mbr512,direct=on"), ("gpt", 512, "on-4kn/gpt512,direct=on"),
+    ("mbr", 512, "4kn-mbr512,direct=on,block_size=512"), ("gpt", 4096, "4kn-gpt4096"),
+    ("gpt", 4096, "gpt4096,block_size=4096"), ("mbr", 4096, "mbr4096,direct=on,block_size=4096"), ("mbr", 512, "plain512"),
+)
+
+
+def place(disk):
+    return disk.split(",")[0]
+
+
+def vd(number):
+    return f"vd{chr(ord('a') + number)}"
+
+
+def image(number):
+    """What the disk is before the guest runs: noise where no table is."""
+    kind, sector, _ = PARTITIONED[number]
+    data = bytearray(random.Random(number).randbytes(IMAGE))
+    getattr(partitions, kind)(data, sector, parts(sector))
+    return data
+
+
+def partitioned(r):
+    """The guest finds what the table says, and writes there and nowhere else."""
+    r.fine()
+    for number, (_, sector, disk) in enumerate(PARTITIONED):
+        found = ".".join(f"{vd(number)}{index}-{first}-{size}" for index, (first, size) in enumerate(parts(sector), 1))
+        r.says("disk", vd(number), logical=sector, bytes=IMAGE)
+        r.says("partitions", vd(number), count=2, found=found)
+        same(r, "fill", f"{vd(number)}2", f"{place(disk)}-part")
+        data = image(number)
+        rest = hashlib.sha256(b"".join(data[first:first + size] for first, size in around_second(sector))).hexdigest()
+        r.says("host", f"{place(disk)}-rest", sha256=rest)
+
+
+PIECES = """pieces() {
+    name=$1 file=$2 bs=$3
+    shift 3
+    echo "@test host at=$name sha256=$(while [ $# -gt 0 ]; do
+        dd if="$file" bs=$bs skip=$(($1 / bs)) count=$(($2 / bs)) 2>/dev/null
+        shift 2
+    done | sha256sum | cut -d' ' -f1)"
+}
+loop4k() { l=$($T/losetup -b 4096 -f --show "$2") && ln -s "$l" "$1"; }"""
+
+
+def partitioned_case(lab):
+    lab.tool("mke2fs")
+    lab.tool("losetup")  # busybox's knows no sizes of sectors
+    before = [PIECES, "truncate -s 40M back; $T/mke2fs -q -F -b 4096 -t ext4 back; loop4k back-loop back",
+              "mkdir on-4kn; mount -t ext4 back-loop on-4kn"]
+    after, steps = [], []
+    for number, (_, sector, disk) in enumerate(PARTITIONED):
+        made = lab.make(f"partitions{number}")
+        made.write_bytes(image(number))
+        name = place(disk)
+        file = f"{name}.file" if name.startswith("4kn") else name
+        before.append(f"cp {lab.put(made)} {file}" + (f"; loop4k {name} {file}" if file != name else ""))
+        for what, places in ("part", parts(sector)[1:]), ("rest", around_second(sector)):
+            after.append(f"pieces {name}-{what} {file} {sector} {' '.join(str(n) for place_ in places for n in place_)}")
+        if file != name:
+            after.append(f"losetup -d $(readlink {name})")
+        steps.append(f"disk:{vd(number)},partitions:{vd(number)},fill:{vd(number)}2:0:1:7")
+    after.append("umount on-4kn; losetup -d $(readlink back-loop)")
+    guest = lab.vmm(modules=MODULES, disks=[disk for _, _, disk in PARTITIONED],
+                    steps=",".join([*steps, "pcicheck,kmsg:3,off"]))
+    lab.case("partitions", around("\n".join(before), guest, "\n".join(after)), partitioned, limit=150, root=True)
+
+
 def survives(rounds):
     """Every record that the guest saw as stable is in the file, whenever the VMM was killed."""
     def check(r):
@@ -215,5 +306,6 @@ def cases(lab):
     intx_case(lab)
     ext4_case(lab)
     many_case(lab)
+    partitioned_case(lab)
     resize_case(lab)
     lab.case("killed", kill_script(lab, 1), survives(1))

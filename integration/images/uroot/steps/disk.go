@@ -67,6 +67,27 @@ func disk(name string) (string, error) {
 		text(folder+"/queue/discard_max_bytes"), negotiated(folder+"/device")), nil
 }
 
+// partitions lists the partitions that the kernel found on a disk: name, first byte and bytes of each.
+func partitions(name string) (string, error) {
+	folders, err := filepath.Glob("/sys/block/" + name + "/" + name + "[0-9]*")
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, folder := range folders {
+		start, err := strconv.ParseInt(text(folder+"/start"), 10, 64)
+		if err != nil {
+			return "", err
+		}
+		size, err := strconv.ParseInt(text(folder+"/size"), 10, 64)
+		if err != nil {
+			return "", err
+		}
+		found = append(found, fmt.Sprintf("%s-%d-%d", filepath.Base(folder), start*sector, size*sector))
+	}
+	return fmt.Sprintf("at=%s count=%d found=%s", name, len(found), strings.Join(found, ".")), nil
+}
+
 // capacity:DISK:BYTES waits until the disk has so many bytes, and says how many it has.
 func capacity(argument string) (string, error) {
 	name, number, err := arguments(argument)
