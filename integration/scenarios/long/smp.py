@@ -12,7 +12,3 @@ def online(count, packages=1):
 def cases(lab):
     for count, limit in ((8, 300), (32, 1200)):
         lab.case(f"{count}", lab.vmm(steps="cpus,topology,off", cpus=count, memory="512M"), online(count), limit=limit)
-    # Counts that are no powers of two leave gaps: the highest APIC id is 292, and Linux uses ids from 255 on in
-    # x2APIC mode only. No fewer vCPUs have such an id.
-    lab.case("wide", lab.vmm("--cpus", "boot=125,topology=1:5:5:5", steps="cpus,topology,off", cpus=125, memory="768M"),
-             online(125, packages=5), limit=3600)

@@ -51,6 +51,30 @@ func cpus(string) (string, error) {
 		text("/sys/devices/system/cpu/present")), nil
 }
 
+// online:CPU brings one up that the kernel knows and has left alone (maxcpus=), and says what its APIC id is.
+func online(argument string) (string, error) {
+	if err := os.WriteFile("/sys/devices/system/cpu/cpu"+argument+"/online", []byte("1"), 0); err != nil {
+		return "", err
+	}
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "", err
+	}
+	cpu := ""
+	for _, line := range strings.Split(string(info), "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		switch value = strings.TrimSpace(value); strings.TrimSpace(name) {
+		case "processor":
+			cpu = value
+		case "apicid":
+			if cpu == argument {
+				return fmt.Sprintf("at=%s apicid=%s", cpu, value), nil
+			}
+		}
+	}
+	return "", errors.New("/proc/cpuinfo does not have the CPU")
+}
+
 // topology counts how many distinct packages, dies, cores and logical CPUs the kernel made out.
 func topology(string) (string, error) {
 	folders, err := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/topology")

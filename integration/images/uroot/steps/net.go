@@ -207,10 +207,14 @@ func pin(argument string) (string, error) {
 		return "", err
 	}
 	threads, _ := filepath.Glob("/proc/self/task/*")
-	mask := uint64(1) << cpu
+	var mask [16]uint64
+	if cpu < 0 || cpu >= 64*len(mask) {
+		return "", errors.New("no such CPU")
+	}
+	mask[cpu/64] = 1 << (cpu % 64)
 	for _, thread := range threads {
 		id, _ := strconv.Atoi(filepath.Base(thread))
-		if _, _, failure := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(id), 8,
+		if _, _, failure := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(id), unsafe.Sizeof(mask),
 			uintptr(unsafe.Pointer(&mask))); failure != 0 && failure != syscall.ESRCH {
 			return "", failure
 		}
