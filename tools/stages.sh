@@ -142,8 +142,9 @@ test_everything() {
     rm -f build/*/junit.xml build/nest*.json
     # Whole guests keep one core busy for minutes and need nothing but the release program, so they run beside the
     # compilations of the other presets.
-    stage lint
+    beside lint
     stage release
+    join lint
     beside nest
     stage dev
     stage order
