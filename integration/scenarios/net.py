@@ -130,6 +130,6 @@ def gone_case(lab):
 
 
 def cases(lab):
-    taps_case(lab, "taps", 4 << 20, limit=120)
-    user_case(lab, "user", 4 << 20, limit=120)
+    taps_case(lab, "taps", 2 << 20, limit=120)
+    user_case(lab, "user", 2 << 20, limit=120)
     gone_case(lab)
