@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "exit_code.hpp"
-#include "machine/machine.hpp"
+#include "machine/session.hpp"
 #include "pid_file.hpp"
 #include "print.hpp"
 #include "vmm/text.hpp"

@@ -1,4 +1,4 @@
-#include "machine/machine.hpp"
+#include "machine/session.hpp"
 
 #include <malloc.h>
 #include <signal.h>
