@@ -10,7 +10,7 @@
 #include <string>
 
 #include "kvm/host.hpp"
-#include "kvm/x86_64/create_vm.hpp"
+#include "kvm/x86_64/hypervisor.hpp"
 
 namespace vmm::kvm {
 namespace {

@@ -102,4 +102,14 @@ public:
     virtual Result<> reset() = 0;
 };
 
+/// Where virtual machines come from: handed to who builds one, so that a whole machine runs without
+/// a hypervisor, on hv/fake.
+class Hypervisor {
+public:
+    virtual ~Hypervisor() = default;
+
+    /// An empty machine. What it made (vCPUs, lines, vectors) must be gone before it is.
+    virtual Result<std::unique_ptr<Vm>> create_vm() = 0;
+};
+
 }  // namespace vmm::hv::x86

@@ -1,7 +1,7 @@
 // The PCI devices of a machine: made from the configuration, joined with what the host gives them,
 // put on one bus.
 //
-// No architecture is known here: where windows lie and how INTx is wired comes from the board.
+// No architecture is known here: where windows lie and how INTx is wired comes from the platform.
 // Threads: the machine's main thread; the devices have I/O threads of their own.
 #pragma once
 
@@ -14,6 +14,7 @@
 
 #include "config/vm_config.hpp"
 #include "machine/host_entropy.hpp"
+#include "machine/platform.hpp"
 #include "pci/bus.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "virtio/device.hpp"
@@ -30,9 +31,6 @@
 #include "vmm/irq_line.hpp"
 
 namespace vmm::machine {
-
-/// Which interrupt each of the bus's four lines is.
-using PciLines = std::array<hv::Gsi, pci::kPins>;
 
 struct PciParts {
     const VmConfig& config;
@@ -52,8 +50,8 @@ public:
     /// Whether the configuration has any: without them there is no PCI.
     static bool wanted(const VmConfig& config);
 
-    /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the board
-    /// may find out later.
+    /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the
+    /// platform may find out later.
     static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
     Result<> make_bus(const pci::Windows& windows);
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "machine/held_signal.hpp"
+#include "machine/machine.hpp"
 #include "vmm/log.hpp"
 #include "vmm/signals.hpp"
 #include "vmm/text.hpp"
@@ -51,8 +52,9 @@ public:
     Result<Outcome> run() {
         woken_.assign(events_->fd());
         look_came_.assign(look_.fd());
-        board_ = VMM_TRY(make_board({config_, loop_, *events_, tell_}));
-        VMM_TRY(board_->start());
+        auto platform = VMM_TRY(make_platform(config_));
+        machine_ = VMM_TRY(Machine::create({config_, loop_, *events_, tell_, std::move(platform)}));
+        VMM_TRY(machine_->start());
         log::info("started");
         ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
         told_.assign(ends_->fd());
@@ -87,7 +89,7 @@ private:
                 return note(taken.event);
             case Decision::Do::Pause:
                 log::info("paused, because the guest's kernel panicked");
-                return board_->pause();
+                return machine_->pause();
             case Decision::Do::Reset:
                 return reset();
             case Decision::Do::End:
@@ -111,7 +113,7 @@ private:
 
     void reset() {
         log::info("reset");
-        if (auto done = board_->reset(); !done) {
+        if (auto done = machine_->reset(); !done) {
             failure_.emplace(std::move(done.error()).context("reset the machine"));
             loop_.stop();
         }
@@ -135,7 +137,7 @@ private:
         if (request.times > 1)
             return end_by_signal();
         log::info("asked to end by ", signal_name(told_by_), ": pressing the power button");
-        board_->press_power_button();
+        machine_->press_power_button();
         patience_.expires_after(told_by_ == SIGHUP ? kHangUpTime : kPowerOffTime);
         patience_.async_wait([this](error_code cancelled) {
             if (!cancelled && !over())
@@ -149,7 +151,7 @@ private:
             if (failed || over())
                 return;
             if (look_.take())
-                board_->look_at_disks();
+                machine_->look_at_disks();
             await_look();
         });
     }
@@ -171,13 +173,13 @@ private:
     Result<Outcome> finish() {
         told_.release();
         ends_.reset();  // the guest has ended: whoever cannot wait for the rest may end it at once
-        board_->stop();
-        for (const auto& lost : board_->drain(kDrainTime))
+        machine_->stop();
+        for (const auto& lost : machine_->drain(kDrainTime))
             tell_(lost);
         if (failure_)  // whatever it was: something had been started
             return std::unexpected(std::move(*failure_).as(ErrorKind::Os));
         auto outcome = std::move(outcome_).value_or(Outcome{});
-        if (const auto panic = board_->last_panic();
+        if (const auto panic = machine_->last_panic();
             !panic.empty() && outcome.ending != Ending::PoweredOff)
             outcome.message += cat(outcome.message.empty() ? "" : "\n  ", "guest: ", panic);
         return outcome;
@@ -195,7 +197,7 @@ private:
     asio::posix::stream_descriptor look_came_{loop_};
     asio::posix::stream_descriptor told_{loop_};
     asio::steady_timer patience_{loop_};
-    std::unique_ptr<Board> board_;
+    std::unique_ptr<Machine> machine_;
     int told_by_ = 0;  // signal
     bool crash_noted_ = false;
     bool panic_noted_ = false;

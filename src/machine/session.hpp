@@ -1,10 +1,10 @@
-// Runs one virtual machine from start to end: the life cycle around a Board.
+// Runs one virtual machine from start to end: the life cycle around a Machine.
 #pragma once
 
 #include <functional>
 
 #include "config/vm_config.hpp"
-#include "machine/board.hpp"
+#include "machine/consoles.hpp"
 #include "machine/lifecycle.hpp"
 #include "vmm/error.hpp"
 

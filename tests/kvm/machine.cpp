@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <type_traits>
 
-#include "kvm/x86_64/create_vm.hpp"
+#include "kvm/x86_64/hypervisor.hpp"
 #include "kvm_payload/payload.hpp"
 #include "vmm/text.hpp"
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kvm/device.hpp"
-#include "kvm/x86_64/create_vm.hpp"
+#include "kvm/x86_64/hypervisor.hpp"
 #include "kvm/x86_64/msi_route.hpp"
 #include "kvm/x86_64/power_on.hpp"
 #include "vmm/text.hpp"

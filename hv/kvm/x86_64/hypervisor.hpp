@@ -12,4 +12,10 @@ namespace vmm::kvm {
 /// vCPUs, lines and vectors made by the machine must be gone before it is.
 Result<std::unique_ptr<hv::x86::Vm>> create_vm(const char* device = "/dev/kvm");
 
+/// The same behind the port.
+class Hypervisor final : public hv::x86::Hypervisor {
+public:
+    Result<std::unique_ptr<hv::x86::Vm>> create_vm() override { return kvm::create_vm(); }
+};
+
 }  // namespace vmm::kvm

@@ -1,0 +1,168 @@
+#include "machine/machine.hpp"
+
+#include <utility>
+
+#include "machine/guest_races.hpp"
+#include "vmm/log.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+
+Result<std::unique_ptr<Machine>> Machine::create(MachineParts parts) {
+    std::unique_ptr<Machine> made{new Machine{std::move(parts)}};
+    VMM_TRY(made->map_ram());
+    VMM_TRY(made->create_vm());
+    VMM_TRY(made->add_platform_devices());
+    VMM_TRY(made->add_pci_devices());
+    VMM_TRY(made->create_vcpus());
+    VMM_TRY(made->put_devices_on_bus());
+    return made;
+}
+
+Machine::Machine(MachineParts parts)
+    : config_{parts.config},
+      events_{parts.events},
+      consoles_{parts.config, parts.loop, *this, parts.tell},
+      platform_{std::move(parts.platform)},
+      vcpu_set_{ports_, mmio_, [this](unsigned index, const VcpuStop& stop) noexcept {
+                    events_.report(index, stop);
+                }} {}
+
+Machine::~Machine() {
+    stop();
+    consoles_.detach();
+}
+
+Result<> Machine::map_ram() {
+    const auto& memory = config_.memory;
+    const auto ranges = platform_->ram_ranges(memory.size);
+    ram_ = VMM_TRY(GuestRam::create(ranges, {.shared = memory.is_shared(),
+                                             .hugepages = memory.hugepages,
+                                             .hugepage_size = memory.hugepage_size.value_or(0),
+                                             .prefault = memory.prefault,
+                                             .thp = memory.thp,
+                                             .file = memory.file}));
+    leave_races_to_guest(*ram_);
+    return {};
+}
+
+Result<> Machine::create_vm() {
+    vm_ = VMM_TRY(platform_->create_vm());
+    if (const auto most = vm_->max_vcpus(); config_.cpus.boot_vcpus > most)
+        return std::unexpected(Error{ErrorKind::Config, cat("cpus: ", config_.cpus.boot_vcpus,
+                                                            " vCPUs were asked for, KVM on this "
+                                                            "host allows ",
+                                                            most)}
+                                   .hint(cat("use --num-cpu ", most, " or less")));
+    VMM_TRY(ram_->subscribe(*vm_));
+    return platform_->create_interrupt_controller(mmio_);
+}
+
+PlatformParts Machine::platform_parts() {
+    return {.ports = ports_, .mmio = mmio_, .events = events_, .serial = consoles_.serial()};
+}
+
+Result<> Machine::add_platform_devices() {
+    VMM_TRY(consoles_.open_serial());
+    return platform_->add_devices(platform_parts());
+}
+
+Result<> Machine::add_pci_devices() {
+    if (!PciDevices::wanted(config_))
+        return {};
+    VMM_TRY(consoles_.open_virtio());
+    pci_ = VMM_TRY(PciDevices::create({.config = config_,
+                                       .memory = *ram_,
+                                       .vm = *vm_,
+                                       .mmio = mmio_,
+                                       .io = ports_,
+                                       .port_window = platform_->pci_port_window(),
+                                       .lines = platform_->pci_lines(),
+                                       .events = events_,
+                                       .console = consoles_.console(),
+                                       .console_ports = consoles_.ports()}));
+    if (const auto size = consoles_.console_size())
+        pci_->console()->set_size(0, size->columns, size->rows);
+    return {};
+}
+
+Result<> Machine::create_vcpus() {
+    vcpus_ = VMM_TRY(platform_->create_vcpus());
+    return {};
+}
+
+Result<> Machine::put_devices_on_bus() {
+    if (!pci_)
+        return {};
+    VMM_TRY(pci_->make_bus(platform_->pci_windows(*ram_)));
+    return platform_->connect(pci_->bus(), platform_parts());
+}
+
+Result<> Machine::start() {
+    VMM_TRY(platform_->load(*ram_));
+    ram_->advise_huge_pages();
+    events_.attach(vcpu_set_);
+    VMM_TRY(
+        vcpu_set_.start(vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }));
+    ram_->keep_file();
+    consoles_.attach({.serial = platform_->serial(),
+                      .console = pci_ ? pci_->console() : nullptr,
+                      .ports = pci_ ? pci_->console_ports() : nullptr});
+    return {};
+}
+
+Result<> Machine::reset() {
+    vcpu_set_.pause();
+    events_.clear();
+    for (auto* const part : platform_->resettables())
+        part->reset();
+    if (pci_)
+        pci_->reset();
+    // After the devices, whose threads still bring what the guest has said.
+    consoles_.forget_panic();
+    // Before RAM is cleared: until then the hypervisor may write to what a guest has shared with
+    // it.
+    VMM_TRY(platform_->reset());
+    VMM_TRY(platform_->load(*ram_));
+    vcpu_set_.resume();
+    return {};
+}
+
+void Machine::pause() {
+    vcpu_set_.pause();
+}
+
+void Machine::resume() {
+    vcpu_set_.resume();
+}
+
+void Machine::stop() {
+    vcpu_set_.stop();
+}
+
+void Machine::press_power_button() {
+    platform_->press_power_button();
+}
+
+void Machine::look_at_disks() {
+    if (pci_)
+        pci_->look_at_disks();
+}
+
+std::vector<std::string> Machine::drain(std::chrono::milliseconds at_most) {
+    return consoles_.drain(at_most);
+}
+
+std::string Machine::last_panic() const {
+    return consoles_.last_panic();
+}
+
+void Machine::quit_requested() noexcept {
+    events_.raise(Event::Quit);
+}
+
+void Machine::terminal_resized(TerminalSize size) noexcept {
+    consoles_.resized(size);
+}
+
+}  // namespace vmm::machine

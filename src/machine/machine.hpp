@@ -1,0 +1,89 @@
+// One virtual machine of any architecture: RAM, hypervisor, buses, vCPUs, devices and consoles, put
+// together from a configuration, and what can be done with them.
+//
+// What an architecture adds comes from a Platform; the loop around a machine is a Session's.
+// Members stand in the order in which they come up. Threads: the machine's main thread calls
+// everything.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/char/char_backend.hpp"
+#include "bus/bus.hpp"
+#include "config/vm_config.hpp"
+#include "machine/consoles.hpp"
+#include "machine/lifecycle.hpp"
+#include "machine/pci_devices.hpp"
+#include "machine/platform.hpp"
+#include "machine/vcpu_set.hpp"
+#include "memory/guest_ram.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm::machine {
+
+/// All but the platform outlive the machine.
+struct MachineParts {
+    const VmConfig& config;
+    boost::asio::io_context& loop;  ///< host events; run by the main thread
+    Events& events;
+    const Tell& tell;
+    std::unique_ptr<Platform> platform;
+};
+
+class Machine final : private CharBackendEvents {
+public:
+    static Result<std::unique_ptr<Machine>> create(MachineParts parts);
+    ~Machine() override;
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    Result<> start();  ///< the vCPUs run from here on
+    Result<> reset();  ///< power-on state, payload loaded again, vCPUs running
+    void pause();      ///< parks the vCPUs
+    void resume();
+    void stop();  ///< ends and joins the vCPU threads
+    void press_power_button();
+    void look_at_disks();  ///< they may have other sizes now; in any state
+
+    /// Brings output that is still on its way to the host's side; says what was lost. After stop().
+    std::vector<std::string> drain(std::chrono::milliseconds at_most);
+
+    /// The kernel's last panic line that went over a console since the last reset; empty if none.
+    std::string last_panic() const;
+
+private:
+    explicit Machine(MachineParts parts);
+
+    // The steps of create(), in this order.
+    Result<> map_ram();
+    Result<> create_vm();
+    Result<> add_platform_devices();
+    Result<> add_pci_devices();
+    Result<> create_vcpus();
+    Result<> put_devices_on_bus();
+    PlatformParts platform_parts();
+
+    void quit_requested() noexcept override;
+    void disk_sizes_requested() noexcept override { look_at_disks(); }
+    void terminal_resized(TerminalSize size) noexcept override;
+
+    const VmConfig& config_;
+    Events& events_;
+
+    std::unique_ptr<GuestRam> ram_;
+    Bus ports_;
+    Bus mmio_;
+    Consoles consoles_;
+    std::unique_ptr<Platform> platform_;
+    hv::Vm* vm_ = nullptr;             // the platform's
+    std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
+    std::vector<hv::Vcpu*> vcpus_;     // the platform's
+    VcpuSet vcpu_set_;
+};
+
+}  // namespace vmm::machine

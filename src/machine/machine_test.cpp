@@ -1,0 +1,259 @@
+// Whole machines without a hypervisor: the PC on hv/fake, whose vCPUs follow scripts.
+#include "machine/machine.hpp"
+
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "fake/hypervisor.hpp"
+#include "machine/x86_64/pc.hpp"
+#include "payload/synthetic_elf.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+namespace {
+
+using fake::In;
+using fake::little_endian;
+using fake::out;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kEntry = 0x10'0010;
+constexpr std::uint64_t kKernel = 0x10'0000;
+constexpr std::uint16_t kCom1 = 0x3f8;
+constexpr std::uint16_t kExitPort = 0x501;
+
+test::SyntheticElf kernel_elf() {
+    return {.entry = kKernel,
+            .segments = {{.offset = 0x1000,
+                          .physical = kKernel,
+                          .file_size = 0x1000,
+                          .memory_size = 0x3000}},
+            .pvh_entry = kEntry};
+}
+
+class MachineTest : public testing::Test {
+protected:
+    MachineTest() {
+        config.payload.kernel = kernel.path();
+        config.memory.size = 64 << 20;
+        config.serial.mode = ConsoleMode::File;
+        config.serial.file = printed;
+        vm->set_supported_cpuid({{.leaf = 0, .eax = 0xd},
+                                 {.leaf = 1},
+                                 {.leaf = 0x8000'0000, .eax = 0x8000'0008},
+                                 {.leaf = 0x8000'0008, .eax = 40 | 48 << 8}});
+    }
+    ~MachineTest() override {
+        machine.reset();
+        ::unlink(printed.c_str());
+    }
+    Result<> build() {
+        auto platform =
+            VMM_TRY(Pc::create(config, std::make_unique<fake::Hypervisor>(std::move(owned_vm))));
+        machine = VMM_TRY(Machine::create({config, loop, *events, tell, std::move(platform)}));
+        return {};
+    }
+    void start(std::vector<fake::Step> steps = {}) {
+        vm->plan(0, std::move(steps));
+        const auto built = build();
+        ASSERT_TRUE(built) << built.error().one_line();
+        const auto started = machine->start();
+        ASSERT_TRUE(started) << started.error().one_line();
+    }
+    bool idle() { return vm->vcpu(0)->wait_until_idle(); }
+    std::optional<Event> event() {
+        for (const auto end = std::chrono::steady_clock::now() + 20s;
+             std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms))
+            if (const auto taken = events->take())
+                return taken->event;
+        return std::nullopt;
+    }
+    std::string read_back() {
+        std::ifstream file{printed};
+        return {std::istreambuf_iterator<char>{file}, {}};
+    }
+    std::byte* ram(std::uint64_t at) { return vm->ram().at(0).host + at; }
+    static std::vector<fake::Step> print(std::string_view text) {
+        std::vector<fake::Step> steps;
+        for (const char character : text)
+            steps.push_back(out(kCom1, static_cast<unsigned char>(character)));
+        return steps;
+    }
+
+    test::MemoryFile kernel{test::make_elf(kernel_elf())};
+    std::string printed = cat(testing::TempDir(), "machine_test.", ::getpid());
+    std::unique_ptr<fake::Vm> owned_vm = std::make_unique<fake::Vm>();
+    fake::Vm* vm = owned_vm.get();
+    VmConfig config;
+    boost::asio::io_context loop;
+    std::unique_ptr<Events> events = std::move(*Events::create({}));
+    std::vector<std::string> told;
+    Tell tell = [this](std::string_view text) { told.emplace_back(text); };
+    std::unique_ptr<Machine> machine;
+};
+
+TEST_F(MachineTest, StartLoadsThePayloadAndEntersIt) {
+    start();
+
+    ASSERT_TRUE(idle());
+    const auto record = vm->vcpu(0)->record();
+    EXPECT_EQ(record.registers.rip, kEntry);
+    EXPECT_FALSE(record.cpuid.empty());
+    EXPECT_TRUE(vm->has_interrupt_controller());
+    ASSERT_EQ(vm->ram().size(), 1u);
+    EXPECT_EQ(vm->ram()[0].range.size, config.memory.size);
+    EXPECT_EQ(std::memcmp(ram(kKernel), "KLMNOPQRSTUVWXYZ", 16), 0);
+}
+
+TEST_F(MachineTest, GuestPrintsIntoTheFileOfTheSerialPort) {
+    start(print("hello\n"));
+
+    ASSERT_TRUE(idle());
+    machine->stop();
+    EXPECT_THAT(machine->drain(10s), ElementsAre());
+    EXPECT_EQ(read_back(), "hello\n");
+}
+
+TEST_F(MachineTest, WithoutASerialPortNobodyAnswersThere) {
+    config.serial.mode = ConsoleMode::Off;
+    start({In{kCom1 + 5}});
+
+    ASSERT_TRUE(idle());
+    EXPECT_THAT(vm->vcpu(0)->answers(), ElementsAre(little_endian(0xff, 1)));
+}
+
+TEST_F(MachineTest, ExitPortSaysItsValue) {
+    config.debug_exit = kExitPort;
+    start({out(kExitPort, 42)});
+
+    EXPECT_EQ(event(), Event::TestExit);
+    EXPECT_EQ(events->exit_value(), 42);
+}
+
+TEST_F(MachineTest, TripleFaultIsToldAndParksTheGuest) {
+    start({hv::exit::TripleFault{}, out(kCom1, 'x')});
+
+    EXPECT_EQ(event(), Event::TripleFault);
+    machine->stop();
+    machine->drain(10s);
+    EXPECT_EQ(read_back(), "");
+}
+
+TEST_F(MachineTest, ResetIsAPowerOn) {
+    start(print("one"));
+    ASSERT_TRUE(idle());
+    std::memset(ram(kKernel), 0xaa, 0x3000);
+    std::memset(ram(32 << 20), 0xaa, 0x1000);
+
+    vm->plan(0, print("two"));
+    ASSERT_TRUE(machine->reset());
+
+    ASSERT_TRUE(idle());
+    EXPECT_EQ(vm->resets(), 1u);
+    EXPECT_EQ(vm->vcpu(0)->record().resets, 1u);
+    EXPECT_EQ(vm->vcpu(0)->record().registers.rip, kEntry);
+    EXPECT_EQ(std::memcmp(ram(kKernel), "KLMNOPQRSTUVWXYZ", 16), 0);
+    EXPECT_EQ(*ram(kKernel + 0x2fff), std::byte{0}) << "the end of the segment is not zero";
+    EXPECT_EQ(*ram(32 << 20), std::byte{0}) << "RAM kept its content";
+    machine->stop();
+    machine->drain(10s);
+    EXPECT_EQ(read_back(), "onetwo");
+}
+
+TEST_F(MachineTest, PausedGuestDoesNothingUntilItIsResumed) {
+    start();
+    ASSERT_TRUE(idle());
+    machine->pause();
+    vm->plan(0, print("later"));
+    std::this_thread::sleep_for(20ms);
+    EXPECT_FALSE(vm->vcpu(0)->wait_until_idle(0ms));
+
+    machine->resume();
+
+    ASSERT_TRUE(idle());
+    machine->stop();
+    machine->drain(10s);
+    EXPECT_EQ(read_back(), "later");
+}
+
+TEST_F(MachineTest, DevicesAreFoundOnThePciBus) {
+    config.pvpanic = true;
+    constexpr std::uint16_t kAddress = 0xcf8;
+    constexpr std::uint16_t kData = 0xcfc;
+    std::vector<fake::Step> steps;
+    for (std::uint32_t slot = 0; slot < 2; ++slot) {
+        steps.push_back(out(kAddress, 0x8000'0000u | slot << 11, AccessSize::Dword));
+        steps.push_back(In{kData, AccessSize::Dword});
+    }
+    start(std::move(steps));
+
+    ASSERT_TRUE(idle());
+    const auto answers = vm->vcpu(0)->answers();
+    ASSERT_EQ(answers.size(), 2u);
+    EXPECT_NE(answers[0], little_endian(0xffff'ffff, 4)) << "no host bridge";
+    EXPECT_EQ(answers[1], little_endian(0x0011'1b36, 4)) << "no pvpanic";
+}
+
+TEST_F(MachineTest, WithoutDevicesThereIsNoPci) {
+    start({out(0xcf8, 0x8000'0000u, AccessSize::Dword), In{0xcfc, AccessSize::Dword}});
+
+    ASSERT_TRUE(idle());
+    EXPECT_THAT(vm->vcpu(0)->answers(), ElementsAre(little_endian(0xffff'ffff, 4)));
+}
+
+TEST_F(MachineTest, PanicLineIsRememberedUntilAReset) {
+    start(print("[ 1.0] Kernel panic - not syncing: no init\r\n"));
+    ASSERT_TRUE(idle());
+    machine->pause();
+    EXPECT_EQ(machine->last_panic(), "Kernel panic - not syncing: no init");
+
+    ASSERT_TRUE(machine->reset());
+    machine->pause();
+
+    EXPECT_EQ(machine->last_panic(), "");
+}
+
+TEST_F(MachineTest, EachVcpuHasItsOwnApicIdAndCpuid) {
+    config.cpus.boot_vcpus = 3;
+    start();
+
+    for (std::uint32_t id = 0; id < 3; ++id) {
+        ASSERT_NE(vm->vcpu(id), nullptr) << id;
+        ASSERT_TRUE(vm->vcpu(id)->wait_until_idle());
+        EXPECT_FALSE(vm->vcpu(id)->record().cpuid.empty()) << id;
+    }
+}
+
+TEST_F(MachineTest, MoreVcpusThanTheHypervisorHasAreRefused) {
+    config.cpus.boot_vcpus = 65;
+
+    const auto built = build();
+
+    ASSERT_FALSE(built);
+    EXPECT_THAT(built.error().one_line(), HasSubstr("65 vCPUs were asked for"));
+    EXPECT_THAT(built.error().one_line(), HasSubstr("allows 64"));
+    EXPECT_EQ(built.error().advice(), "use --num-cpu 64 or less");
+}
+
+TEST_F(MachineTest, EndsWhileTheGuestIsBusy) {
+    std::vector<fake::Step> steps;
+    for (int i = 0; i < 10'000; ++i)
+        steps.push_back(In{kCom1 + 5});
+    start(std::move(steps));
+
+    machine->stop();
+    machine.reset();
+}
+
+}  // namespace
+}  // namespace vmm::machine
