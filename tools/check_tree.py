@@ -194,6 +194,19 @@ def header(lines):
         yield 1, "the first line says in a sentence what the header is for"
 
 
+PRODUCT = ("include/", "src/", "devices/", "arch/", "hv/", "cli/")
+UNRANKED = re.compile(r"\bstd::((recursive_|shared_)?(timed_)?mutex|condition_variable(_any)?)\b")
+
+
+def mutexes(path, source):
+    """The order in which locks are taken is checked for those that have a rank."""
+    if not path.startswith(PRODUCT) or of_tests(path) or path in ("include/vmm/mutex.hpp", "src/base/mutex.cpp"):
+        return
+    for number, line in enumerate(without_text(source).splitlines(), 1):
+        if found := UNRANKED.search(line):
+            yield number, f"{found[0]} has no rank: use vmm/mutex.hpp"
+
+
 def readmes(paths):
     """A room is a folder with a module of its own; each says what lives there."""
     homes = {str(pathlib.PurePosixPath(path).parent) for path in paths
@@ -219,6 +232,7 @@ def check(path, table):
     kind = pathlib.Path(path).suffix
     if kind in CXX:
         yield from includes(path, lines, table)
+        yield from mutexes(path, source)
     if kind == ".hpp":
         yield from header(lines)
     if kind in CODE or path == "do":

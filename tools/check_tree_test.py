@@ -47,6 +47,27 @@ class IncludeTest(unittest.TestCase):
                          ["<spdlog/ may be used in src/base/ only".replace("<spdlog/", "<spdlog/spdlog.h>")])
 
 
+class MutexTest(unittest.TestCase):
+    def found(self, path, text):
+        return [what for _, what in check_tree.mutexes(path, text)]
+
+    def test_mutex_without_a_rank_is_found(self):
+        self.assertEqual(self.found("src/bus/bus.hpp", "    std::mutex mutex_;"),
+                         ["std::mutex has no rank: use vmm/mutex.hpp"])
+
+    def test_condition_variable_and_other_mutexes_are_found(self):
+        for name in ["condition_variable", "condition_variable_any", "shared_mutex", "recursive_timed_mutex"]:
+            self.assertEqual(self.found("hv/kvm/a.cpp", f"std::{name} x;"), [f"std::{name} has no rank: use vmm/mutex.hpp"])
+
+    def test_ranked_mutex_comments_and_includes_are_fine(self):
+        self.assertEqual(self.found("src/a.cpp", "#include <mutex>\nRankedMutex<LockRank::Device> a;  // a std::mutex\n"
+                                                 "std::unique_lock lock{a};"), [])
+
+    def test_tests_and_the_header_itself_are_fine(self):
+        for path in ["src/bus/bus_test.cpp", "tests/support/fake.hpp", "include/vmm/mutex.hpp", "bench/bare.cpp"]:
+            self.assertEqual(self.found(path, "std::mutex mutex_;"), [])
+
+
 class SizeTest(unittest.TestCase):
     def sizes(self, path, source):
         return [text for _, text in check_tree.size(path, source, source.splitlines())]

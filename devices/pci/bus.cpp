@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "vmm/assert.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::pci {
@@ -47,7 +48,7 @@ public:
 
 private:
     IrqLine& line_;
-    std::mutex mutex_;
+    RankedMutex<LockRank::PciLine> mutex_;
     int high_ = 0;  // how many functions
 };
 
@@ -71,7 +72,7 @@ private:
 /// Memory mapped configuration space: 4 KiB for each function.
 class Bus::Ecam final : public IoDevice {
 public:
-    explicit Ecam(Bus& bus) : bus_{bus} {}
+    explicit Ecam(Bus& bus) : IoDevice{LockRank::PciConfigAccess}, bus_{bus} {}
 
     std::uint64_t read(Access access) noexcept override {
         const auto offset = static_cast<unsigned>(access.offset % 0x1000);
@@ -95,7 +96,7 @@ private:
 /// Ports 0xcf8 (address, double words only) and 0xcfc to 0xcff (data).
 class Bus::Cam final : public IoDevice {
 public:
-    explicit Cam(Bus& bus) : bus_{bus} {}
+    explicit Cam(Bus& bus) : IoDevice{LockRank::PciConfigAccess}, bus_{bus} {}
 
     std::uint64_t read(Access access) noexcept override {
         if (access.is(0, AccessSize::Dword))

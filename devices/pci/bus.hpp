@@ -25,6 +25,7 @@
 #include "vmm/io_bus.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/irq_line.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::pci {
 
@@ -123,7 +124,7 @@ private:
     std::unique_ptr<Cam> cam_;
     /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
     /// waits here until that is done. Taken before a function's lock, never after it.
-    std::mutex layout_lock_;
+    RankedMutex<LockRank::PciLayout> layout_lock_;
     std::atomic<bool> unsettled_{false};  // some function was written to since the last settle()
 };
 

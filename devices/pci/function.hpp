@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "vmm/io_device.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::pci {
 
@@ -97,7 +98,7 @@ public:
     /// `size` is 1, 2 or 4, `offset` a multiple of it below 4096.
     std::uint32_t read_config(unsigned offset, unsigned size) noexcept;
     void write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept;
-    std::mutex& lock() noexcept { return lock_; }
+    Mutex& lock() noexcept { return lock_; }
 
     struct Bar {
         BarShape shape;
@@ -152,7 +153,7 @@ private:
     void command_changed() noexcept;
     void drive_pin() noexcept;  // pin_lock_ held
 
-    std::mutex lock_;
+    RankedMutex<LockRank::Device> lock_;
     std::array<std::uint8_t, kConfigSize> value_{};
     std::array<std::uint8_t, kConfigSize> writable_{};
     std::array<std::uint8_t, kConfigSize> power_on_{};  // of the bytes a guest can write
@@ -166,7 +167,7 @@ private:
     bool express_ = false;
     bool touched_ = false;
 
-    std::mutex pin_lock_;  // over what follows; a leaf
+    RankedMutex<LockRank::PciPin> pin_lock_;  // over what follows; a leaf
     InterruptPin* pin_ = nullptr;
     bool intx_high_ = false;
     bool intx_disabled_ = false;

@@ -12,6 +12,7 @@
 #include "support/fake_msi.hpp"
 #include "support/fuzz_input.hpp"
 #include "support/recording_irq_line.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::pci {
 namespace {
@@ -29,7 +30,7 @@ struct TableRegion final : IoDevice {
     void write(Access access, std::uint64_t value) noexcept override {
         msix->write_table(access, value);
     }
-    std::mutex& lock() noexcept override { return function->lock(); }
+    Mutex& lock() noexcept override { return function->lock(); }
     Function* function = nullptr;
     std::unique_ptr<Msix> msix;
 };

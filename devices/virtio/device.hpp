@@ -19,6 +19,7 @@
 #include "virtio/features.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/assert.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::virtio {
 
@@ -75,7 +76,7 @@ protected:
     virtual void take_needs_reset() noexcept = 0;
     virtual void take_reset_done() noexcept = 0;
     virtual void take_queue_stopped(std::uint16_t index) noexcept = 0;
-    virtual std::mutex& register_lock() noexcept = 0;
+    virtual Mutex& register_lock() noexcept = 0;
     /// A new configuration generation and, when a driver runs, an interrupt.
     virtual void config_changed() noexcept = 0;
 

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -26,6 +25,7 @@
 #include "virtio/queue.hpp"
 #include "vmm/error.hpp"
 #include "vmm/guest_memory.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::virtio {
 
@@ -42,7 +42,7 @@ public:
     /// The I/O threads have let go of the last driver's queues: what they raised since the reset is
     /// not for the next one. lock() is held, by any thread.
     virtual void queues_released() noexcept = 0;
-    virtual std::mutex& lock() noexcept = 0;
+    virtual Mutex& lock() noexcept = 0;
 };
 
 struct CommonOptions {
@@ -133,7 +133,7 @@ private:
         assert_lent();
         transport_.used_buffers(queue);
     }
-    std::mutex& register_lock() noexcept override { return transport_.lock(); }
+    Mutex& register_lock() noexcept override { return transport_.lock(); }
     void config_changed() noexcept override;
 
     bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
@@ -171,7 +171,7 @@ private:
     // The end of a reset.
     std::atomic<std::thread::id> in_reset_{};  // who is inside Device::reset()
     bool answered_at_once_ = false;            // that thread's
-    std::condition_variable drained_;          // with the transport's lock
+    ConditionVariable drained_;                // with the transport's lock
 };
 
 }  // namespace vmm::virtio

@@ -25,6 +25,7 @@
 #include "virtio/stepper.hpp"
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/relax.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -152,7 +153,8 @@ private:
     Link* link_ = nullptr;
     Stepper* stepper_ = nullptr;
 
-    std::mutex mutex_;  // over commands_ and awaited_kick_, for an instant
+    // Over commands_ and awaited_kick_, for an instant.
+    RankedMutex<LockRank::WorkerCommands> mutex_;
     std::vector<Command> commands_;
     /// What the thread waits for in epoll's place: the only queue's kicks. The thread writes it.
     const EventFd* awaited_kick_ = nullptr;

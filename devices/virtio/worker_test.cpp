@@ -11,6 +11,7 @@
 
 #include "support/flat_guest_memory.hpp"
 #include "virtio/queue.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::virtio {
 namespace {
@@ -54,10 +55,10 @@ private:
     void take_needs_reset() noexcept override {}
     void take_reset_done() noexcept override { reset = true; }
     void take_queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
-    std::mutex& register_lock() noexcept override { return lock_; }
+    Mutex& register_lock() noexcept override { return lock_; }
     void config_changed() noexcept override {}
 
-    std::mutex lock_;
+    RankedMutex<LockRank::Device> lock_;
 };
 
 template <class Condition>

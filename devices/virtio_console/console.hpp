@@ -28,6 +28,7 @@
 #include "virtio_console/wire.hpp"
 #include "vmm/byte_channel.hpp"
 #include "vmm/error.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::virtio_console {
 
@@ -47,7 +48,7 @@ public:
 
     /// For the host's side, which calls with lock() held.
     ByteChannelUser& port(std::size_t index) { return ports_.at(index); }
-    std::mutex& lock() noexcept { return lock_; }
+    Mutex& lock() noexcept { return lock_; }
 
     /// The terminal behind a console port has another size. Any thread that holds no lock.
     void set_size(std::size_t port, std::uint16_t columns, std::uint16_t rows) noexcept;
@@ -92,7 +93,7 @@ private:
     virtio::Link* link_ = nullptr;
     Size size_;  // of port 0; the register side's
 
-    std::mutex lock_;  // over what follows
+    RankedMutex<LockRank::ConsolePorts> lock_;  // over what follows
     std::unique_ptr<virtio::Chain> chain_;
     std::deque<Port> ports_;
     std::unique_ptr<Control> control_;

@@ -147,7 +147,7 @@ public:
         transport_.write_bar(access, value);
     }
     void after_write() noexcept override { transport_.after_write(); }
-    std::mutex& lock() noexcept override { return transport_.function_.lock(); }
+    Mutex& lock() noexcept override { return transport_.function_.lock(); }
 
 private:
     Transport& transport_;
@@ -162,7 +162,7 @@ public:
         transport_.registers_->settle();
         transport_.notify(access.offset);
     }
-    std::mutex& lock() noexcept override { return transport_.function_.lock(); }
+    Mutex& lock() noexcept override { return transport_.function_.lock(); }
 
 private:
     Transport& transport_;

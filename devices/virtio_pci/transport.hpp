@@ -32,6 +32,7 @@
 #include "vmm/guest_memory.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/msi.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::virtio_pci {
 
@@ -128,7 +129,7 @@ private:
     void config_changed() noexcept override;
     void registers_cleared() noexcept override;
     void queues_released() noexcept override;
-    std::mutex& lock() noexcept override { return function_.lock(); }
+    Mutex& lock() noexcept override { return function_.lock(); }
 
     // pci::Placement
     void bar_mapped(unsigned bar, std::uint64_t at) noexcept override;
@@ -173,11 +174,11 @@ private:
     Vector config_vector_;
     std::vector<Vector> queue_vectors_;
 
-    std::mutex isr_lock_;  // over isr_ and the pin; a leaf
+    RankedMutex<LockRank::VirtioInterrupt> isr_lock_;  // over isr_ and the pin; a leaf
     std::uint8_t isr_ = 0;
 
     /// Over what follows. Taken without the function's lock, which is taken inside for an instant.
-    std::mutex doorbell_lock_;
+    RankedMutex<LockRank::Doorbells> doorbell_lock_;
     std::optional<std::uint64_t> bar_at_;
     std::optional<std::uint64_t> ports_at_;
     std::vector<std::optional<DoorbellAddress>> doorbells_;  // by queue: where it is connected

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "vmm/hv_x86.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::fake {
 
@@ -107,8 +107,8 @@ private:
     const std::uint32_t apic_id_;
     const Taker doorbells_;
 
-    mutable std::mutex mutex_;  ///< all that follows
-    mutable std::condition_variable changed_;
+    mutable RankedMutex<LockRank::FakeVcpu> mutex_;  ///< all that follows
+    mutable ConditionVariable changed_;
     std::deque<Step> script_;
     std::vector<Bytes> answers_;
     Record record_;

@@ -13,6 +13,7 @@
 #include "fake/vcpu.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/hv_x86.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::fake {
 
@@ -69,7 +70,7 @@ private:
 
     bool takes(const Step& step);
 
-    mutable std::mutex mutex_;  ///< all that follows
+    mutable RankedMutex<LockRank::FakeVm> mutex_;  ///< all that follows
     std::map<std::uint32_t, std::vector<Step>> plans_;
     std::map<std::uint32_t, Vcpu*> vcpus_;
     std::vector<hv::x86::CpuidEntry> supported_cpuid_;

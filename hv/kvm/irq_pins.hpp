@@ -12,6 +12,7 @@
 
 #include "kvm/ioctl.hpp"
 #include "vmm/hv.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::kvm {
 
@@ -33,12 +34,13 @@ private:
     /// Lines that share a pin. KVM keeps one level for all of user space, so the OR is ours.
     struct Pin {
         std::uint32_t gsi = 0;
-        std::mutex mutex;  ///< also around the ioctl, or two levels could arrive in the wrong order
+        /// Also around the ioctl, or two levels could arrive in the wrong order.
+        RankedMutex<LockRank::IrqPin> mutex;
         unsigned lines_high = 0;
     };
 
     const SetLevel set_level_;
-    std::mutex mutex_;  ///< pins_; not taken to change a level
+    RankedMutex<LockRank::IrqPinTable> mutex_;  ///< pins_; not taken to change a level
     std::map<hv::Gsi, Pin> pins_;
 };
 

@@ -19,6 +19,7 @@
 #include "kvm/ioctl.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/msi.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::kvm {
 
@@ -59,7 +60,7 @@ private:
 
     const Handle& vm_;
     RouteFormat format_;
-    std::mutex mutex_;
+    RankedMutex<LockRank::IrqRoutes> mutex_;
     std::map<std::uint32_t, MsiMessage> pin_messages_;  ///< by GSI: see route_pin()
     std::vector<Entry> entries_;                        ///< by GSI, from first_msi_gsi on
     std::size_t limit_ = 0;                             ///< MSI routes that fit; 0: not asked yet

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
+
+#include "vmm/mutex.hpp"
 
 namespace vmm {
 
@@ -28,7 +29,7 @@ struct Access {
 /// dropped.
 class IoDevice {
 public:
-    IoDevice() = default;
+    IoDevice() noexcept : IoDevice{LockRank::Device} {}
     IoDevice(const IoDevice&) = delete;
     IoDevice& operator=(const IoDevice&) = delete;
     virtual ~IoDevice() = default;
@@ -42,13 +43,16 @@ public:
     virtual void after_write() noexcept {}
 
     /// Regions of one device (its BARs, its configuration space) may share a lock by overriding.
-    virtual std::mutex& lock() noexcept { return lock_; }
+    virtual Mutex& lock() noexcept { return lock_; }
 
 protected:
+    /// For one that devices call, or that calls devices.
+    explicit IoDevice(LockRank rank) noexcept : lock_{rank} {}
+
     static constexpr std::uint64_t kAllOnes = ~std::uint64_t{0};
 
 private:
-    std::mutex lock_;
+    MutexOfRank lock_;
 };
 
 /// Something that goes back to its power-on state when the machine is reset. No vCPU runs then.

@@ -16,6 +16,7 @@
 
 #include "vmm/host_stream.hpp"
 #include "vmm/message_writer.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/static_list.hpp"
 
 namespace vmm {
@@ -45,7 +46,7 @@ private:
     MessageWriter* writer() noexcept;
 
     HostStream stream_;  // empty once it is the writer's
-    std::mutex mutex_;
+    RankedMutex<LockRank::MessageStream> mutex_;
     bool wants_writer_ = stream_.waits_for_storage();
     std::unique_ptr<MessageWriter> writer_;  // of a file
     std::string begun_;                      // rest of a message

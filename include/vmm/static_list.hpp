@@ -8,6 +8,8 @@
 #include <atomic>
 #include <mutex>
 
+#include "vmm/mutex.hpp"
+
 namespace vmm {
 
 /// Base of T's that are in `list` while they live. CRTP.
@@ -51,8 +53,8 @@ private:
         static constinit std::atomic<Listed*> head{nullptr};
         return head;
     }
-    static std::mutex& changing() noexcept {
-        static constinit std::mutex mutex;
+    static Mutex& changing() noexcept {
+        static constinit RankedMutex<LockRank::StaticList> mutex;
         return mutex;
     }
 

@@ -8,13 +8,13 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 
 #include "vmm/host_stream.hpp"
 #include "vmm/log_name.hpp"
 #include "vmm/message_stream.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::log {
@@ -28,7 +28,7 @@ std::string& logger_name() {
 }
 
 /// Gives formatted records to a stream that waits for nobody.
-class StreamSink final : public spdlog::sinks::base_sink<std::mutex> {
+class StreamSink final : public spdlog::sinks::base_sink<RankedMutex<LockRank::LogSink>> {
 public:
     explicit StreamSink(MessageStream& stream) : stream_{stream} {}
 

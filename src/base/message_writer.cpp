@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <ctime>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "vmm/faults.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
 
@@ -97,9 +97,9 @@ void write_out(LineFile& file, std::string_view text, std::uint64_t dropped) noe
 struct MessageWriter::Shared {
     explicit Shared(HostStream stream) : file{std::move(stream)} {}
 
-    std::mutex mutex;
-    std::condition_variable brought;  // to the thread: there is something
-    std::condition_variable taken;    // from the thread: there is room, or all is written
+    RankedMutex<LockRank::MessageWriter> mutex;
+    ConditionVariable brought;  // to the thread: there is something
+    ConditionVariable taken;    // from the thread: there is room, or all is written
     std::string waiting;
     std::uint64_t dropped = 0;  // messages that came after `waiting`, which was full
     bool stuck = false;         // somebody has waited for room in vain, and none was made since

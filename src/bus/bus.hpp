@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vmm/io_bus.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm {
 
@@ -36,9 +37,9 @@ private:
 
     void publish(std::shared_ptr<const Map> map) noexcept;
 
-    std::mutex mutex_;                    // over map_, for an instant
-    std::shared_ptr<const Map> map_;      // never null
-    std::atomic<std::uint64_t> version_;  // changes after map_ does
+    RankedMutex<LockRank::AddressSpace> mutex_;  // over map_, for an instant
+    std::shared_ptr<const Map> map_;             // never null
+    std::atomic<std::uint64_t> version_;         // changes after map_ does
 };
 
 /// One thread's view of a bus. Not shared between threads.

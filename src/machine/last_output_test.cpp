@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "vmm/mutex.hpp"
+
 namespace vmm::machine {
 namespace {
 
@@ -30,7 +32,7 @@ struct FakeBackend final : CharBackend {
     bool has_reader() const noexcept override { return reader; }
     std::size_t write(std::span<const std::byte> bytes) noexcept override { return bytes.size(); }
     void resume_input() noexcept override {}
-    void attach(ByteChannelUser&, std::mutex&) noexcept override {}
+    void attach(ByteChannelUser&, Mutex&) noexcept override {}
     void detach() noexcept override {}
     void count_lost(std::size_t) noexcept override {}
     LostOutput drain(std::chrono::milliseconds) noexcept override { return lost; }

@@ -16,6 +16,7 @@
 #include "machine/vcpu_set.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/guest_events.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::machine {
 
@@ -105,7 +106,7 @@ private:
     VcpuSet* vcpus_ = nullptr;
     std::atomic<std::uint32_t> raised_ = 0;  // bit = Event
     std::atomic<std::uint8_t> exit_value_ = 0;
-    std::mutex mutex_;  // over words_
+    RankedMutex<LockRank::EventTexts> mutex_;  // over words_
     std::array<Words, kEvents> words_;
 };
 

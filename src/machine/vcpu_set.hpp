@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "bus/bus.hpp"
 #include "vmm/error.hpp"
 #include "vmm/hv.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::machine {
 
@@ -79,9 +79,9 @@ private:
     std::vector<hv::Vcpu*> vcpus_;
 
     std::atomic<Wanted> wanted_ = Wanted::Run;  // written under mutex_ or by hold()
-    std::mutex mutex_;                          // over parked_ and the two conditions
-    std::condition_variable changed_;           // wanted_ did
-    std::condition_variable all_parked_;
+    RankedMutex<LockRank::VcpuSet> mutex_;      // over parked_ and the two conditions
+    ConditionVariable changed_;                 // wanted_ did
+    ConditionVariable all_parked_;
     std::size_t parked_ = 0;
 
     std::vector<std::jthread> threads_;

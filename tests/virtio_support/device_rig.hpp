@@ -24,6 +24,7 @@
 #include "support/virt_queue_driver.hpp"
 #include "virtio/device.hpp"
 #include "virtio/registers.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::test {
 
@@ -35,13 +36,13 @@ struct CountingTransport final : virtio::Transport {
     void config_changed() noexcept override { ++config; }
     void registers_cleared() noexcept override { ++cleared; }
     void queues_released() noexcept override { ++released; }
-    std::mutex& lock() noexcept override { return mutex; }
+    Mutex& lock() noexcept override { return mutex; }
 
     std::vector<std::atomic<int>> used;  ///< by queue
     std::atomic<int> config{0};
     std::atomic<int> cleared{0};
     int released = 0;
-    std::mutex mutex;
+    RankedMutex<LockRank::Device> mutex;
 };
 
 class DeviceRig {
@@ -131,17 +132,22 @@ public:
         return wait_until([&] { return status() == 0; });
     }
 
-    /// RING_RESET for one queue; enable_queue() brings it back.
+    /// RING_RESET for one queue; set_up_queue() brings it back.
     bool reset_queue(std::uint16_t index) {
+        ask_queue_reset(index);
+        return wait_until([&] { return is_queue_reset(index); });
+    }
+    /// The register write alone.
+    void ask_queue_reset(std::uint16_t index) {
         with_lock([&] {
             registers_->set_queue_select(index);
             registers_->set_queue_reset(1);
         });
-        return wait_until([&] {
-            return with_lock([&] {
-                registers_->set_queue_select(index);
-                return !registers_->queue_reset() && !registers_->queue_enable();
-            });
+    }
+    bool is_queue_reset(std::uint16_t index) {
+        return with_lock([&] {
+            registers_->set_queue_select(index);
+            return !registers_->queue_reset() && !registers_->queue_enable();
         });
     }
     /// Rings in fresh memory, then queue_enable.

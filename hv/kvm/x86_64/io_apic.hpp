@@ -17,6 +17,7 @@
 #include "kvm/ioctl.hpp"
 #include "kvm/irq_routes.hpp"
 #include "vmm/io_device.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::kvm {
 
@@ -24,7 +25,11 @@ class IoApic final : public IoDevice {
 public:
     static constexpr std::uint32_t kPins = 24;
 
-    IoApic(const Handle& vm, IrqRoutes& routes) : vm_{vm}, routes_{routes} { clear(); }
+    /// Other devices' lines come with the device's lock held.
+    IoApic(const Handle& vm, IrqRoutes& routes)
+        : IoDevice{LockRank::IoApic}, vm_{vm}, routes_{routes} {
+        clear();
+    }
 
     std::uint64_t read(Access access) noexcept override;
     void write(Access access, std::uint64_t value) noexcept override;

@@ -4,7 +4,6 @@
 // Threads start when there is work for them. put() and take_done() are for the owner's thread.
 #pragma once
 
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "backends/block/block_io.hpp"
 #include "vmm/block_backend.hpp"
 #include "vmm/event_fd.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm {
 
@@ -42,8 +42,8 @@ private:
     std::vector<std::thread> threads_;
     bool no_more_ = false;  // the host would not give another
 
-    std::mutex mutex_;
-    std::condition_variable work_;
+    RankedMutex<LockRank::BlockPool> mutex_;
+    ConditionVariable work_;
     BlockRequestList waiting_;
     BlockRequestList done_;
     unsigned waiting_count_ = 0;

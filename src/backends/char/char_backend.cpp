@@ -59,7 +59,7 @@ class FileChannel final : public CharChannel {
 public:
     using CharChannel::CharChannel;
 
-    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override {
+    void attach(ByteChannelUser& user, Mutex& lock) noexcept override {
         // Pipes and devices (EINVAL) have nothing to empty.
         if (::ftruncate(output().fd(), 0) != 0 && errno != EINVAL)
             log::warn(place(), " keeps what was in it: it cannot be emptied (errno ", errno, ")");

@@ -21,6 +21,7 @@
 
 #include "vmm/byte_channel.hpp"
 #include "vmm/error.hpp"
+#include "vmm/mutex.hpp"
 
 namespace boost::asio {
 class io_context;  // NOLINT(readability-identifier-naming): Asio's
@@ -78,7 +79,7 @@ public:
 
     /// Starts input; a terminal becomes raw. `lock` is the device's (IoDevice::lock()), taken
     /// around each call of `user`. Both must live until detach() or the end of this.
-    virtual void attach(ByteChannelUser& user, std::mutex& lock) noexcept = 0;
+    virtual void attach(ByteChannelUser& user, Mutex& lock) noexcept = 0;
 
     /// Ends input and calls to the user, and restores the terminal. Output still goes out.
     virtual void detach() noexcept = 0;

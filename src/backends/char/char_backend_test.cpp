@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "backends/char/char_test_support.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm {
 namespace {
@@ -33,7 +34,7 @@ struct BackendThreadsTest : test::BackendTest {};
 /// on_room() when the backend took less than all.
 struct Sender final : ByteChannelUser {
     ByteSink* sink = nullptr;
-    std::mutex lock;
+    RankedMutex<LockRank::Device> lock;
     std::atomic<bool> room{true};
 
     std::size_t receive(std::span<const std::byte> bytes) noexcept override { return bytes.size(); }

@@ -74,7 +74,7 @@ CharChannel::~CharChannel() = default;
 // ---- the user's side
 
 std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
-    std::unique_lock lock{lock_};
+    std::unique_lock<Mutex> lock{lock_};
     if (swallow_ || dropping_)
         return swallow(bytes);
     const std::size_t taken = ring_.push(bytes);
@@ -95,7 +95,7 @@ std::size_t CharChannel::write(std::span<const std::byte> bytes) noexcept {
 }
 
 /// By this thread, if that cannot make it wait.
-void CharChannel::write_here(std::unique_lock<std::mutex>& lock) noexcept {
+void CharChannel::write_here(std::unique_lock<Mutex>& lock) noexcept {
     if (!direct_ || writing_ || blocked_ || ring_.empty() || !out_.writes_at_once())
         return;
     writing_ = true;
@@ -149,7 +149,7 @@ void CharChannel::resume_input() noexcept {
         wake_.signal();
 }
 
-void CharChannel::attach(ByteChannelUser& user, std::mutex& lock) noexcept {
+void CharChannel::attach(ByteChannelUser& user, Mutex& lock) noexcept {
     user_ = &user;
     user_lock_ = &lock;
     input_blocked_ = false;
@@ -278,7 +278,7 @@ void CharChannel::wait_for_output() noexcept {
 }
 
 /// What another thread writes just now is not lost and not ours to drop; its write does not wait.
-void CharChannel::lose_waiting(std::unique_lock<std::mutex>& lock, int error) noexcept {
+void CharChannel::lose_waiting(std::unique_lock<Mutex>& lock, int error) noexcept {
     while (writing_) {
         lock.unlock();
         std::this_thread::yield();
@@ -292,7 +292,7 @@ void CharChannel::lose_waiting(std::unique_lock<std::mutex>& lock, int error) no
 /// For good: the terminal or pipe is gone.
 void CharChannel::lose_output(int error) noexcept {
     {
-        std::unique_lock lock{lock_};
+        std::unique_lock<Mutex> lock{lock_};
         lose_waiting(lock, error);
         swallow_ = true;
         swallow_error_ = error;
@@ -304,7 +304,7 @@ void CharChannel::lose_output(int error) noexcept {
 /// For now: the disk is full, later bytes may find room.
 void CharChannel::lose_buffered(int error) noexcept {
     {
-        std::unique_lock lock{lock_};
+        std::unique_lock<Mutex> lock{lock_};
         lose_waiting(lock, error);
     }
     if (!std::exchange(told_full_, true))
@@ -364,7 +364,7 @@ LostOutput CharChannel::drain(milliseconds limit) noexcept {
     while (unread_output() > 0 && left() > 0)
         ::poll(nullptr, 0, std::min(left(), 5));
 
-    std::unique_lock lock{lock_};
+    std::unique_lock<Mutex> lock{lock_};
     lose_waiting(lock, 0);
     lost_.unread += take_back_unread();
     return lost_;

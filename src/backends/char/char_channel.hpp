@@ -22,6 +22,7 @@
 #include "backends/char/loop_hook.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/host_stream.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -52,7 +53,7 @@ public:
     void count_lost(std::size_t bytes) noexcept final;
     void resume_input() noexcept final;
 
-    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
+    void attach(ByteChannelUser& user, Mutex& lock) noexcept override;
     void detach() noexcept override;
     bool push() noexcept final;
     bool has_reader() const noexcept final;
@@ -117,12 +118,12 @@ private:
     void wait_for_output() noexcept;
     void lose_output(int error) noexcept;
     void lose_buffered(int error) noexcept;
-    void lose_waiting(std::unique_lock<std::mutex>& lock, int error) noexcept;
+    void lose_waiting(std::unique_lock<Mutex>& lock, int error) noexcept;
     void count_lost_locked(std::size_t bytes, int error) noexcept;
     void tell_room() noexcept;
     void see_reader() noexcept;
     void start_timer(std::chrono::nanoseconds after) noexcept;
-    void write_here(std::unique_lock<std::mutex>& lock) noexcept;
+    void write_here(std::unique_lock<Mutex>& lock) noexcept;
     void see_to_it() noexcept;
     bool recently() const noexcept { return SteadyClock::now() - last_write_ < kTogether; }
     std::size_t swallow(std::span<const std::byte> bytes) noexcept;
@@ -145,7 +146,7 @@ private:
 
     // The loop's thread only.
     ByteChannelUser* user_ = nullptr;
-    std::mutex* user_lock_ = nullptr;
+    Mutex* user_lock_ = nullptr;
     std::unique_ptr<std::byte[]> input_;  // read from the host, not yet taken by the user
     std::size_t input_used_ = 0;          // bytes, at most kInputSize
     bool input_taken_ = false;            // some of it, since input_moves()
@@ -155,7 +156,8 @@ private:
 
     std::atomic<bool> resume_asked_{false};
 
-    mutable std::mutex lock_;  // for all that follows; never held across a system call that writes
+    // For all that follows; never held across a system call that writes.
+    mutable RankedMutex<LockRank::ConsoleOutput> lock_;
     ByteRing ring_;
     SteadyClock::time_point last_write_;
     LostOutput lost_;

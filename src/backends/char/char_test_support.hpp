@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "backends/char/char_backend.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::test {
@@ -30,7 +31,7 @@ namespace vmm::test {
 using namespace std::chrono_literals;  // NOLINT(google-global-names-in-headers): of tests only
 
 struct RecordingUser final : ByteChannelUser {
-    std::mutex lock;
+    RankedMutex<LockRank::Device> lock;
     std::string seen;
     std::size_t room = std::numeric_limits<std::size_t>::max();
     unsigned rooms = 0;

@@ -50,7 +50,7 @@ Result<> TtyChannel::use_terminal() {
     return {};
 }
 
-void TtyChannel::attach(ByteChannelUser& user, std::mutex& lock) noexcept {
+void TtyChannel::attach(ByteChannelUser& user, Mutex& lock) noexcept {
     if (terminal_) {
         terminal_->enter();
         if (!terminal_->foreground())

@@ -13,6 +13,7 @@
 #include "backends/char/char_channel.hpp"
 #include "backends/char/escape_keys.hpp"
 #include "backends/char/raw_terminal.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm {
 
@@ -25,7 +26,7 @@ public:
     TtyChannel(boost::asio::io_context& loop, Parts parts, const CharBackendConfig& config,
                CharBackendEvents& events);
 
-    void attach(ByteChannelUser& user, std::mutex& lock) noexcept override;
+    void attach(ByteChannelUser& user, Mutex& lock) noexcept override;
     void detach() noexcept override;
     std::optional<TerminalSize> terminal_size() const noexcept override;
 
