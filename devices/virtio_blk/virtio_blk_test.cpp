@@ -362,6 +362,23 @@ TEST_P(BlkTest, QueueResetWaitsForItsOwnRequestsOnly) {
     EXPECT_TRUE(alive());
 }
 
+// Spec: 4.1.4.3, "MUST continue to present 1 in queue_reset": the driver polls, no write waits.
+TEST_P(BlkTest, QueueResetIsAskedForWithoutWaiting) {
+    start_disk();
+    backend.hold();
+    send(kFlush, 0);
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return backend.held() == 1; }));
+
+    rig->ask_queue_reset(0);  // comes back, though only this thread could release the request
+
+    EXPECT_FALSE(rig->is_queue_reset(0));
+    EXPECT_GT(rig->config<std::uint64_t>(0), 0U);  // other registers answer meanwhile
+    backend.release_all();
+    EXPECT_TRUE(DeviceRig::wait_until([&] { return rig->is_queue_reset(0); }));
+    rig->set_up_queue(0);
+    EXPECT_TRUE(alive());
+}
+
 TEST_P(BlkTest, QueueThatAlwaysHasMoreLeavesTimeForTheOthers) {
     options.queues = 2;
     make({.kind = GetParam()});
