@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,6 +24,7 @@
 #include "vmm/gpa.hpp"
 #include "vmm/hv.hpp"
 #include "vmm/io_device.hpp"
+#include "vmm/mutex.hpp"
 
 namespace vmm::machine {
 
@@ -42,7 +42,7 @@ struct PlatformParts {
 /// The platform's serial port, as the host's side of it has it.
 struct SerialPort {
     ByteChannelUser* user = nullptr;
-    std::mutex* lock = nullptr;  ///< around each call of `user`
+    Mutex* lock = nullptr;  ///< around each call of `user`
     std::function<bool()> has_output;
     std::function<std::uint64_t()> drop_output;
 };
