@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import os
 import pathlib
+import struct
 import sys
 import tempfile
 
@@ -32,6 +33,14 @@ def make_disk(path):
     path.write_bytes(b"".join(bytes([number % 256]) * SECTOR for number in range(SECTORS)))
 
 
+def pretend_qcow2(path, backing):
+    """Begins like a qcow2 image of 1 TiB, version 3, with that backing file: guest/cases_format.cpp."""
+    name = os.fsencode(backing)
+    header = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 104, len(name), 16, 1 << 40).ljust(100, b"\0") + struct.pack(">I", 104)
+    with path.open("r+b") as file:
+        file.write((header + name).ljust(SECTOR, b"\0"))
+
+
 def digest(path, size=-1):
     with path.open("rb") as file:
         return hashlib.sha256(file.read(size)).hexdigest()
@@ -44,6 +53,7 @@ class Disks:
         self.writable, self.readonly = folder / "disk.img", folder / "readonly.img"
         for path in (self.writable, self.readonly):
             make_disk(path)
+        pretend_qcow2(self.readonly, backing=self.writable)
         self.before = self.digests()
 
     def digests(self):

@@ -195,6 +195,7 @@ Cases register_cases();
 Cases message_cases();
 Cases function_cases();
 Cases block_cases();
+Cases format_cases();
 Cases largest_cases();
 Cases net_cases();
 Cases stream_cases();

@@ -141,7 +141,7 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
                          queue_cases(),    status_cases(),   register_cases(),   message_cases(),
                          function_cases(), block_cases(),    net_cases(),        stream_cases(),
                          control_cases(),  race_cases(),     race_queue_cases(), work_cases(),
-                         largest_cases()};
+                         largest_cases(),  format_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
