@@ -21,7 +21,6 @@
 #include "vmm/gpa.hpp"
 #include "vmm/named_descriptor.hpp"
 #include "vmm/register.hpp"
-#include "vmm/ring_index.hpp"
 #include "vmm/scatter.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"

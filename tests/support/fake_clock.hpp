@@ -8,16 +8,11 @@
 namespace vmm::test {
 
 struct FakeClock final : Clock {
-    std::chrono::nanoseconds up{0};
     std::chrono::sys_time<std::chrono::nanoseconds> now{};  ///< 1970-01-01 until set
 
-    std::chrono::nanoseconds uptime() const noexcept override { return up; }
     std::chrono::sys_time<std::chrono::nanoseconds> utc() const noexcept override { return now; }
 
-    void advance(std::chrono::nanoseconds by) {
-        up += by;
-        now += by;
-    }
+    void advance(std::chrono::nanoseconds by) { now += by; }
 };
 
 }  // namespace vmm::test
