@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The project's commands. `./do help` lists them.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of the benchmarks' own machinery; needs no /dev/kvm."""
 import argparse
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Start-up of a stock Linux guest in counted instructions: from exec of the VMM to the guest's init, and to its end.
 
     bench/boot_icount.py --vmm build/release/cli/vmm [--with-alioth] [--kernel elf612] [--repeat 2]

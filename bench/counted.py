@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counting instructions: one program in an emulated machine of its own, where an instruction is a nanosecond.
 
 QEMU emulates a machine with hardware virtualisation and lets one instruction be one nanosecond of its time; nothing in

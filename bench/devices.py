@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Disk and network, side by side: guest/io.cpp drives a virtio device over PCI from ring 3, on the local /dev/kvm.
 
     bench/devices.py --vmm build/release/cli/vmm [--with-alioth]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What one disk request costs in counted instructions of guest, VMM and host kernel together, one request at a time.
 
     bench/disk_icount.py --vmm build/release/cli/vmm [--with-alioth] [--only "4 KiB read"]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What an exit to a device model and back costs: nanoseconds for a read of the serial port's line status register.
 
     bench/exits.py --vmm build/release/cli/vmm [--with-alioth]

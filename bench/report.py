@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interleaved rounds, medians, ratios, and tables that can go into a README as they are."""
 import json
 import random

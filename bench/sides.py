@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who is compared: the sides of a benchmark, how each is called, and where its program comes from."""
 import argparse
 import dataclasses

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Start-up and memory, side by side: from the start of the process to the guest's first byte on the serial port,
 and the process's PSS when the payload has said all it says.
 

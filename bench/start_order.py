@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes cmake/start_order.ld: the functions that a start of vmm needs, in the order in which it needs them.
 
     bench/start_order.py [--check]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A persistent tap interface of one's own, for as long as a `with` lasts."""
 import contextlib
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a program on a pseudo-terminal, as a person would, and notes when each of its bytes came."""
 import dataclasses
 import os

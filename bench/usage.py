@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the threads of a program cost between two moments: CPU time and wake-ups.
 
 The vCPU threads are left out: the guest of bench/devices.py polls, so they are busy all the time, whatever the program

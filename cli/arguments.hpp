@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // argv, taken apart: which command, the flags that every command has, and the machine's flags.
 //
 // The machine's flags come from the configuration's tables; only what the chosen command takes is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Fails unless the committed reference page is what `vmm config reference` prints now.
 # cmake -D VMM=program -D PAGE=file -P compare_reference.cmake
 execute_process(COMMAND ${VMM} config reference OUTPUT_VARIABLE now RESULT_VARIABLE code)

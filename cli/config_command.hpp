@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `vmm config show|check|schema|reference`, and what `vmm run` has in common with `check`.
 #pragma once
 

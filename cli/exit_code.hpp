@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the process ends: the exit codes that scripts rely on. docs/exit-codes.md is the same for
 // people.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // argv as CLI11 is to see it: what CLI11 would quietly misread is refused, and a flag with several
 // values (`--disk a b`, as Cloud Hypervisor has it) is given once for each.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What users of QEMU, Cloud Hypervisor, Firecracker, crosvm, kvmtool and Alioth type out of habit,
 // and what it is called here.
 #pragma once

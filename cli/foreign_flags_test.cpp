@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Habits that users bring from other monitors: each is answered with the right flag, and none is
 // read as something else.
 #include "cli/foreign_flags.hpp"

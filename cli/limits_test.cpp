@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One table of configurations, through `vmm config check` and `vmm run`: what the one refuses the
 // other refuses with the same words, and what the one lets through the other can build.
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The program: arguments in, exit code out. The outermost place for errors and exceptions.
 #include <csignal>
 #include <exception>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file of --pid-file, by which scripts find the process of one machine.
 //
 // It is there exactly while the machine runs: it appears with its content, locked (flock), once the

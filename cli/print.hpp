@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text to the person who called us. No streams: their set-up would cost every start.
 #pragma once
 

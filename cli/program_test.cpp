@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The built program, from outside: what a person types, sees, and gets as exit code.
 #include <sys/stat.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `vmm run`: from the checked configuration to the exit code.
 #pragma once
 

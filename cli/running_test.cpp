@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a machine that runs is found: its pid file, its name in the log. Needs /dev/kvm.
 #include <poll.h>
 #include <unistd.h>

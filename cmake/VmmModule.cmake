@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 add_custom_target(threads_tests)  # all that the ThreadSanitizer job runs
 add_custom_target(fuzzers)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # How everything of ours is compiled, and the libraries it may use.
 
 find_package(Threads REQUIRED)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ground: numbers that cannot be mixed up, errors that tell their story, messages.
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # What `./do bare` does: are the README's commands enough on a Debian 12 that has nothing but git and certificates?
 #
 # Makes such a root with debootstrap, clones HEAD into it, and runs the steps named on the command line in it. The root's

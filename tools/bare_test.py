@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How ./do bare ends, with everything that needs root, time or a network left out."""
 import os
 import pathlib

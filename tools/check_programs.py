@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Is every program that scripts, tests and tools call by name installed by `./do setup`, and is nothing installed in vain?
 
 check_programs.py   prints FILE:LINE: what is wrong; exit code 1 if there was anything.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each way of calling a program is seen, and each thing that can be wrong with one is said."""
 import pathlib
 import unittest

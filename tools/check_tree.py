@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the tree that no compiler makes: size budget, who includes whom, who may use which library,
 and what Markdown looks like.
 
@@ -190,8 +191,21 @@ def links(path, lines):
 def header(lines):
     if "#pragma once" not in lines:
         yield 1, "no #pragma once"
-    if not lines or not lines[0].startswith("//"):
-        yield 1, "the first line says in a sentence what the header is for"
+    if len(lines) < 2 or not lines[1].startswith("//"):
+        yield 2, "the line after the license says in a sentence what the header is for"
+
+
+LICENSED = CXX | {".S", ".cmake", ".go", ".inc", ".py", ".rs", ".s", ".sh"}
+LICENSE = "SPDX-License-Identifier: Apache-2.0"
+
+
+def license_line(path, lines):
+    named = pathlib.Path(path)
+    if named.suffix not in LICENSED and named.name != "CMakeLists.txt":
+        return
+    place = 1 if lines and lines[0].startswith("#!") else 0
+    if len(lines) <= place or not lines[place].endswith(LICENSE):
+        yield place + 1, f"does not begin with a comment that says {LICENSE}"
 
 
 PRODUCT = ("include/", "src/", "devices/", "arch/", "hv/", "cli/")
@@ -233,6 +247,7 @@ def check(path, table):
     if kind in CXX:
         yield from includes(path, lines, table)
         yield from mutexes(path, source)
+    yield from license_line(path, lines)
     if kind == ".hpp":
         yield from header(lines)
     if kind in CODE or path == "do":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each rule of check_tree.py finds what it is for, and leaves alone what is fine."""
 import os
 import pathlib
@@ -162,6 +163,32 @@ class TreeTest(unittest.TestCase):
         rooms = [path for path in check_tree.tree()
                  if path.endswith(".hpp") and not path.startswith(("tests/", "bench/", "tools/"))]
         self.assertEqual([path for path in rooms if not path.startswith(tuple(prefixes))], [])
+
+
+class LicenseTest(unittest.TestCase):
+    LINE = "SPDX-License-Identifier: Apache-2.0"
+
+    def found(self, path, *lines):
+        return [number for number, _ in check_tree.license_line(path, lines)]
+
+    def test_first_line_or_the_one_after_the_interpreter(self):
+        self.assertEqual(self.found("a.cpp", f"// {self.LINE}", "int i;"), [])
+        self.assertEqual(self.found("a.py", "#!/usr/bin/env python3", f"# {self.LINE}"), [])
+
+    def test_missing_or_too_late(self):
+        self.assertEqual(self.found("a.hpp", "// A header."), [1])
+        self.assertEqual(self.found("a.hpp", "// A header.", f"// {self.LINE}"), [1])
+        self.assertEqual(self.found("a.sh", "#!/bin/sh"), [2])
+        self.assertEqual(self.found("x/CMakeLists.txt"), [1])
+
+    def test_documents_and_data_need_none(self):
+        self.assertEqual(self.found("README.md", "# x") + self.found("a.json", "{}"), [])
+
+
+class HeaderTest(unittest.TestCase):
+    def test_says_what_it_is_for(self):
+        self.assertEqual(list(check_tree.header(["// SPDX", "// A thing.", "#pragma once"])), [])
+        self.assertEqual([n for n, _ in check_tree.header(["// SPDX", "#pragma once"])], [2])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Counts the tests that ran, and fails when there are fewer than were promised.
 
 count_tests.py STAGE FILE...   FILE: JUnit of ctest in its build folder, or the JSON summary of the nest

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs every fuzzer of a folder for some seconds: fuzz.py FOLDER SECONDS [REGEX]
 
 What a fuzzer finds worth keeping goes to the cache folder, outside the tree, and is where the next run starts; files

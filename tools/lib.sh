@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Shared by the parts of ./do: messages, root, where things are kept. Sourced, in the project's root.
 
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vmm

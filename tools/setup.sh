@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Installs what is missing, and says what before it does. Debian 12; nothing is pinned to a version.
 
 packages_build="g++ cmake ninja-build git python3 binutils libgtest-dev libgmock-dev libspdlog-dev libfmt-dev

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which programs a shell script calls by name: commands(text) gives (line, name) of each simple command.
 
 Enough of bash's grammar for the scripts of this project: quotes, comments, here-documents, command and process substitution,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the commands of ./do do. tools/table.sh runs the stages of `./do test` and keeps their times.
 
 jobs=$(nproc)

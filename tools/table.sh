@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Runs the stages of `./do test`, keeps times and counts, prints the table. A stage is a function stage_NAME.
 
 declare -A stage_result stage_seconds stage_counts stage_pid

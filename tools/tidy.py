@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """clang-tidy 19 over every source file of a compile database, as many at a time as there are CPUs.
 
 tidy.py BUILD [REGEX [CHECKS]]   only files whose path matches REGEX; CHECKS are added to those of .clang-tidy

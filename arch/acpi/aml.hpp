@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A writer for AML, the byte code of ACPI's namespace: what a DSDT is made of.
 //
 // Spec: ACPI 6.5, 20.2 (AML grammar), 6.4 (resource data types).

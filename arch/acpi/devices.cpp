@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "acpi/devices.hpp"
 
 #include "vmm/acpi_registers.hpp"

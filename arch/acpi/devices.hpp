@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Objects of the namespace that machines of every architecture have.
 //
 // Spec: ACPI 6.5, 8.4 (processors), 4.8.2.2 (power button), 5.6.9 (Generic Event Device).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A PCI host bridge in the namespace and, where its configuration space is memory, in an MCFG.
 //
 // Spec: ACPI 6.5, 6.1 to 6.5 (objects); PCI Firmware Specification 3.3, 4.1.2 (MCFG), 4.5 (_OSC).

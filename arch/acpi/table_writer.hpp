@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ACPI tables one after the other in guest memory: what all of them have in common, and the root
 // that leads to them.
 //

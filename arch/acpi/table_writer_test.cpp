@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "acpi/table_writer.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A regular file that goes into guest memory: kernel or initramfs. Opened once, so that a reset of
 // the machine reads the same file again. Threads: any.
 #pragma once

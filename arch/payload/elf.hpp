@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Just enough ELF to place a kernel: program headers and the notes that say how to enter it.
 //
 // Everything comes from a file somebody gave us: all numbers are checked here, once, and an

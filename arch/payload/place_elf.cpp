@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "payload/place_elf.hpp"
 
 #include <sys/mman.h>

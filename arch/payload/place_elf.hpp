@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts an ELF kernel into guest RAM: read from a file, or unpacked straight to where it shall be.
 //
 // RAM must be zero and no vCPU may run: the part of a segment that is not in the file is not

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packed ELF files into RAM, and what a relocator gets to see. How whole kernels are placed is
 // tested with the loader of an architecture.
 #include "payload/place_elf.hpp"

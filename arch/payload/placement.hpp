@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who lies where in RAM while a machine is being loaded: no two things overlap, all are RAM.
 //
 // Units: bytes. Threads: one.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ELF files made up for tests, and all the ways to compress them.
 #pragma once
 

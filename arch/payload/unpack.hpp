@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decompression of kernels: gzip, zstd, xz and LZ4, straight to where the bytes shall be.
 //
 // Input and output are plain memory. The input is hostile: the libraries parse it, by interfaces

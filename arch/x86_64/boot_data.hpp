@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The area below 128 KiB from which a kernel takes what the boot protocol hands over. Things are
 // put one behind the other, so that few pages are touched.
 //

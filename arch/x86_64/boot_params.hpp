@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linux's "zero page" and the set-up header inside it and inside a bzImage.
 //
 // Spec: Linux Documentation/arch/x86/boot.rst (protocol 2.10 to 2.15) and zero-page.rst. Little

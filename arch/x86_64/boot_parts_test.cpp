@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The small parts under the loader: relocation.
 #include "x86_64/kaslr.hpp"
 #include "x86_64/synthetic_kernel.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The first vCPU's registers at a kernel's entry.
 //
 // Spec: Linux Documentation/arch/x86/boot.rst, "32-bit" and "64-bit Boot Protocol"; Xen

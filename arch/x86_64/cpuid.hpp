@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What CPUID tells each vCPU: the host's CPU as far as KVM can give it, with the guest's own
 // topology in place of the host's.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "x86_64/cpuid.hpp"
 
 #include <gmock/gmock.h>

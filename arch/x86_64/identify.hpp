@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Says what a file is that is not a kernel we can boot, from its first bytes.
 #pragma once
 

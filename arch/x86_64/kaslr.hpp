@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Moves an unpacked Linux kernel to another virtual address, as its own decompressor would have
 // done: address space layout randomisation for kernels that the host unpacks.
 //

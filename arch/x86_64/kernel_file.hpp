@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kernel as a file: what it is, checked, and kept open so that a reset can load it again.
 //
 // Taken: bzImage (boot protocol 2.10 or newer), 64-bit x86 ELF with or without a PVH note, and each

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The address map of our PC: what lies where in guest physical memory, in port space and on the
 // interrupt controller. Loader, ACPI tables and the machine all take their numbers from here.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Linux boot protocol's side of a start: zero page and registers, 64-bit or 32-bit entry.
 //
 // Spec: Linux Documentation/arch/x86/boot.rst and zero-page.rst.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Loads a kernel and its initramfs into guest RAM and says how the first vCPU starts.
 //
 // A bzImage can go two ways (PayloadUnpack). Unpacked: the host decompresses the ELF inside it to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every file that the fuzzer starts from, in every way that its first byte can choose: what it
 // found once stays found, in every build. A crash of a decoder ends the test program.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kernel file with any content: whatever it says, it is refused or loaded within guest RAM.
 #include "vmm/log.hpp"
 #include "x86_64/loader_fuzz_body.hpp"

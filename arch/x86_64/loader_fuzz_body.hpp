@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the loader's fuzzer does with one input, so that a unit test does the same with each file of
 // its corpus. The first byte chooses the way; the rest is the kernel file.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "support/flat_guest_memory.hpp"
 #include "x86_64/layout.hpp"
 #include "x86_64/loader.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel is told about its memory: the e820 table of Linux's boot protocol and the memory
 // map of PVH hold the same entries with the same type numbers (ACPI 6.5, 15.3).
 #pragma once

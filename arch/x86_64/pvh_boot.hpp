@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PVH boot protocol's side of a start: hvm_start_info and registers, 32-bit entry.
 //
 // Spec: Xen docs/misc/pvh.pandoc and include/public/arch-x86/hvm/start_info.h, version 1.

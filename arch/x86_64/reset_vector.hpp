@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the guest finds where firmware would start: it asks for a reset.
 //
 // Linux ends a reboot on a PC of hardware-reduced ACPI and without EFI by a jump to ffff:0000, in

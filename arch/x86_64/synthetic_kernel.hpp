@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kernels made up for tests: bzImages around ELF files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends frames into a network interface as fast as it takes them, until it is killed: what is on
 // the other end of the tap in bench/devices.py's rows about receiving.
 //

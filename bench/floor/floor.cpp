@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The floor: about the least that a KVM program can do to boot a PVH ELF. The benchmarks divide by
 // it.
 //

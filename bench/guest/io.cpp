@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The guest of bench/devices.py: drives a virtio disk or network as hard as it can, and says when.
 //
 // The command line says what: do=read|write|send|receive, and size=, depth=, count=, span= (blocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A driver's half of a split virtqueue that costs as little as it can, for measuring what is behind
 // it: every request has a slot of its own, with a table of descriptors that is written once.
 //

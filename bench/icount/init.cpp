@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The smallest init: says that it is there and powers the machine off. boot_icount.py's guest has
 // nothing else, so that what is counted is the VMM and the kernel.
 #include <sys/reboot.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // stopwatch MARK FILE PROGRAM ARGUMENT...: runs PROGRAM and says what the CPU's time stamp counter
 // counted from just before it was started until MARK came on its standard output for the first and
 // for the last time, and until it ended:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What an exit to a device model costs: blocks of READS_PER_BLOCK reads of the first serial port's
 # line status register, and a byte after each, BLOCKS times. exits.py takes the time between bytes.
 # Stays in 32-bit ring 0, as PVH enters it: on a KVM without hardware virtualisation an exit from there is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Says "Hello from ring 3" on the first serial port. What counts: when 'H' comes (start.py takes the
 # time), that all of it comes (the machine works), and what memory the VMM has by then.
 	.text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # From the PVH entry (32-bit, no paging) to user_main in 64-bit ring 3, by the shortest way.
 #
 # Why ring 3: a KVM that has no hardware virtualisation runs ring 3 at full speed and ring 0 in its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Power off, reset and power button of a hardware-reduced ACPI platform.
 //
 // Spec: ACPI 6.5, 4.8.3.6 (reset register), 4.8.3.7 (sleep control and status), 5.6.9 (Generic

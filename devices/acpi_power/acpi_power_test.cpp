@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "acpi_power/acpi_power.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PCI host bridge: which functions there are, how the guest finds them, where BARs may lie.
 //
 // Spec: PCI Local Bus 3.0, 3.2.2.3.2 (0xcf8/0xcfc); PCI Express 6.0, 7.2.2 (ECAM); PCI Firmware

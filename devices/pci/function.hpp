@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One PCI function: its configuration space, its BARs, its interrupt pin.
 //
 // Spec: PCI Local Bus 3.0, chapter 6 (type 0 header, 6.2.5 base addresses, 6.7 capabilities).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MSI: up to 32 vectors that share a message, in configuration space.
 //
 // Spec: PCI Local Bus 3.0, 6.8.1; with 64-bit addresses and per-vector masking.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MSI-X: a table of messages in a BAR, one per vector, with masks and pending bits.
 //
 // Spec: PCI Local Bus 3.0, 6.8.2. Accesses are aligned 4 or 8 bytes (6.8.2.6 leaves others

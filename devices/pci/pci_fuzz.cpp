@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PCI configuration space, ports and BARs under arbitrary accesses.
 //
 // What must hold: no access crashes, and whatever the guest did before, BARs end up decoded inside

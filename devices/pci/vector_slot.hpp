@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message interrupt as MSI and MSI-X handle it: delivered while unmasked, pending while not.
 //
 // A vector that signals while masked keeps the signal in its eventfd: that is the pending bit, so

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pvpanic: lets a guest say that it crashed.
 //
 // Spec: QEMU docs/specs/pvpanic.rst; bit names from Linux include/uapi/misc/pvpanic.h.

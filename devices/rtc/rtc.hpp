@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The clock and battery-backed RAM of a PC: MC146818A behind an index and a data port.
 //
 // Spec: Motorola MC146818A data sheet (ADI-1006), "Address map" and registers A to D; the century

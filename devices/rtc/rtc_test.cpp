@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "rtc/rtc.hpp"
 
 #include <gmock/gmock.h>

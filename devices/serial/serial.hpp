@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A 16550A serial port with its FIFOs.
 //
 // Spec: Texas Instruments PC16550D (SNLS378), section and table names as there.

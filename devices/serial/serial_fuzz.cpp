@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random register accesses, input and back pressure. Each step is two bytes: what, and a value.
 #include <cstddef>
 #include <cstdint>

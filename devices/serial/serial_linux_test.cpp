@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Linux does to find out which UART this is.
 #include "serial/serial_rig.hpp"
 

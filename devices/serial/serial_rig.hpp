@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the serial port share: the port between a fake sink and a recorded pin.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "serial/serial.hpp"
 
 #include "serial/serial_rig.hpp"

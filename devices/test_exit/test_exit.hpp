@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A port for tests: a guest that writes into it ends, with what it wrote as its verdict.
 //
 // Not on real hardware; off unless asked for. Any guest that finds it can end the machine, as it

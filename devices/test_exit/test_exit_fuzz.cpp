@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random accesses. Each step is two bytes: what, and a value.
 #include <array>
 #include <cstddef>

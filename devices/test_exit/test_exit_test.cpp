@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "test_exit/test_exit.hpp"
 
 #include <gmock/gmock.h>

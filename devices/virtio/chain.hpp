@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A descriptor chain after it was copied out of guest memory and checked, and ways through it.
 //
 // Spec: virtio 1.3, 2.7.5 and 2.8.6 (descriptor chains), 2.7.4.2 (readable before writable).

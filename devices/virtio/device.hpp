@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio device without its transport: what a device body implements, and what it gets.
 //
 // Spec: virtio 1.3, chapter 2. The same body serves virtio-pci here and a vhost-user socket later.

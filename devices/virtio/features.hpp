@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers that every virtio device shares: feature bits, device types, status bits.
 //
 // Spec: virtio 1.3, chapter 6 (reserved feature bits), chapter 5 (device types), 2.1 (status).

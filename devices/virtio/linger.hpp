@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long it is worth to look for the next chain before asking for a kick.
 //
 // A kick costs the driver an exit and the I/O thread a wake-up, several microseconds each. A driver

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The packed virtqueue: one ring of descriptors that both sides write.
 //
 // Spec: virtio 1.3, 2.8. Threads: the one that owns the queue.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A packed virtqueue on memory that a fuzzer writes.
 #include "virtio/ring_fuzz.hpp"
 

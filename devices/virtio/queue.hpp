@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One virtqueue, split or packed, from the device's side.
 //
 // Spec: virtio 1.3, 2.6 to 2.8. Handles indirect descriptors, EVENT_IDX, IN_ORDER.

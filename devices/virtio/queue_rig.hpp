@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the queues share: a queue, and the driver at its other end.
 #pragma once
 

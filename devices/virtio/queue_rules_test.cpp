@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Notifications, order, and what each kind of ring asks of a driver.
 #include "virtio/queue_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registers of a virtio device and the rules by which a driver may use them, for any transport.
 //
 // Spec: virtio 1.3, 2.1 (status), 2.2 (features), 2.4 (reset), 2.6.1 (queue reset), 3.1

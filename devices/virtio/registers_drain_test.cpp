@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Registers between a reset and its end, when the last driver's requests are still under way.
 #include <thread>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What split and packed rings have in common: descriptors, where they are, how a pop can end.
 //
 // Spec: virtio 1.3, 2.7.5 (split descriptor), 2.8.13 (packed descriptor), 2.7.5.3 and 2.8.8

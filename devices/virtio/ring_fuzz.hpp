@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the fuzzers of both rings share: a queue on memory that the input wrote, and a device that
 // takes and gives back chains as the input says, while the input goes on writing.
 //

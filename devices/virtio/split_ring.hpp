@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The split virtqueue: descriptor table, avail ring, used ring.
 //
 // Spec: virtio 1.3, 2.7. Threads: the one that owns the queue.

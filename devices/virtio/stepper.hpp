@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes the steps of a Worker in place of its thread, for tests and fuzzers: what happened is
 // fetched as the thread would fetch it, and what is done about it first is the caller's choice.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ready-made I/O thread for device bodies that wait for kicks and a few descriptors of the host.
 //
 // The register side's calls become messages; everything a Handler does runs on the one thread. A

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the disk share: a disk on a fake medium, and requests as a driver writes them.
 // Numbers are written out here, not taken from the device's headers.
 #pragma once

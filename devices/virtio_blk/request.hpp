@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a driver asks of a disk: the request header, checked once, made into what a backend takes.
 //
 // Spec: virtio 1.3, 5.2.6. A request is: header (16 bytes), data, one status byte; how that is cut

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // virtio-blk: a disk.
 //
 // Spec: virtio 1.3, 5.2. One I/O thread serves all queues; the backend does the waiting, so that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole disk: a driver that does what the input says, a medium that ends requests in the
 // input's order, and the worker's steps in between, across resets of the device and of queues.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much work a disk has taken on at any moment, and what a reset has to wait for.
 
 #include "virtio_blk/blk_rig.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any chain over memory that the input wrote.
 //
 // What must hold: what reaches a backend lies on the disk, in RAM, and is as long as it says.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a hostile driver does to a disk, one breach a test. After each the disk still works.
 
 #include <cerrno>

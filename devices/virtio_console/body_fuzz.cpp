@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The console, plain or with a port beside it, with its worker taken step by step, and a host that
 // types, reads and stops reading, in the order of the input.
 #include "virtio_support/body_fuzz.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // virtio-console: a console, and named ports beside it.
 //
 // Spec: virtio 1.3, 5.3. A device with one console and no name for it is the plain one, without

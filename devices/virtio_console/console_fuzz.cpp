@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A console with two ports whose rings the input writes, while the host reads and types as the
 // input says.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a hostile driver does to a console, one breach a test. After each it still works.
 
 #include "virtio_console/console_rig.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several ports, and what is said about them.
 #include "virtio_console/console.hpp"
 #include "virtio_console/console_rig.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the console share: one on sinks with as much room as the test gives them, and
 // a driver's way with its queues. Numbers are written out here, not taken from the device's
 // headers.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The plain console: one port, no control queues.
 #include "virtio_console/console.hpp"
 

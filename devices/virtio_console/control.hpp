@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control queues of a console with several ports: who is there, what it is, how large it is.
 //
 // Spec: virtio 1.3, 5.3.6.2. What the driver is still to be told is a set of flags for each port,

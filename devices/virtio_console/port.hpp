@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One port of a console: bytes from the driver to the host and back.
 //
 // Spec: virtio 1.3, 5.3.6.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a console and its driver tell each other: features, configuration space, control messages.
 //
 // Spec: virtio 1.3, 5.3.3, 5.3.4 and 5.3.6.2. Little endian.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network device with its worker taken step by step, and a host's side that sends, is full,
 // hangs up and comes back, in the order of the input.
 #include "virtio_support/body_fuzz.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands of the control queue.
 //
 // Spec: virtio 1.3, 5.1.6.5. Receive modes and address tables are accepted and not applied:

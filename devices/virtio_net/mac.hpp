@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Addresses of network interfaces: as text, and made up.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a busy channel is left alone before it is looked at again.
 //
 // A thread that reads each frame as soon as it comes is woken for each few of them, and where

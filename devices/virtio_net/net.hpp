@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The virtio network device.
 //
 // Spec: virtio 1.3, 5.1. Offers MAC, MTU, STATUS, MRG_RXBUF, the control queue (MQ, receive modes,

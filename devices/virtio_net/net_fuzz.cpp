@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a driver says to the network device: headers of frames, and commands.
 //
 // What must hold: no access outside of RAM, and a header that was accepted stays within its frame.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A driver that breaks the rules. The rows are those of the list of bug families that other machine
 // monitors had (docs/threat-model.md).
 #include "virtio_net/net_test_support.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The device step by step, without a thread: what was fetched together, in the order that hurts.
 #include "virtio/stepper.hpp"
 #include "virtio_net/net_test_support.hpp"

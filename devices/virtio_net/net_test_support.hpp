@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the device share: the device on a fake host's side, and its driver.
 #pragma once
 

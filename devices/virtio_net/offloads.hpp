@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which feature bits stand for which offloads, and what a driver may leave undone in a frame.
 //
 // Spec: virtio 1.3, 5.1.3.1 (bits that need others), 5.1.6.2 (headers of frames to send).

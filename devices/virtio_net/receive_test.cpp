@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // In how many pieces a frame is read from the host's side.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames from a channel into the buffers of a receive queue.
 //
 // Spec: virtio 1.3, 5.1.6.3 (buffers), 5.1.6.4 (processing, num_buffers).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames that the host's side keeps for a moment and sends together.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames from a transmit queue into a channel.
 //
 // Spec: virtio 1.3, 5.1.6.2. The header is copied, checked and used; the frame goes from the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers of the virtio network device: feature bits, configuration space, control commands.
 //
 // Spec: virtio 1.3, 5.1.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio device as a PCI function: modern virtio over PCI.
 //
 // Spec: virtio 1.3, 4.1. One 32-bit BAR holds all structures; the function has MSI-X with a vector

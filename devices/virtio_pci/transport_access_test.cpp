@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Accesses of every width and place, through the BAR and through configuration space.
 #include "virtio_pci/transport_rig.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The half of the transport that follows where its BARs are and whether the driver wants it to run.
 #include <utility>
 

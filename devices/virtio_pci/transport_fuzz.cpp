@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio function under arbitrary accesses to its BARs and configuration space, while its device
 // takes chains, drains late and asks for resets.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kicks by port I/O.
 
 #include "virtio_pci/transport_rig.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the transport share: a driver that finds the function on a bus and drives it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MSI-X turned on, off and masked while the device runs: no interrupt is lost on the way.
 #include "virtio_pci/transport_rig.hpp"
 #include "virtio_support/device_rig.hpp"

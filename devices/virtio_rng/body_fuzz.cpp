@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The entropy device with its worker taken step by step, in the order of the input.
 #include "virtio_support/body_fuzz.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One request for random bytes: straight from the source into guest RAM, bounded.
 //
 // Spec: virtio 1.3, 5.4.6. Threads: the one that owns the queue.

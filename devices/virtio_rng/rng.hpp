@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // virtio-rng: an entropy device.
 //
 // Spec: virtio 1.3, 5.4. One queue, served by an I/O thread of its own: a slow source holds up

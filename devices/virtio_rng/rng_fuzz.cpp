@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any chain: what is filled lies in RAM, from the front, and is as long as it says.
 #include <cstdlib>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the entropy device share: one that gives bytes which can be foreseen.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gives out a virtual machine that a test has prepared, once.
 #pragma once
 

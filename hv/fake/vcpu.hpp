@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A vCPU that follows a script and remembers what it was told. For tests.
 //
 // Threads: run() and complete_io() as hv::Vcpu says; everything else from any thread. What a real

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtual machine without a hypervisor: records what it was told, its vCPUs follow scripts.
 // For tests of those who use the port. Threads: any. vCPUs, lines and vectors must be gone before
 // it.

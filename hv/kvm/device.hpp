@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opening /dev/kvm, and saying what is wrong with it when it cannot be used. Private to hv/kvm.
 // Spec: Linux Documentation/virt/kvm/api.rst, 4.1 KVM_GET_API_VERSION, 4.2 KVM_CREATE_VM.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Doorbells as KVM's ioeventfds. Private to hv/kvm.
 // Spec: api.rst, 4.59 KVM_IOEVENTFD. Threads: any; KVM does the locking.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Slots, pins and doorbells against a recorded kernel.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // KVM structures that end in a variable number of entries: kvm_cpuid2, kvm_msrs, kvm_irq_routing.
 // Private to hv/kvm.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What kind of KVM the host has, where /dev/kvm itself does not tell.
 #pragma once
 

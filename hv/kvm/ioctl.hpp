@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one place where an ioctl's -1 becomes an Error, and where tests stand in for the kernel.
 // Private to hv/kvm.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The interrupt controller's input pins. Private to hv/kvm.
 //
 // Threads: any. Ownership: lines must not outlive the IrqPins they came from.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MSI vectors: for each an eventfd, a GSI of its own, and the route from that GSI to the message
 // that the guest wrote. Private to hv/kvm.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kvm/memory_slots.hpp"
 
 #include <linux/kvm.h>

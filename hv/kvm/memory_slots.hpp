@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest RAM as KVM's memory slots. Private to hv/kvm.
 // Spec: api.rst, 4.35 KVM_SET_USER_MEMORY_REGION. Threads: one at a time, as MemoryLayout.
 #pragma once

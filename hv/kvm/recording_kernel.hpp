@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stands in for Linux: remembers ioctls in order and answers as it is told. For tests of hv/kvm.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A vCPU's descriptor, its shared page, and the race-free way in and out of KVM_RUN.
 // Private to hv/kvm. Spec: api.rst, 4.10 KVM_RUN, 5 the kvm_run structure (immediate_exit).
 //

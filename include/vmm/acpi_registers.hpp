@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ACPI registers of our platform: what the tables that describe them (arch) and the devices
 // behind them must agree on. Where they lie is the machine's business.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a disk needs from the host: whole requests, done later, in any order.
 //
 // Offsets and lengths are bytes. A backend does a request whole or fails it: interrupted calls and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a serial port or console needs from the host: bytes out, bytes in, never a wait.
 #pragma once
 

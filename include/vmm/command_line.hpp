@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Looks for words on a kernel's command line, as Linux takes it apart.
 #pragma once
 

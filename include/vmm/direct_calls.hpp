@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // System calls for data paths.
 //
 // read(), write() and their kin are cancellation points, which glibc arms and disarms in each call,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest writes that wake a thread instead of stopping the vCPU.
 #pragma once
 

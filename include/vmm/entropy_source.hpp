@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chance as devices and tables may ask for it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Error values for everything the *host* can get wrong: files, ioctls, configuration.
 //
 // Three kinds of failure exist and only the first uses this header:

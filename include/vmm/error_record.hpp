@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An Error as one line of the log.
 #pragma once
 

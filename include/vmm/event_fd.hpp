@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A counter that threads, processes and KVM can signal and wait for: eventfd(2).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Synchronous signals: the process says what happened and where, puts the host right (LastStep)
 // and dies of the signal, so that a core file shows the place. One of them may be the host's:
 // SIGBUS in memory whose backing has run dry ends with exit code 1 and says what to do.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps two programs from using one file at once: disks and RAM.
 //
 // Advisory locks of an open file description (fcntl(2), F_OFD_SETLK): they exclude whoever asks for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a device tells the machine what the guest wants or what became of it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest RAM as devices and loaders may touch it.
 #pragma once
 

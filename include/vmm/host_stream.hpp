@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One end of a byte stream on the host that is read or written without ever waiting.
 //
 // A descriptor we inherited shares its flags with the person's shell, so O_NONBLOCK may not be set

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The hypervisor port: what a hypervisor is to us. hv/kvm is Linux's KVM, hv/fake follows a script.
 //
 // Nothing here knows an architecture; what a CPU's state looks like is in vmm/hv_x86.hpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The x86 half of the hypervisor port: CPU state as values. arch/x86_64 makes them, hv/ applies
 // them. Spec: Intel SDM volume 3A 2.5 (control registers), 3.4.5 (segment descriptors), 2A CPUID.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An address space of devices: one for port I/O, one for MMIO.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a bus asks of a device.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What has to be put right on the host however the process ends: a terminal in raw mode, the file
 // of a socket.
 //

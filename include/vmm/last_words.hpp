@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A message put together and written where little may be used: in signal handlers.
 #pragma once
 

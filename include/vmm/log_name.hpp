@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The machine's name in each log record, so that a log of several machines can be told apart.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one place that knows what RAM is mapped where, and who wants to hear of it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lines for whoever reads standard error or a log file; nobody has to read them.
 //
 // Nothing here waits for a reader: not the loop, not a vCPU, not an I/O thread. A message that a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes messages to a file on a thread of its own: a file system that hangs (NFS without its
 // server, a frozen disk) holds up that thread and nobody else.
 //

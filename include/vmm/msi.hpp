@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Message signalled interrupts, as a device's transport sees them.
 #pragma once
 

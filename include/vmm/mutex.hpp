@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mutexes that must be taken in one order, which rules out deadlocks; and the order itself.
 //
 // Every mutex of the product has a rank. A thread may take a mutex only if its rank is above those

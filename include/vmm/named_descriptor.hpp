@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // File names that mean a descriptor which is open already: /dev/stdout, /dev/fd/3.
 //
 // Opening such a name makes a new file description: one with an offset of its own that O_TRUNC

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a network device needs from the host: channels that carry whole Ethernet frames.
 //
 // Spec: virtio 1.3, 5.1.6 (struct virtio_net_hdr), which is also Linux's header in front of the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What may be shown of text that a guest or an image file chose.
 #pragma once
 

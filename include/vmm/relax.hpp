@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tells the processor that a loop waits for another one: less power, and more of the core for the
 // thread that shares it.
 #pragma once

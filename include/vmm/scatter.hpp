@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes of ours into memory that lies in pieces.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each signal means to `vmm run`. docs/running.md has the same table for users.
 //
 // Three stages. While the machine is being made, and again while it is being taken down, a signal

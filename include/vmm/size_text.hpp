@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sizes in messages: "512 MiB", "11.3 MiB", "17 bytes". (What a configuration takes as a size is
 // config/value_text.hpp's.)
 #pragma once

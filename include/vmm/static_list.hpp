@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A list that a signal handler may walk at any time, in any thread.
 //
 // Entries link themselves: nothing is allocated, and each change is one store, so that a handler

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Building messages. Addresses are always hexadecimal.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What our own threads are made with, and what they do first.
 #pragma once
 

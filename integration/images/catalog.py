@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What guests and the nest are made of: kernels and their modules, busybox, the u-root initramfs.
 
 PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | peer | busybox | drivers | all

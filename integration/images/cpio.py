@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes initramfs archives: the kernel's "newc" format (Documentation/driver-api/early-userspace/buffer-format).
 
 Never compressed: the emulated guest would unpack it slowly. Archives concatenate, so a scenario's files

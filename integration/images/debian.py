@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian packages fetched and unpacked into a cache folder, never installed.
 
 `search` and `fetch` ask the machine's own apt. With a `suite` (for example bookworm-backports) they

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Partition tables as partitioning programs write them, for sectors of any size.
 
 An MBR as in the PC's BIOS (16-byte entries at byte 446), a GPT as in UEFI 2.10, section 5.3. Both count in

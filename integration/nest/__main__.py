@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs scenarios: PYTHONPATH=integration python3 -m nest [options] SCENARIO...
 
 SCENARIO is a file of integration/scenarios without .py ("boot"), a path to such a file, "all" (those that every

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scenario says: cases, what they need, and what must hold afterwards."""
 import dataclasses
 import pathlib

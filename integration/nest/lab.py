@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scenario file has at hand: kernels, initramfs, the program under test, files of its own."""
 import importlib.util
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated machine: its initramfs and its QEMU command, for each architecture."""
 import dataclasses
 import pathlib

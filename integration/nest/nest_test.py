@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The harness itself: what a result says, how cases are dealt out, and the archives that it writes."""
 import contextlib
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs cases and gives back what each left: in the nest, or directly on a host with hardware KVM."""
 import base64
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boots one Linux guest to its shell: on this host if it has hardware KVM, else in an emulated machine.
 
 PYTHONPATH=integration python3 -m nest.try_guest --vmm PATH [vmm run's own flags...]

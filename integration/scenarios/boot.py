@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stock Debian kernels, as bzImage and as the ELF file inside, to the first program of the guest."""
 import gzip
 

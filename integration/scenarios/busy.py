@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every device at once: what races and leaks between their threads shows here, above all under sanitizers."""
 from nest.lab import around
 

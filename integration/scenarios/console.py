@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guest's console: a shell through a pipe, the places that --serial can name, and the virtio console."""
 import hashlib
 import re

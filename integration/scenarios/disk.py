@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Disks: what a guest reads and writes is compared with what lies on the host."""
 import hashlib
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drivers that are not Linux's, in a guest that has no operating system: see images/drivers/src/main.rs."""
 from images import catalog
 from nest.lab import around, command

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A failing host: the guest gets the error that the specification has for it, a line says why, all else goes on."""
 from nest.lab import around
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a machine ends and starts again: power-off, reset, panic, triple fault, signals."""
 
 

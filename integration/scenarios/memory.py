@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guest memory of several sizes and kinds, and that all of it can be used."""
 
 MIB = 1024  # KiB

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks: a tap with addresses on both sides, and passt for an ordinary user."""
 from nest.lab import around
 

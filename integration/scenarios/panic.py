@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest that panics and says so through pvpanic, and what may follow."""
 from images import catalog, cpio
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """More than one vCPU: all online, and arranged as asked. The default topology is looked at in net.py's taps."""
 
 from nest.case import COMPLAINT

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "vmm/event_fd.hpp"
 
 #include <sys/eventfd.h>

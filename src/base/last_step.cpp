@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "vmm/last_step.hpp"
 
 #include <sys/stat.h>

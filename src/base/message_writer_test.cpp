@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pipe that blocks stands for a file system that hangs.
 #include "vmm/message_writer.hpp"
 

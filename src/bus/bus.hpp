@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two address spaces of devices, port I/O and MMIO: who answers at which address.
 //
 // The map is a flat sorted array that is never changed, only replaced. Each vCPU reads through a

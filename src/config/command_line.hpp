@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What we add to a kernel's command line.
 #pragma once
 

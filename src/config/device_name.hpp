@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What messages, threads and the person call a device; MAC addresses are made from it, too.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tables have already and the machine cannot build yet: the one place to lift it.
 //
 // To support a feature, delete its line. Validation then lets it through, and help, schema and

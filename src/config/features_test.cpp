@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Features that the tables describe before the machine can build them. When one is lifted in
 // config/features.hpp, its line here goes, too.
 #include "config/features.hpp"

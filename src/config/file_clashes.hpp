@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether two parts of a configuration would be in each other's way in one file: an output that
 // would go over a disk, RAM that is a disk, a disk that is there twice.
 //

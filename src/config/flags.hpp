@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The flags that the tables give: each key with flag names has one, at whatever depth it hangs.
 #pragma once
 

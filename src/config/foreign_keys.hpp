@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys of Cloud Hypervisor's VmConfig that this program has nothing for. With the value that they
 // have by default they say nothing and are read over; with any other they are refused by name.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether the descriptors that a configuration names are there, and are not ours.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A JSON text as a tree that remembers where each value stands, so that errors can point.
 //
 // Strict RFC 8259. Not bounded by the parser's stack: depth and size are limited here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A configuration as JSON, and the JSON Schema of all configurations.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text of the form `value,key=value,switch`, as structured flags take it, into a structure.
 //
 // The first value may stand without its key, and so may what a key chooses from where the table

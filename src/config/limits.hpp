@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What this program can do at all, whatever the host: the one place for it, read by `vmm config
 // check` and `vmm run` alike. What the host allows is checked where it is met.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From what was typed to a configuration: defaults, then the file, then the flags.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A published port: which port of the host leads to which port of the guest.
 //
 // Written as Docker does: [ADDRESS:]HOST:GUEST[/tcp|/udp], where HOST and GUEST are a port or a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables for people: the flags of `vmm run --help`, and the page docs/configuration.md.
 #pragma once
 

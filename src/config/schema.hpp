@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one description of the configuration: a table per structure of config/vm_config.hpp.
 //
 // Command line, key=value text, JSON, JSON Schema, help and the reference page are all written from

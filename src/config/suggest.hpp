@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Nearest names, for errors about names that do not exist.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a configuration can be a machine: the rules that join keys, and what is missing.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of config/validate.hpp for disks and network devices.
 #include <algorithm>
 #include <bit>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Single values as text: sizes, numbers, switches, choices, and back.
 //
 // Sizes are bytes; K, M, G, T (any case, with or without "iB") are powers of 1024.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a virtual machine is to be: plain values with every default filled in, as a person asked for
 // them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's sides of a machine's serial port, console and console ports: what the guest writes to
 // and where its input comes from.
 //

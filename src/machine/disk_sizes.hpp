@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Disks whose medium may have another size now.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "machine/disk_sizes.hpp"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest RAM under ThreadSanitizer.
 //
 // The guest hands the same memory to one device after the other, in an order that ThreadSanitizer

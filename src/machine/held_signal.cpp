@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "machine/held_signal.hpp"
 
 #include <sys/signalfd.h>

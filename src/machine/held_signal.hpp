@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A signal as something to read: it interrupts nobody and ends nothing, whenever it comes.
 //
 // signalfd(2). Threads: create() on the main thread before there are others, which then leave the

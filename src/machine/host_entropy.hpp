@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chance as the host has it: getrandom(2).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The guest's last output on its way to whoever reads it, when no vCPU runs any more.
 //
 // What the guest has written is in its rings, from where the consoles' threads bring it as soon as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can happen to a machine, who says so, and what the policies make of it.
 //
 // Events come from devices (any vCPU thread), vCPUs, and the host (main thread). They are flags,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One virtual machine of any architecture: RAM, hypervisor, buses, vCPUs, devices and consoles, put
 // together from a configuration, and what can be done with them.
 //

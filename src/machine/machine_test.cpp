@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole machines without a hypervisor: the PC on hv/fake, whose vCPUs follow scripts.
 #include "machine/machine.hpp"
 

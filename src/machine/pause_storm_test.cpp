@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // vCPUs whose kicks, sleeps and half done accesses are all in our hands. tests/kvm has the same
 // storm on real ones.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A storm of commands on running vCPUs: threads that want the machine paused or reset, a guest that
 // wants it too, and interrupts, all at the same time; one thread obeys, as the machine's loop does.
 // For tests, on scripted vCPUs and on KVM's.

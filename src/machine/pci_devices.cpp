@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "machine/pci_devices.hpp"
 
 #include <bit>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PCI devices of a machine: made from the configuration, joined with what the host gives them,
 // put on one bus.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an architecture adds to a machine: where things lie, which interrupt pins there are, the
 // tables that describe all of it, and how a payload is entered.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs one virtual machine from start to end: the life cycle around a Machine.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The vCPU threads: they run guest code, answer its port and MMIO accesses, and park when the
 // machine wants something else.
 //

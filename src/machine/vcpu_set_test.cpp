@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "machine/vcpu_set.hpp"
 
 #include <gmock/gmock.h>

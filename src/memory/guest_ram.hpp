@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest RAM: where its bytes come from, where the guest sees them, and who is told.
 //
 // One host mapping holds all of it, the part above the 4 GiB hole directly behind the part below;

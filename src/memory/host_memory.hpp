@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the host can back guest RAM with, and the errors that say what it cannot.
 // Units: bytes.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's side of guest RAM: anonymous, memfd, huge pages or a file, and what the kernel is
 // told.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file behind guest RAM (`--memory file=PATH`).
 //
 // It is RAM and not storage: locked for one machine, all of its space reserved before the guest

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RAM from a file: zero at every start, reserved before the guest starts, left as it was by a start
 // that fails, and every refusal with a way out.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The other CPUs: started where they are wanted, and stopped by INIT, so that none of them uses
 // time between two cases.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bare machine under the cases: ports, registers in memory, the serial port, time.
 //
 // Nothing here is the product's: constants are written down once more, from the specifications.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PCI as a driver sees it: functions of bus 0 through ECAM, and what their capabilities say.
 #pragma once
 

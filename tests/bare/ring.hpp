@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The driver's half of one virtqueue, split or packed, that writes whatever it is told to.
 //
 // Nothing is checked here: chains loop, point nowhere or never end if the case says so. One chain

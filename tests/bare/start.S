@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the PVH entry (32-bit, no paging) to guest_main() in 64-bit ring 3.
 //
 // Ring 3, because a KVM without hardware virtualisation runs that at full speed and ring 0 in its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A modern virtio driver over PCI, in pieces, so that a case can leave some out or do them wrong.
 //
 // Spec: virtio 1.3, 3.1.1 (the order in which a driver must go), 4.1.4.3 (common configuration).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The disk as it runs: virtio-blk on a real file, with io_uring and without.
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the host takes away or does not give: exit codes and the words for it.
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A guest that does what single bytes from the serial port tell it to. endings_rig.hpp has the
 // other end.
 #include "machine.hpp"

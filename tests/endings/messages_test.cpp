@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Standard error and the log when nobody reads them.
 #include <sys/ptrace.h>
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the built program with a small guest, on a terminal or on pipes, and waits for its end.
 #pragma once
 

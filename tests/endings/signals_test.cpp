@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Each signal of docs/running.md against the built program.
 #include "vmm/signals.hpp"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Several CPUs of a guest do anything to any device for some time; then the VMM must still be well.
 
 chaos.py --vmm PROGRAM --guest ELF [--seconds N] [--seed N] [--sanitized]

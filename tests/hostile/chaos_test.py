@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The judge of chaos convicts what it is there for; seen through programs that play the VMM, and through lives made up."""
 import pathlib
 import signal

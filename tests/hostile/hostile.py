@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs the hostile guest against the program and judges both.
 
 hostile.py --vmm PROGRAM --guest ELF --device KIND [--at-least N] [--only TEXT] [--rounds N] [--sanitized]

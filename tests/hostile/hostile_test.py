@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The judge convicts what it is there for, seen through a program that plays the VMM; the page says what there is."""
 import pathlib
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run must have been like: the half of the verdict that a guest cannot see."""
 ALL_GOOD = 40  # the guest's exit code; guest/main.cpp
 MOST_LOG_LINES = 12

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The largest requests that a disk takes, as many as its ring holds, and then: stop.
 
 largest.py --vmm PROGRAM --guest ELF [--folder DIR] [--only TEXT] [--patience SECONDS]

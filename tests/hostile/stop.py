@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Gives one device all the work that there is, and ends the VMM meanwhile: that must not take longer than without.
 
 stop.py --vmm PROGRAM --guest ELF --device KIND [--seconds N]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A tap interface whose other end sends back what the guest sends out."""
 import contextlib
 import fcntl

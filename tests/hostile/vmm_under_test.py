@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One run of the real program with the hostile guest in it, and what /proc says of the process meanwhile."""
 import collections
 import contextlib

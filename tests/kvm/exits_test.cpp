@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What comes out of KVM_RUN, and what goes back in.
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every way in which an interrupt reaches a guest, and vCPUs that wake each other.
 #include <atomic>
 #include <thread>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kick is never lost, whenever it comes.
 #include <signal.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Thousands of pauses and resets while KVM's vCPUs run, are interrupted, sleep and start each
 // other.
 #include "fixture.hpp"

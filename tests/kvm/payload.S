@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Code that runs inside the guest. Copied into guest RAM from between its labels, so it must not
 // care where it lies: relative jumps, no references to other sections.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guests without a kernel, for tests on the local KVM: a machine that starts in 64-bit mode and
 // ring 3, and programs for it that a test writes down access by access.
 //

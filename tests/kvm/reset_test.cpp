@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // As after power-on, and then once more.
 #include "fixture.hpp"
 

@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compiled by nobody: the layering tests ask only what this file could include.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What a guest finds in RAM when it starts is the same whatever RAM is made of and whatever was in it before.
 
 power_on.py --vmm PROGRAM --guest ELF

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What loading leaves in guest RAM is the same whatever RAM is made of and whatever was in it
 // before: for every kind of payload, on a first start, on a second one and after a reset.
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The records of the log, for tests that look for one.
 //
 // GoogleTest's CaptureStderr() sees them only in a process that has not logged before: the log

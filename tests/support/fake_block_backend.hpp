@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk in memory that fails, waits and reorders as a test wants.
 //
 // Threads: the device's I/O thread uses the queue, the test everything else.

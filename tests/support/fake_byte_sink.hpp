@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's side of a serial port or console, with as much room as the test gives it.
 #pragma once
 

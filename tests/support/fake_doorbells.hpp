@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Doorbells for tests: remembers who is connected where, and rings them.
 #pragma once
 

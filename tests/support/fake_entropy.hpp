@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chance that a test can foresee: bytes 1, 2, 3 ... 255, 1, 2 ... as they are asked for.
 //
 // Threads: one at a time; the counts may be read by others.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An address space of devices for tests: does what the real bus does, in the simplest way.
 //
 // Accesses take the device's lock and call after_write() without it, as the contract says.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Message interrupts for tests: eventfds that count what reached the guest.
 //
 // A vector behaves as KVM's irqfd does: a signal while connected is delivered, one while masked

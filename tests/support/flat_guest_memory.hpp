@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guest RAM for tests: stretches of zeroed host memory at the addresses the test asks for.
 //
 // Pages that nobody touches cost nothing, so gigabytes are fine. Threads: any.

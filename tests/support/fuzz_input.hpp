@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes of a fuzzer, taken one value at a time. When they run out, everything is zero.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Carries the precompiled GoogleTest headers; see CMakeLists.txt.
 int main() {
     return 0;

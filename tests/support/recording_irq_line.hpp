@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An interrupt pin that remembers its level and each change of it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Is this program built with a sanitizer? What one needs of the process (address space, and
 // descriptors: UBSan asks the kernel through a pipe whether an object is one) a test cannot take
 // away from it.

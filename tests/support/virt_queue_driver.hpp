@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The driver's half of a virtqueue, for tests of devices: adds chains, reads what was used, and
 // breaks rules when asked to.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A whole device body under arbitrary turns of its driver and its worker, without a thread: what
 // comes first, a kick, a command, a completion or the host's hang-up, is the input's choice.
 //

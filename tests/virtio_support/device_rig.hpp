@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio device body with a driver of its own and no transport in between: for tests of bodies.
 //
 //     DeviceRig rig{device, {.kind = RingKind::Packed}};

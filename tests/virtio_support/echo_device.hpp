@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio device with an I/O thread: gives back what it reads, inverted. As small as a real one
 // can be; copy its shape.
 #pragma once

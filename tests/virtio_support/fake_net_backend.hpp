@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A host's side of a network device that the test holds the other end of.
 //
 // Each channel is a socket that keeps datagrams apart: one datagram is one frame with its header in

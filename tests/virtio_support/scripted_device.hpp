@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A virtio device without an I/O thread: it does what the test tells it, when the test says so.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The namespace of our PC: the body of the DSDT. Part of tables.hpp, which says what is in it.
 #pragma once
 

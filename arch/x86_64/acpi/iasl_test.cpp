@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the reference implementation makes of our tables: its compiler must disassemble them to what
 // we meant, find nothing wrong with that, and compile it back to the same bytes; its interpreter
 // must get the answers we meant from our methods.

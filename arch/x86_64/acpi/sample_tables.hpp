@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Test support: machines to build ACPI tables for, and a way to find a table among the bytes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ACPI tables of our PC: how many CPUs it has, which interrupts go where, what devices there
 // are besides those that PCI finds, and how the guest switches it off.
 //

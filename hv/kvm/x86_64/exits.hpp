@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why KVM_RUN came back, as a VmExit. Private to hv/kvm.
 // Spec: api.rst, 5 The kvm_run structure.
 #pragma once

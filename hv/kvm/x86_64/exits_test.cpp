@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kvm/x86_64/exits.hpp"
 
 #include <gmock/gmock.h>

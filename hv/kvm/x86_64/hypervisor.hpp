@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The way into hv/kvm on x86: a virtual machine of the Linux kernel.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The I/O APIC of machines with APIC ids above 254. Private to hv/kvm.
 //
 // KVM's own I/O APIC knows destinations of 8 bits. With wider ids KVM keeps the local APICs only

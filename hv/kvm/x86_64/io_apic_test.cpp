@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The I/O APIC of machines with wide APIC ids, against a recorded kernel.
 #include "kvm/x86_64/io_apic.hpp"
 

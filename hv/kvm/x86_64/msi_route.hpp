@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An x86 interrupt message as KVM wants it. Private to hv/kvm.
 #pragma once
 

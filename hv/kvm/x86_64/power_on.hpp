@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an x86 machine looks like after power-on, in KVM's structures. Private to hv/kvm.
 //
 // Written out instead of read back from KVM when a vCPU is created: that would cost every start

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The constants against a vCPU and chips that KVM has just made. Needs /dev/kvm.
 #include "kvm/x86_64/power_on.hpp"
 

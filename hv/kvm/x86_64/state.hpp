@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The port's CPU state in KVM's words and back. Private to hv/kvm.
 #pragma once
 

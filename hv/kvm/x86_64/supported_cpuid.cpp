@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kvm/x86_64/supported_cpuid.hpp"
 
 #include <linux/kvm.h>

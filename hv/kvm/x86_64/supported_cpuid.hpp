@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What CPU features KVM can give a guest, found out while the machine is being made.
 //
 // KVM answers by some hundred CPUIDs of its own. Where this host is itself a guest, each of them

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A vCPU of KVM on x86. Private to hv/kvm.
 // Spec: api.rst, sections 4 (vCPU ioctls) and 5. Threads and ownership: as hv::Vcpu; must be gone
 // before its machine.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kvm/x86_64/vm.hpp"
 
 #include <linux/kvm.h>

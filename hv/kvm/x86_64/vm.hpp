@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A machine of KVM on x86. Private to hv/kvm; made by create_vm().
 // Spec: api.rst, section 4 (VM ioctls). Threads: as hv::x86::Vm.
 #pragma once

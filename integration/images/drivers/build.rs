@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Links the guest as tests/bare does: no start files, no libraries, at 1 MiB.
 
 fn main() {

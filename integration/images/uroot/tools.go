@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build tools
 
 // Package guest names what the initramfs is made of: the builder and the commands that go into it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VMM is killed again and again, each time at another moment, while the guest makes records stable."""
 
 

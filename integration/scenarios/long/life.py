@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same thing many times: one process that reboots, and one process after another."""
 
 

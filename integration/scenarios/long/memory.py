@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """More memory than lies below the hole at 4 GiB."""
 from nest.lab import Host
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """100 MB each way, over a tap with each kind of ring and over passt."""
 
 SIZE = 100_000_000

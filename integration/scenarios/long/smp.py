@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many vCPUs. One emulated CPU runs them all, so this takes minutes in the nest."""
 
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests that nobody waits for any more: what was not begun is not begun, what is large ends
 // soon.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A raw disk image or a block device of the host as the medium of a disk.
 //
 // The format is never guessed: byte 0 of the file is byte 0 of the disk. Read-only is the host's

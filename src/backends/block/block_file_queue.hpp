@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The requests of one I/O thread on a file: which way each of them goes.
 //
 //   one alone, nothing else outstanding: this thread does it by itself, one system call. A thread

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which blocks the guest sees of a disk, and how the host's are met.
 //
 // The two have little to do with each other: the guest's logical block is what its partition table

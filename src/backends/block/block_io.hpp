@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One disk request after the other on a file or block device, waiting for each.
 //
 // Handles what system calls leave over: interruptions, short reads and writes, buffers that do not

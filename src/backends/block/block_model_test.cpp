@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests at random, over every way that a queue has for them, beside a model of the disk.
 #include <fcntl.h>
 #include <unistd.h>

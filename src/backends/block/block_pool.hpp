@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads that do disk requests by waiting for them: all of them where io_uring cannot be had, and
 // the odd ones (discard, zeroes, buffers that do not suit O_DIRECT) where it can.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // io_uring for disk requests: many with one system call, on one registered file.
 //
 // Belongs to one thread from create() on. A kernel from 6.1 on runs completions only when this

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests of less than what the host's O_DIRECT moves: bounce buffers and read-modify-write.
 #include <fcntl.h>
 #include <linux/loop.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which writes of a disk may be under way together, where the host writes larger units than the
 // guest's blocks.
 //

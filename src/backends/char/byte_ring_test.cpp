@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/byte_ring.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's side of a serial port or console: terminal, file, pty, socket or nothing.
 //
 // Output goes into a buffer of kBufferSize bytes and from there to the host by the machine's loop,

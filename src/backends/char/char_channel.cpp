@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/char_channel.hpp"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all character backends share: the buffer, the waiting, and one place in the machine's loop.
 //
 // A private epoll descriptor watches the two ends, so that the loop sees one descriptor and nothing

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files as the other end of a console, and descriptors that are open already.
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One rule for output that nobody reads, whatever the other end is: a buffer fills, the guest waits
 // for a while, then bytes are dropped and counted until somebody reads.
 #include <sys/stat.h>

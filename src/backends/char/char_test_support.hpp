@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the character backends share: a user, a loop, pipes and pseudo-terminals.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys that are for the VMM and not for the guest: Ctrl-A and a letter.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/loop_hook.hpp"
 
 #include <boost/asio/io_context.hpp>

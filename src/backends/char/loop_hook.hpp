@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ties a descriptor to the machine's loop. The only place here that knows Asio.
 #pragma once
 

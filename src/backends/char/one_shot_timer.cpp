@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/one_shot_timer.hpp"
 
 #include <sys/timerfd.h>

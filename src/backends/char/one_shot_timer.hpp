@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A timer that a loop can wait for and that goes off once: timerfd_create(2).
 #pragma once
 

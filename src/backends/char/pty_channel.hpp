@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pseudo-terminal of our own, for a terminal program to open by its name.
 //
 // We keep the side of the clients open ourselves, so that they may come and go: what nobody has

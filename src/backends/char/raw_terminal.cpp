@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/raw_terminal.hpp"
 
 #include <sys/types.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A terminal in raw mode that is given back as it was, whatever ends the process.
 //
 // Spec: termios(3), tty_ioctl(4). Raw means: every key goes to the guest, also Ctrl-C and Ctrl-Z.

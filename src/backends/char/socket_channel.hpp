@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Unix stream socket at a path; one client at a time talks to the guest.
 //
 // Spec: unix(7). The file is accessible to its owner only. The newest client wins: the one before

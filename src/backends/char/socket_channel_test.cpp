@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/socket_channel.hpp"
 
 #include <sys/resource.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/terminal_link.hpp"
 
 #include <fcntl.h>

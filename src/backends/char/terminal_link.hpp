@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A symbolic link to a pseudo-terminal, for a name that stays the same from start to start.
 //
 // A link that a process left which ended without a chance to remove it (SIGKILL) is replaced; one

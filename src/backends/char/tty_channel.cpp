@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/char/tty_channel.hpp"
 
 #include <sys/ioctl.h>

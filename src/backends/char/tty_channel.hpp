@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Standard input and output as the other end of a serial port, whatever they are.
 //
 // A terminal gets raw mode and the Ctrl-A keys; a pipe, a file, /dev/null or a closed descriptor is

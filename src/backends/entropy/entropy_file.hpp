@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A device of the host as source of random bytes: /dev/hwrng, /dev/urandom.
 //
 // A device that fails or cannot keep up must neither stop the guest nor leave it with less than it

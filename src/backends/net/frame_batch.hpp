@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Short frames on their way into a tap: kept for a moment, then sent with one call of the kernel.
 //
 // A tap takes one frame with each write(), and for a short one a good part of that is the way into

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/net/frame_batch.hpp"
 
 #include <fcntl.h>

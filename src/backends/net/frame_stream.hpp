@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames over a stream socket, each behind its length: what passt and QEMU's stream netdev speak.
 //
 // On the wire: 4 bytes of length, big endian, then the frame. There is no virtio header: one of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network without privileges: passt, as a process of its own, on one end of a socket pair.
 //
 // Needs passt 2023-01 or later (--fd). passt ends by itself when our end of the socket closes,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // With the real passt where it is installed, and with scripts in its place.
 #include "backends/net/passt.hpp"
 

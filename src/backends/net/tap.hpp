@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Linux tap interface as the host's side of a network device.
 //
 // Taps are opened by name (and made, where we may), or come as descriptors that whoever started us

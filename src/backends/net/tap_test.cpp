@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Needs /dev/net/tun and the right to make interfaces; says so where it has neither.
 #include "backends/net/tap.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a JSON configuration: what is read must be written and read back to the same.
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as the values of flags; the first byte of each line chooses the flag.
 #include <cstddef>
 #include <cstdint>

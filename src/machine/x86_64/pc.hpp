@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PC: interrupt chips, a serial port, a CMOS clock, ACPI, and vCPUs that run a kernel.
 //
 // What lies where is arch/x86_64's layout.hpp; this puts the parts there and joins them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests of a disk: headers, lengths, sectors, commands it does not have.
 //
 // Spec: virtio 1.3, 5.2.6. Sectors from kFree on are ours to write; the host looks at the others.

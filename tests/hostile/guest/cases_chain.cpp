@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Descriptor chains: loops, ways out of the ring, order, lengths, addresses.
 #include "lab.hpp"
 

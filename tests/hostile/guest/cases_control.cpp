@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Messages about ports: wrong numbers, wrong events, wrong lengths, at the wrong time.
 //
 // Spec: virtio 1.3, 5.3.6.2. The machine has two ports, "agent" and "log"; queue 3 is what a driver

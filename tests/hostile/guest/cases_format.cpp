@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk whose content looks like an image of another format: row 28.
 //
 // A monitor that guesses an image's format from its first sectors lets the guest choose it: a qcow2

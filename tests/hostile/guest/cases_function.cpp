@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PCI function around a device: BARs where none may be, command bits, read-only bytes, the
 // window to the BAR in configuration space.
 #include "lab.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Indirect tables: nested, cut off, endless, not there.
 #include "lab.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk's ring full of the largest requests that it takes, all into the same memory: as cases, and
 // as work for the host to stop (largest.py).
 #include "lab.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MSI-X: vectors that are none, the table and its pending bits, masks that flip, odd messages.
 //
 // Interrupts are never taken here. A message that arrived stands in the local APIC's request

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network device: frames with headers that lie, receive buffers that are none, control commands.
 //
 // Spec: virtio 1.3, 5.1.6. The host sends back frames of ethertype 0x88b5, so that both ways are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where rings lie: not in RAM, not aligned, over an end, on top of each other.
 #include "lab.hpp"
 

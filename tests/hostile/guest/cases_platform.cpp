@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is there beside virtio: ports, memory that is none, pvpanic, the two ways to PCI
 // configuration space. Every virtio device must work after each.
 #include "lab.hpp"

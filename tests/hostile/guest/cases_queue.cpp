@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registers of queues: sizes, freezing, enabling, resetting one queue, kicks.
 #include "lab.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Three CPUs at one device: two drivers would never do that, and one driver's two threads may.
 //
 // Registers are chosen so that whatever comes of their mixture reaches rings and buffers of these

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Three CPUs at what is there beside virtio, and CPUs that are started again in the middle of it.
 #include "lab.hpp"
 #include "race.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two CPUs, each with a queue of its own of one device: neither may feel the other.
 #include "lab.hpp"
 #include "race.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Registers at large: selectors that select nothing, every width at every offset, what cannot be
 // written, the device's own configuration space.
 #include "lab.hpp"

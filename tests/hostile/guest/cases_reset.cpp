@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The machine is reset in the middle of everything, by one CPU or another. Afterwards all devices
 // are as new, nothing of what was under way turns up in memory, and disks have what was written.
 #include "lab.hpp"

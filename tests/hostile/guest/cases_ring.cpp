@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rings themselves: indices that jump, heads that are none, flags that make no sense.
 #include "lab.hpp"
 

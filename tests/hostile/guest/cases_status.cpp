@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The life of a device: status bits, features, resets, in any order but the right one.
 #include "lab.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The entropy device, and the console: streams without a header, where only memory can be wrong.
 //
 // Spec: virtio 1.3, 5.4 and 5.3.

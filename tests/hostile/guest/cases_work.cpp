@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Work without bounds: what is outstanding is bounded in number by the ring, but not in bytes, nor
 // in time. A reset must not wait for all of it, whatever the device does with requests of half a
 // gigabyte each.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one step of chaos is: the actions, and how often each is taken.
 //
 // Left alone are the guest's own image (a device that writes over it ends the machine, not the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several CPUs that do anything to any device, in an order that only a seed decides.
 //
 // Unlike the cases nothing is expected of the device: what is judged is the VMM (chaos.py). A start

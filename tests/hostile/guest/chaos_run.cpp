@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generations of chaos: a seed from the host, all CPUs at it, then a reset of the machine.
 #include "chaos.hpp"
 #include "cpus.hpp"

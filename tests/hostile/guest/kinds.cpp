@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The devices under test. A new one is an entry of this table, and a file of cases of its own where
 // its requests have a form that can be wrong.
 #include "lab.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a case works with: one device, its rings, buffers, and ways to say what must have happened.
 //
 // A case breaks one rule of the specification and says what it expects at once. Whatever that was,

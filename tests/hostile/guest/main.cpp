@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the cases that the kernel command line asks for, and judges each.
 //
 //   device=NAME   the cases of one kind of device, or of `pc`

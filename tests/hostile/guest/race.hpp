@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several CPUs that do things to one device at once, for a bounded time.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // As much work as a device can be given at once: every place of every ring, each with the longest
 // chain that there is, of memory that exists.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Says what is in RAM at entry, fills RAM and starts again, as the host says.
 //
 // A line at each start: "ram nonzero N sum S bss B command TEXT". N 8-byte words outside of this

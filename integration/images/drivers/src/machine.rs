@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bare machine: ports, the serial port, memory for devices, the end.
 
 use core::alloc::{GlobalAlloc, Layout};

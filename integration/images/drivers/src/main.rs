@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Drives a disk, a network, a console and a source of entropy with drivers that are not Linux's.
 //!
 //! What differs from Linux: these poll; they write queue addresses with one 64-bit store, do not wait for a reset to end

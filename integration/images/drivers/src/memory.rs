@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a compiler may call without being told to. In assembly: a loop would be turned into a call of itself.
 
 use core::arch::asm;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The network: who has the host's address (ARP), and an echo request to it (ICMP). The host's kernel answers both.
 
 use crate::machine::Flat;

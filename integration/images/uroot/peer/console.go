@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The other end of a guest's console: a socket, or a terminal.
 package main
 

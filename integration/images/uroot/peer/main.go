@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // peer runs on the host of a guest and talks to it: see package wire. Each transfer is a line
 // "@test peer key=value ..." on standard output.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The console's size and its throughput, and the host's entropy.
 package main
 

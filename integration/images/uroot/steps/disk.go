@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Disks: what the guest sees of them, and work on them that leaves something to compare.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // steps runs the steps that the kernel command line names (vmm.test=STEP,STEP,...) and prints one
 // line for each: "@test STEP key=value ...". A step may have an argument: STEP:ARGUMENT. After the last
 // step, or when there are none, it starts the shell, and when that ends, powers off.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Kernel modules of the guest, and what it gets from a person at its case.
 package main
 

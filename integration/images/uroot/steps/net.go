@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Networks: what the guest sees of its interfaces, addresses, and traffic of which the sums are compared.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // PCI functions as Linux sees them, and whether anything about them is odd.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire is what a guest and the host that it runs on say to each other over TCP to see that bytes arrive
 // as they were sent. A client sends one line:
 //
