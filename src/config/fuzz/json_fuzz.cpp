@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "config/command_line.hpp"
 #include "config/json_read.hpp"
 #include "config/json_write.hpp"
 #include "config/validate.hpp"
