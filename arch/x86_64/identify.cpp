@@ -13,19 +13,19 @@
 namespace vmm::x86_64 {
 namespace {
 
-using Bytes = std::span<const std::byte>;
+using ByteView = std::span<const std::byte>;
 
 constexpr std::string_view kWhatWorks =
     "Give an x86-64 kernel: a bzImage (Debian: /boot/vmlinuz-*), an ELF vmlinux, or one of these "
     "compressed with gzip, zstd, xz or LZ4";
 
-bool has(Bytes head, std::size_t at, std::string_view magic) {
+bool has(ByteView head, std::size_t at, std::string_view magic) {
     return head.size() >= at + magic.size() &&
            std::memcmp(head.data() + at, magic.data(), magic.size()) == 0;
 }
 
 template <class T>
-std::optional<T> number(Bytes head, std::size_t at) {
+std::optional<T> number(ByteView head, std::size_t at) {
     if (head.size() < sizeof(T) || at > head.size() - sizeof(T))
         return std::nullopt;
     T value;
@@ -52,7 +52,7 @@ std::string_view pe_machine(std::uint16_t machine) {
     }
 }
 
-std::optional<Error> explain_pe(Bytes head) {
+std::optional<Error> explain_pe(ByteView head) {
     if (!has(head, 0, "MZ"))
         return std::nullopt;
     if (has(head, 4, "zimg"))
@@ -70,7 +70,7 @@ std::optional<Error> explain_pe(Bytes head) {
     return config(cat("a PE/EFI executable", pe_machine(machine), ", neither bzImage nor ELF"));
 }
 
-std::optional<Error> explain_kernel_of_others(Bytes head) {
+std::optional<Error> explain_kernel_of_others(ByteView head) {
     if (has(head, 0x38, "ARM\x64"))
         return config("a kernel image for aarch64 (arm64), not x86-64");
     if (has(head, 0x30, "RISCV") || has(head, 0x38, "RSC\x05"))
@@ -82,7 +82,7 @@ std::optional<Error> explain_kernel_of_others(Bytes head) {
     return std::nullopt;
 }
 
-std::optional<Error> explain_other_boot_file(Bytes head) {
+std::optional<Error> explain_other_boot_file(ByteView head) {
     if (has(head, 0, "070701") || has(head, 0, "070702") || has(head, 0, "070707"))
         return config("a cpio archive, not a kernel", "Give an initramfs with --initramfs");
     if (has(head, 0, "QFI\xfb"))
@@ -95,7 +95,7 @@ std::optional<Error> explain_other_boot_file(Bytes head) {
     return std::nullopt;
 }
 
-bool is_text(Bytes head) {
+bool is_text(ByteView head) {
     const auto sample = head.first(std::min<std::size_t>(head.size(), 512));
     return std::ranges::all_of(sample, [](std::byte byte) {
         const auto c = std::to_integer<unsigned char>(byte);
@@ -104,7 +104,7 @@ bool is_text(Bytes head) {
 }
 
 /// The first line as far as it can be shown.
-std::string first_line(Bytes head) {
+std::string first_line(ByteView head) {
     std::string line;
     for (const std::byte byte : head.first(std::min<std::size_t>(head.size(), 60))) {
         const auto c = std::to_integer<char>(byte);

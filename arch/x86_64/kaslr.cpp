@@ -8,10 +8,10 @@
 namespace vmm::x86_64 {
 namespace {
 
-using Bytes = std::span<const std::byte>;
+using ByteView = std::span<const std::byte>;
 using Place = std::int32_t;
 
-Place place_at(Bytes list, std::size_t index) {
+Place place_at(ByteView list, std::size_t index) {
     Place place = 0;
     std::memcpy(&place, list.data() + index * sizeof place, sizeof place);
     return place;
@@ -19,7 +19,7 @@ Place place_at(Bytes list, std::size_t index) {
 
 /// `T` wraps: kernel addresses are near the top of the address space.
 template <class T>
-bool add_to_all(Bytes list, std::span<std::byte> image, std::uint64_t physical, T delta) {
+bool add_to_all(ByteView list, std::span<std::byte> image, std::uint64_t physical, T delta) {
     if (image.size() < sizeof(T))
         return false;
     const std::uint64_t origin = kKernelMapStart + physical;
@@ -42,7 +42,7 @@ RelocationLists split_relocations(std::span<const std::byte> appended) {
     const std::size_t count = appended.size() / sizeof(Place);
     if (count < 2 || appended.size() % sizeof(Place) != 0 || place_at(appended, 0) != 0)
         return {};
-    std::array<Bytes, 3> lists;  // in the order in which they lie there
+    std::array<ByteView, 3> lists;  // in the order in which they lie there
     std::size_t found = 0;
     std::size_t start = 1;
     for (std::size_t i = 1; i <= count; ++i) {

@@ -20,7 +20,7 @@ namespace vmm::x86_64 {
 namespace {
 
 namespace bp = boot_params;
-using Bytes = std::span<const std::byte>;
+using ByteView = std::span<const std::byte>;
 using Content = std::variant<BzImage, ElfKernel>;
 
 constexpr std::string_view kTruncatedAdvice = "Copy or install the kernel again";
@@ -33,13 +33,13 @@ Error truncated(std::string_view what, std::uint64_t needed, std::uint64_t size)
 
 /// `at` lies within the smallest header; checked by the caller.
 template <class T>
-T field(Bytes head, std::size_t at) {
+T field(ByteView head, std::size_t at) {
     T value;
     std::memcpy(&value, head.data() + at, sizeof value);
     return value;
 }
 
-bool is_bzimage(Bytes head) {
+bool is_bzimage(ByteView head) {
     return head.size() >= bp::kMagic + 4 &&
            field<std::uint16_t>(head, bp::kBootFlag) == bp::kBootFlagValue &&
            field<std::uint32_t>(head, bp::kMagic) == bp::kMagicValue;
@@ -48,7 +48,7 @@ bool is_bzimage(Bytes head) {
 // ---- bzImage -------------------------------------------------------------------------------
 
 /// The first word of the version text; it lies somewhere in the real-mode code.
-Result<std::string> version_text(const BootFile& file, Bytes head, const BzImage& image) {
+Result<std::string> version_text(const BootFile& file, ByteView head, const BzImage& image) {
     std::array<std::byte, 64> bytes{};
     const std::uint64_t at = field<std::uint16_t>(head, bp::kKernelVersion) + std::uint64_t{0x200};
     std::string text;
@@ -65,7 +65,7 @@ Result<std::string> version_text(const BootFile& file, Bytes head, const BzImage
 }
 
 /// Where the compressed ELF is. None is no error: the kernel unpacks itself then.
-Result<> find_payload(const BootFile& file, Bytes head, BzImage& image) {
+Result<> find_payload(const BootFile& file, ByteView head, BzImage& image) {
     const std::uint64_t offset = field<std::uint32_t>(head, bp::kPayloadOffset);
     const std::uint64_t size = field<std::uint32_t>(head, bp::kPayloadLength);
     constexpr std::uint64_t kSmallest = 16;
@@ -84,7 +84,7 @@ Result<> find_payload(const BootFile& file, Bytes head, BzImage& image) {
     return {};
 }
 
-Result<> read_placement(Bytes head, BzImage& image) {
+Result<> read_placement(ByteView head, BzImage& image) {
     image.relocatable = field<std::uint8_t>(head, bp::kRelocatable) != 0;
     const auto flags =
         image.protocol >= 0x20c ? field<std::uint16_t>(head, bp::kXLoadFlags) : std::uint16_t{0};
@@ -108,7 +108,7 @@ Result<> read_placement(Bytes head, BzImage& image) {
     return {};
 }
 
-Result<Content> parse_bzimage(const BootFile& file, Bytes head) {
+Result<Content> parse_bzimage(const BootFile& file, ByteView head) {
     if (head.size() < bp::kHeaderEndMost)
         return std::unexpected(truncated("a bzImage that", bp::kHeaderEndMost, file.size()));
     BzImage image;
@@ -152,7 +152,7 @@ Result<> read_notes(const BootFile& file, ElfKernel& kernel) {
     return {};
 }
 
-Result<Content> parse_elf_kernel(const BootFile& file, Bytes head) {
+Result<Content> parse_elf_kernel(const BootFile& file, ByteView head) {
     ElfKernel kernel;
     kernel.image = VMM_TRY(parse_elf(head, kElfTarget));
     if (kernel.image.file_end() > file.size())
@@ -165,7 +165,8 @@ Result<Content> parse_elf_kernel(const BootFile& file, Bytes head) {
 // ---- compressed as a whole -----------------------------------------------------------------
 
 /// Unpacks a bzImage that somebody compressed once more into a file in memory: rare, so simple.
-Result<BootFile> unpack_to_memory(const std::string& path, Compression compression, Bytes packed) {
+Result<BootFile> unpack_to_memory(const std::string& path, Compression compression,
+                                  ByteView packed) {
     constexpr std::size_t kMost = std::size_t{256} << 20;
     UniqueFd fd{::memfd_create("kernel", MFD_CLOEXEC)};
     if (!fd || ::ftruncate(fd.get(), kMost) != 0)
@@ -191,7 +192,7 @@ Result<Content> identify_packed(BootFile& file, Compression compression) {
     const auto packed = VMM_TRY(file.map(0, file.size()));
     const std::unique_ptr<std::byte[]> buffer{new std::byte[kElfHeadSize]{}};
     const auto got = VMM_TRY(unpack(compression, packed.bytes(), {buffer.get(), kElfHeadSize}));
-    const Bytes head{buffer.get(), got.size};
+    const ByteView head{buffer.get(), got.size};
     if (is_elf(head)) {
         ElfKernel kernel{.compression = compression, .image = {}, .notes = {}};
         kernel.image = VMM_TRY(parse_elf(head, kElfTarget));
@@ -208,7 +209,7 @@ Result<Content> identify_packed(BootFile& file, Compression compression) {
 Result<Content> identify_content(BootFile& file) {
     std::vector<std::byte> buffer(std::min<std::uint64_t>(file.size(), kElfHeadSize));
     VMM_TRY(file.read(0, buffer));
-    const Bytes head{buffer};
+    const ByteView head{buffer};
     const Compression compression = detect_compression(head);
     if (can_unpack(compression))
         return VMM_TRY_OR(identify_packed(file, compression), packed_as(compression));
