@@ -26,6 +26,10 @@ std::uint64_t lines_of(std::string_view text) {
     return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
 }
 
+}  // namespace
+
+// With linkage, as Shared has it, which the header names.
+
 /// The thread's side: a file, and what it has not taken.
 class LineFile {
 public:
@@ -82,6 +86,8 @@ private:
     std::string begun_;
     std::uint64_t lost_ = 0;
 };
+
+namespace {
 
 void write_out(LineFile& file, std::string_view text, std::uint64_t dropped) noexcept {
     try {
