@@ -10,7 +10,7 @@
 namespace vmm::cli {
 
 enum class ExitCode : std::uint8_t {
-    Success = 0,      ///< the guest powered off, or the person quit
+    Success = 0,      ///< the guest powered off, or the user quit
     HostFailed = 1,   ///< the host refused or failed
     BadRequest = 2,   ///< what was asked for is wrong
     GuestReset = 3,   ///< the guest asked for a reset, and the policy was --on-reset exit

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text to the person who called us. No streams: their set-up would cost every start.
+// Text to the user who called us. No streams: their set-up would cost every start.
 #pragma once
 
 #include <string_view>

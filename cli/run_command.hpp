@@ -7,7 +7,7 @@
 
 namespace vmm::cli {
 
-/// An error of run_machine() with what else a person should know: whatever could not be opened, it
+/// An error of run_machine() with what else a user should know: whatever could not be opened, it
 /// may be the process that has too much open.
 Error explained(Error error);
 

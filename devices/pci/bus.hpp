@@ -6,7 +6,7 @@
 // functions each are room for 248 devices, and a guest has 1 MiB of ECAM and one bus to scan. The
 // first 31 devices become function 0 of a slot each, later ones share slots. Where it is known
 // beforehand that there will be more, neighbours share a slot: guests number devices in the order
-// of slots and functions, and a person expects that of the command line.
+// of slots and functions, and a user expects that of the command line.
 //
 // Threads: add() and assign_addresses() before the first vCPU runs. ecam() and cam() are called by
 // the buses they are mapped on.

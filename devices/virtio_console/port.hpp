@@ -24,7 +24,7 @@ namespace vmm::virtio_console {
 
 struct PortOptions {
     std::string name;          ///< for the driver; at most kMaxName bytes, may be empty
-    bool console = false;      ///< a person sits there
+    bool console = false;      ///< a user sits there
     ByteSink* sink = nullptr;  ///< the host's side; outlives the device
 };
 

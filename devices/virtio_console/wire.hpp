@@ -36,7 +36,7 @@ enum class Event : std::uint16_t {
     DeviceReady = 0,  ///< driver: it understands control messages (or does not: value 0)
     DeviceAdd = 1,    ///< device: there is such a port
     PortReady = 3,    ///< driver: it can use the port (or cannot: value 0)
-    ConsolePort = 4,  ///< device: a person sits there
+    ConsolePort = 4,  ///< device: a user sits there
     Resize = 5,       ///< device: a Size follows
     PortOpen = 6,     ///< both: somebody uses the port (value 1) or does not any more
     PortName = 7,     ///< device: the name follows, without a zero at its end

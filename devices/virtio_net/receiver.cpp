@@ -27,8 +27,8 @@ const void* end_of(const iovec& piece) noexcept {
     return static_cast<const std::byte*>(piece.iov_base) + piece.iov_len;
 }
 
-// Moves what waits to the front of its array, as soon as as many have gone before it: arrays that
-// take twice what can wait never run out, and those few that usually wait stay in few cache lines.
+// Moves what waits to the front of its array once as much has left it. So an array of twice what
+// can wait never runs out, and the few that usually wait stay in a few cache lines.
 template <class T>
 void bring_forward(std::vector<T>& all, std::size_t& first, std::size_t& end) noexcept {
     constexpr std::size_t kNotWorthIt = 64;

@@ -7,7 +7,7 @@
 namespace vmm::kvm {
 
 /// Empty when this KVM uses hardware virtualisation, or when that cannot be found out. Otherwise
-/// one or two sentences for a person: what this KVM can and cannot run, and what would help.
+/// one or two sentences for a user: what this KVM can and cannot run, and what would help.
 /// `modules` is the folder that lists the kernel's modules, loaded or built in.
 std::string missing_hardware_virtualisation(const char* modules = "/sys/module");
 

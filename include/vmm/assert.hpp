@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For our own bugs only. A condition that a guest or a person can make false is not one.
+// For our own bugs only. A condition that a guest or a user can make false is not one.
 #pragma once
 
 namespace vmm {

@@ -38,7 +38,7 @@ public:
     /// Adds the caller's view: what *it* was doing. Say what the cause does not say already.
     Error context(std::string doing, Where where = Where::current()) &&;
 
-    /// Says what the person can do about it: one sentence, an imperative. The last one wins.
+    /// Says what the user can do about it: one sentence, an imperative. The last one wins.
     Error hint(std::string advice) &&;
 
     /// The same story under another kind: a missing file is Os to open(2) but Config to whoever
@@ -50,7 +50,7 @@ public:
     const std::string& advice() const noexcept;
 
     std::string one_line() const;            ///< "a: b: c", for a log record
-    std::string report() const;              ///< for a person: one line, and the advice under it
+    std::string report() const;              ///< for a user: one line, and the advice under it
     std::string report_with_places() const;  ///< one line per frame with its place, for `-v`
 
 private:

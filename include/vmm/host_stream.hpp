@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One end of a byte stream on the host that is read or written without ever waiting.
 //
-// A descriptor we inherited shares its flags with the person's shell, so O_NONBLOCK may not be set
+// A descriptor we inherited shares its flags with the user's shell, so O_NONBLOCK may not be set
 // on it: the file behind it is opened a second time through /proc where that is possible.
 #pragma once
 

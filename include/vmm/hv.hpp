@@ -56,7 +56,7 @@ struct TripleFault {};  ///< x86 shutdown condition
 struct SystemEvent {
     enum class Kind : std::uint8_t { PowerOff, Reset, Crash } kind;
 };
-/// The hypervisor cannot go on with this vCPU. `what` says why, for a person, with the advice.
+/// The hypervisor cannot go on with this vCPU. `what` says why, for a user, with the advice.
 struct Failed {
     std::string_view what;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records for whoever looks after the host. Not for what a person at the keyboard must read (cli
+// Records for whoever looks after the host. Not for what a user at the keyboard must read (cli
 // prints that), and nothing that a guest can trigger at will above debug.
 //
 // Levels: error  something that was asked for does not work any more

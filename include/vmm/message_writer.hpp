@@ -9,13 +9,18 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "vmm/host_stream.hpp"
 #include "vmm/last_step.hpp"
 
 namespace vmm {
+
+/// The line that stands where messages are missing. `why` goes on after "because".
+std::string lost_messages(std::uint64_t count, std::string_view why);
 
 /// Threads: any.
 class MessageWriter {

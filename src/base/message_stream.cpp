@@ -7,8 +7,6 @@
 #include <span>
 #include <utility>
 
-#include "vmm/text.hpp"
-
 namespace vmm {
 namespace {
 
@@ -43,8 +41,7 @@ bool MessageStream::catch_up(Clock::time_point until) {
         return false;
     if (dropped_ == 0)
         return true;
-    const auto note = cat("vmm: ", dropped_, dropped_ == 1 ? " message was" : " messages were",
-                          " lost here, because nobody read them\n");
+    const auto note = lost_messages(dropped_, "nobody read them");
     const auto done = put(note, until);
     if (done == 0)
         return false;

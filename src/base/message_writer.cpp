@@ -28,6 +28,11 @@ std::uint64_t lines_of(std::string_view text) {
 
 }  // namespace
 
+std::string lost_messages(std::uint64_t count, std::string_view why) {
+    return cat("vmm: ", count, count == 1 ? " message was" : " messages were",
+               " lost here, because ", why, "\n");
+}
+
 // With linkage, as Shared has it, which the header names.
 
 /// The thread's side: a file, and what it has not taken.
@@ -61,8 +66,7 @@ private:
     bool write_count() {
         if (lost_ == 0)
             return true;
-        const auto note = cat("vmm: ", lost_, lost_ == 1 ? " message was" : " messages were",
-                              " lost here, because the file could not be written\n");
+        const auto note = lost_messages(lost_, "the file could not be written");
         const std::size_t done = advance(note);
         if (done == 0)
             return false;

@@ -25,7 +25,7 @@ std::string effective_cmdline(const VmConfig& config) {
         console = "console=ttyS0";
     if (!config.payload.auto_cmdline || config.payload.kernel.empty())
         return cmdline;
-    // In front: a word behind "--" would go to init, and what the person wrote comes last and wins.
+    // In front: a word behind "--" would go to init, and what the user wrote comes last and wins.
     std::string added;
     if (!console.empty() && !has_word_that_starts(cmdline, "console="))
         added = cat(console, " ");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What messages, threads and the person call a device; MAC addresses are made from it, too.
+// What messages, threads and the user call a device; MAC addresses are made from it, too.
 #pragma once
 
 #include <cstddef>

@@ -37,7 +37,7 @@ struct JsonNode::Member {
 /// "file.json:3:28": line and column, both from 1, column in bytes.
 std::string place_in(std::string_view file, std::string_view text, std::size_t at);
 
-/// What a person would call it: "a text", "an object".
+/// What a user would call it: "a text", "an object".
 std::string_view kind_name(JsonNode::Kind kind);
 
 /// `file` is for errors only.

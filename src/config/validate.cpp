@@ -133,7 +133,7 @@ Result<> check_memory(const MemoryConfig& memory) {
 struct Channel {
     std::string noun;       ///< "the console"
     std::string who;        ///< as the start of a message
-    std::string_view flag;  ///< what the person types in front of file=PATH
+    std::string_view flag;  ///< what the user types in front of file=PATH
     ConsoleMode mode = ConsoleMode::Off;
     const std::string& file;
     const std::string& socket;

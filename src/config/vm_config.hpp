@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a virtual machine is to be: plain values with every default filled in, as a person asked for
+// What a virtual machine is to be: plain values with every default filled in, as a user asked for
 // them.
 //
 // One structure per object of the JSON file, members named as its keys; where Cloud Hypervisor's

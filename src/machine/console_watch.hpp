@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listens to what the guest writes on its console, for the line in which its kernel says why it
-// stopped: when the machine ends, the person sees that line again beside our own message.
+// stopped: when the machine ends, the user sees that line again beside our own message.
 #pragma once
 
 #include <array>

@@ -35,10 +35,6 @@ const std::string& path_of(const Channel& config) {
 
 }  // namespace
 
-Consoles::~Consoles() {
-    detach();
-}
-
 template <class Channel>
 Result<> Consoles::open(Side& side, const Channel& config, const std::string& name) {
     if (config.mode == ConsoleMode::Off)

@@ -35,7 +35,6 @@ public:
     Consoles(const VmConfig& config, boost::asio::io_context& loop, CharBackendEvents& events,
              const Tell& tell)
         : config_{config}, loop_{loop}, events_{events}, tell_{tell} {}
-    ~Consoles();
     Consoles(const Consoles&) = delete;
     Consoles& operator=(const Consoles&) = delete;
 
@@ -53,8 +52,9 @@ public:
         virtio_console::Console* console = nullptr;
         virtio_console::Console* ports = nullptr;
     };
-    /// Starts input. The devices outlive this, or its detach().
+    /// Starts input. The devices live until detach().
     void attach(Devices devices);
+    /// Ends input, and brings the terminal back. Also without attach().
     void detach() noexcept;
 
     /// Of the one terminal.

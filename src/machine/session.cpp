@@ -25,7 +25,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 // How long a guest that was asked to power off may take. A terminal that went away (SIGHUP) takes
-// the person with it, so nobody waits for the end there.
+// the user with it, so nobody waits for the end there.
 constexpr std::chrono::seconds kPowerOffTime{30};
 constexpr std::chrono::seconds kHangUpTime{5};
 constexpr std::chrono::milliseconds kDrainTime{1000};

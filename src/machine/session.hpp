@@ -15,7 +15,7 @@ namespace vmm::machine {
 /// machine.
 using Started = std::function<Result<>()>;
 
-/// `config` has been validated. Returns when the guest has ended or the person has ended it; an
+/// `config` has been validated. Returns when the guest has ended or the user has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
 /// Call from the main thread, before any other thread exists, after own_signals(). Takes SIGUSR1
 /// for good.

@@ -55,7 +55,7 @@ struct Place {
     kvm_sregs system;
 };
 
-/// Why KVM cannot go on, in a sentence for a person. `advice`: missing_hardware_virtualisation().
+/// Why KVM cannot go on, in a sentence for a user. `advice`: missing_hardware_virtualisation().
 std::string explain(const kvm_run& run, const std::optional<Place>& place,
                     const std::string& advice);
 

@@ -27,7 +27,7 @@ struct BlockFileOptions {
     bool io_uring = true;  ///< false: by threads, as where the host forbids io_uring
 };
 
-/// Errors name the file and are of kind Config where the person can mend it with another flag.
+/// Errors name the file and are of kind Config where the user can mend it with another flag.
 Result<std::unique_ptr<BlockBackend>> open_block_file(const BlockFileOptions& options);
 
 }  // namespace vmm

@@ -63,7 +63,7 @@ struct TerminalSize {
     bool operator==(const TerminalSize&) const = default;
 };
 
-/// What the person at the other end does beside sending bytes. Called from the machine's loop.
+/// What the user at the other end does beside sending bytes. Called from the machine's loop.
 class CharBackendEvents {
 public:
     virtual ~CharBackendEvents() = default;
@@ -96,7 +96,7 @@ public:
     /// runs any more. Returns what was lost since the start.
     virtual LostOutput drain(std::chrono::milliseconds limit) noexcept = 0;
 
-    /// Where a person finds it: "/dev/pts/3", the path of a file or socket, or nothing.
+    /// Where a user finds it: "/dev/pts/3", the path of a file or socket, or nothing.
     virtual const std::string& place() const noexcept = 0;
 
     virtual std::optional<TerminalSize> terminal_size() const noexcept = 0;

@@ -104,7 +104,7 @@ protected:
 private:
     using SteadyClock = std::chrono::steady_clock;
     static constexpr std::size_t kInputSize = 4096;  // bytes
-    /// Bytes that follow each other faster than this are written together. Below what a person at a
+    /// Bytes that follow each other faster than this are written together. Below what a user at a
     /// terminal can see, and a thousand times what one system call costs.
     static constexpr std::chrono::milliseconds kTogether{1};
 

@@ -20,7 +20,7 @@ class RawTerminal {
 public:
     /// What signals brought since it was last asked.
     struct Changes {
-        bool continued = false;  ///< the person brought us back to the foreground
+        bool continued = false;  ///< the user brought us back to the foreground
         bool resized = false;
     };
 
