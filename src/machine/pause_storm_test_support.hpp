@@ -30,6 +30,7 @@ public:
     /// What is to be had of the guest: accesses to any of these, all the time.
     static constexpr std::uint16_t kMeterPort = 0x80;
     static constexpr std::uint16_t kAlarmPort = 0x81;  ///< a write pauses the machine
+    static constexpr std::uint16_t kFaultPort = 0xee;  ///< a write: an exception; ends the test
     static constexpr std::uint64_t kMeterAt = 0xd000'0000;
 
     struct Guest {
@@ -45,6 +46,7 @@ public:
         events_ = std::move(events).value();
         EXPECT_TRUE(ports_.map(kMeterPort, 1, meter_));
         EXPECT_TRUE(ports_.map(kAlarmPort, 1, alarm_));
+        EXPECT_TRUE(ports_.map(kFaultPort, 1, fault_));
         EXPECT_TRUE(mmio_.map(kMeterAt, 8, meter_));
     }
 
@@ -126,6 +128,14 @@ private:
         PauseStorm& storm_;
     };
 
+    /// A guest that took an exception answers nothing any more: no use in waiting for the limit.
+    struct Fault final : IoDevice {
+        std::uint64_t read(Access) noexcept override { return 0; }
+        void write(Access, std::uint64_t) noexcept override {
+            GTEST_LOG_(FATAL) << "the guest took an exception";
+        }
+    };
+
     /// One command after the other. A reset forgets what was raised before: then that was the
     /// answer.
     void command(Event event) {
@@ -184,6 +194,7 @@ private:
     std::atomic<int> handled_ = 0;
     Meter meter_{paused_};
     Alarm alarm_{*this};
+    Fault fault_;
     Bus ports_, mmio_;
 
     // The machine's thread only.

@@ -16,6 +16,8 @@ extern const std::byte vmm_payload_entries[];
 extern const std::byte vmm_payload_entries_end[];
 extern const std::byte vmm_payload_interpreter[];
 extern const std::byte vmm_payload_interpreter_end[];
+extern const std::byte vmm_payload_start[];
+extern const std::byte vmm_payload_start_end[];
 extern const std::byte vmm_payload_application_processor[];
 extern const std::byte vmm_payload_application_processor_end[];
 }
@@ -29,6 +31,7 @@ constexpr Gpa kGdt{0x7000};
 constexpr Gpa kIdt{0x8000};
 constexpr Gpa kEntries{0x1'0000};
 constexpr Gpa kInterpreter{0x1'8000};
+constexpr Gpa kStart{0x1'c000};
 constexpr std::uint64_t kProgramSize = 0x1'0000;
 // For each vCPU, above the programs of eight: task state with I/O bitmap, stack of ring 0, of
 // ring 3.
@@ -203,6 +206,7 @@ void Machine::write_tables() {
     }
     copy(kEntries, between(vmm_payload_entries, vmm_payload_entries_end));
     copy(kInterpreter, between(vmm_payload_interpreter, vmm_payload_interpreter_end));
+    copy(kStart, between(vmm_payload_start, vmm_payload_start_end));
     copy(kTrampoline,
          between(vmm_payload_application_processor, vmm_payload_application_processor_end));
     for (unsigned i = 0; i < vcpus_.size(); ++i) {
@@ -219,13 +223,16 @@ Result<> Machine::start(const Program& program, unsigned vcpu, bool interrupts) 
 }
 
 Result<> Machine::enter(Gpa code, std::uint64_t argument, unsigned vcpu, bool interrupts) {
-    constexpr std::uint64_t kInterruptsOn = 0x200;
-    return enter_at(vcpu,
-                    {.rdi = argument,
-                     .rsp = task_state(vcpu) + kRingThreeStackTop - 8,  // as after a call
-                     .rip = code.value(),
-                     .rflags = 2 | (interrupts ? kInterruptsOn : 0)},
-                    3);
+    const auto stack = task_state(vcpu) + kRingThreeStackTop - 8;  // as after a call
+    if (interrupts)
+        return enter_at(vcpu,
+                        {.rdx = stack,
+                         .rsi = code.value(),
+                         .rdi = argument,
+                         .rsp = task_state(vcpu) + kRingZeroStackTop,
+                         .rip = kStart.value()},
+                        0);
+    return enter_at(vcpu, {.rdi = argument, .rsp = stack, .rip = code.value()}, 3);
 }
 
 Result<> Machine::enter_ring_zero(Gpa code, unsigned vcpu) {

@@ -207,6 +207,25 @@ op_call:			// a function of the System V ABI
 	jmp keep
 vmm_payload_interpreter_end:
 
+// Where a CPU starts whose program runs with interrupts: masks the PICs, whose vectors are those of
+// exceptions after a reset, and only then goes to RSI in ring 3, with the stack RDX and RDI as it is.
+	.balign 16
+	.globl vmm_payload_start, vmm_payload_start_end
+vmm_payload_start:
+	mov $0xff, %al
+	out %al, $0x21
+	out %al, $0xa1
+	mov $0x33, %eax
+	mov %eax, %ds
+	mov %eax, %es
+	pushq $0x33		// SS
+	pushq %rdx
+	pushq $0x202		// RFLAGS: interrupts
+	pushq $0x3b		// CS
+	pushq %rsi
+	iretq
+vmm_payload_start_end:
+
 // Where another CPU starts after SIPI: says so at a port, then sleeps.
 	.code16
 	.balign 16

@@ -81,7 +81,6 @@ public:
     std::size_t next() const { return operations_.size(); }
 
     // What comes up all the time.
-    /// Also masks the PICs, which listen to the same pins.
     Program& enable_local_apic();
     /// Pin of the I/O APIC to vCPU 0.
     Program& route_pin(unsigned pin, std::uint8_t vector, bool level_triggered = false);
@@ -148,7 +147,8 @@ public:
     }
     void copy(Gpa at, std::span<const std::byte> bytes);
 
-    /// The vCPU will do this next. With interrupts: delivered from the first instruction on.
+    /// The vCPU will do this next. With interrupts: delivered from the program's first operation
+    /// on, and the PICs are masked, whose vectors after a reset are those of exceptions.
     Result<> start(const Program& program, unsigned vcpu = 0, bool interrupts = false);
     /// The same with code of the test's own; `argument` is in RDI, the stack is ready.
     Result<> enter(Gpa code, std::uint64_t argument = 0, unsigned vcpu = 0,

@@ -84,9 +84,6 @@ Program& Program::end() {
 Program& Program::enable_local_apic() {
     constexpr std::uint64_t kSpuriousVector = 0xf0;
     constexpr std::uint64_t kEnabledVectorFf = 0x1ff;
-    constexpr std::uint16_t kMasterMask = 0x21;
-    constexpr std::uint16_t kSlaveMask = 0xa1;
-    out(kMasterMask, 0xff).out(kSlaveMask, 0xff);
     return write(Gpa{kLocalApic.value() + kSpuriousVector}, kEnabledVectorFf);
 }
 
