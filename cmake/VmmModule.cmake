@@ -11,6 +11,21 @@ add_custom_target(fuzzers)
 # folder in the build tree that holds one link, so neither the project's root nor a neighbour can be
 # reached from it.
 # DEPS shows in the module's headers, PRIVATE_DEPS only in its .cpp files.
+# Names of those sources, as alternatives of a regular expression, whose first #include is their own
+# header.
+function(vmm_begun_with result)
+  set(names "")
+  foreach(source ${ARGN})
+    cmake_path(GET source STEM name)
+    file(STRINGS ${source} first REGEX "^#include" LIMIT_COUNT 1)
+    if(first MATCHES "/${name}\\.hpp\"$")
+      list(APPEND names ${name})
+    endif()
+  endforeach()
+  list(JOIN names "|" names)
+  set(${result} "${names}" PARENT_SCOPE)
+endfunction()
+
 function(vmm_module name)
   cmake_parse_arguments(PARSE_ARGV 1 M "" "AT" "SOURCES;HEADERS;DEPS;PRIVATE_DEPS")
   if(NOT M_AT)
@@ -20,10 +35,19 @@ function(vmm_module name)
   cmake_path(GET M_AT PARENT_PATH parent)
   file(MAKE_DIRECTORY ${root}/${parent})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${M_AT} SYMBOLIC)
-  list(TRANSFORM M_HEADERS PREPEND ${root}/${M_AT}/ OUTPUT_VARIABLE headers)
+  # Each header is compiled alone, except where a source that begins with it is that already.
+  vmm_begun_with(begun ${M_SOURCES})
+  set(headers ${M_HEADERS})
+  set(proven ${M_HEADERS})
+  list(FILTER headers EXCLUDE REGEX "^(.*/)?(${begun})\\.hpp$")
+  list(FILTER proven INCLUDE REGEX "^(.*/)?(${begun})\\.hpp$")
+  list(TRANSFORM headers PREPEND ${root}/${M_AT}/)
+  list(TRANSFORM proven PREPEND ${root}/${M_AT}/)
   if(M_SOURCES)
     add_library(vmm_${name} STATIC ${M_SOURCES})
-    target_sources(vmm_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers})
+    target_sources(vmm_${name} PUBLIC
+      FILE_SET HEADERS BASE_DIRS ${root} FILES ${headers}
+      FILE_SET proven TYPE HEADERS BASE_DIRS ${root} FILES ${proven})
     target_link_libraries(vmm_${name} PUBLIC ${M_DEPS} PRIVATE vmm::options ${M_PRIVATE_DEPS})
   else()
     add_library(vmm_${name} INTERFACE)
@@ -31,7 +55,8 @@ function(vmm_module name)
     target_link_libraries(vmm_${name} INTERFACE ${M_DEPS})
   endif()
   add_library(vmm::${name} ALIAS vmm_${name})
-  set_target_properties(vmm_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  set_target_properties(vmm_${name} PROPERTIES
+    VERIFY_INTERFACE_HEADER_SETS ON INTERFACE_HEADER_SETS_TO_VERIFY HEADERS)
 endfunction()
 
 # Tests are compiled more often than they run: not optimised they take half the time under sanitizers.
