@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "machine/session.hpp"
 #include "pid_file.hpp"
 #include "print.hpp"
+#include "vmm/last_step.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::cli {
@@ -35,6 +37,28 @@ int exit_code_of(const machine::Outcome& outcome) {
             break;
     }
     return outcome.value;
+}
+
+// What there is to say of it, and its exit code.
+Result<int> ended(machine::Outcome outcome) {
+    if (outcome.ending == machine::Ending::HostFailed)
+        return std::unexpected(
+            Error{ErrorKind::Os, std::move(outcome.message)}.hint(std::move(outcome.advice)));
+    if (!outcome.message.empty())
+        print_error(cat("vmm: ", outcome.message, "\n"));
+    if (!outcome.advice.empty())
+        print_error(cat("  help: ", outcome.advice, "\n"));
+    return exit_code_of(outcome);
+}
+
+// Threads still run, so what destructors would do is left to the last steps.
+void leave(machine::Outcome outcome) {
+    LastStep::run_all();
+    const auto code = ended(std::move(outcome));
+    if (!code)
+        print_error(code.error().report());
+    finish_messages();
+    std::_Exit(code ? *code : cli::exit_code_of(code.error().kind()));
 }
 
 }  // namespace
@@ -73,17 +97,10 @@ Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
     const machine::Tell tell = [](std::string_view text) {
         print_at_once(cat("vmm: ", text, "\n"));
     };
-    auto outcome = machine::run(config, tell, started);
+    auto outcome = machine::run(config, tell, started, leave);
     if (!outcome)
         return std::unexpected(explained(std::move(outcome).error()));
-    if (outcome->ending == machine::Ending::HostFailed)
-        return std::unexpected(
-            Error{ErrorKind::Os, std::move(outcome->message)}.hint(std::move(outcome->advice)));
-    if (!outcome->message.empty())
-        print_error(cat("vmm: ", outcome->message, "\n"));
-    if (!outcome->advice.empty())
-        print_error(cat("  help: ", outcome->advice, "\n"));
-    return exit_code_of(*outcome);
+    return ended(std::move(*outcome));
 }
 
 }  // namespace vmm::cli

@@ -200,6 +200,16 @@ void Registers::clear(std::size_t queue) noexcept {
     registers_[queue].ring.size = queues_[queue].max_size();
 }
 
+void Registers::ask_reset() noexcept {
+    const std::scoped_lock held{transport_.lock()};
+    begin_reset();
+}
+
+bool Registers::released() noexcept {
+    const std::scoped_lock held{transport_.lock()};
+    return state_ == State::Idle;
+}
+
 void Registers::reset_and_wait() noexcept {
     std::unique_lock held{transport_.lock()};
     begin_reset();

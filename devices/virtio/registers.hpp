@@ -105,7 +105,12 @@ public:
     bool running(std::uint16_t queue) const noexcept;
     /// Any thread; a kick for a queue that does not run is of no effect.
     const Queue* queue(std::uint64_t index) const noexcept;
-    /// Resets, waits for the device, and clears everything. lock() is not held, no vCPU runs.
+    /// Clears everything and asks the device to let go of its queues; released() says whether it
+    /// has, Transport::queues_released() when. lock() is not held, no vCPU runs.
+    void ask_reset() noexcept;
+    /// No queue is an I/O thread's. lock() is not held.
+    bool released() noexcept;
+    /// The same, and waits for the device.
     void reset_and_wait() noexcept;
 
 private:

@@ -126,6 +126,24 @@ TEST_F(DrainTest, FailureOfTheLastDriversQueuesIsNotTheNextOnes) {
     EXPECT_EQ(rig.config_interrupts(), 0);
 }
 
+// The machine's loop: it has other things to do meanwhile.
+TEST_F(DrainTest, ResetThatIsAskedForDoesNotWait) {
+    ASSERT_TRUE(rig.negotiate());
+    rig.write_status(kRunning);
+
+    registers.ask_reset();
+    registers.ask_reset();
+
+    EXPECT_FALSE(registers.released());
+    EXPECT_EQ(rig.transport().released, 0);
+    device.link->reset_done();
+    EXPECT_TRUE(registers.released());
+    EXPECT_EQ(rig.transport().released, 1);
+    EXPECT_EQ(rig.status(), 0);
+    EXPECT_EQ(device.activations, 1);
+    EXPECT_EQ(device.resets, 1);
+}
+
 TEST_F(DrainTest, MachineResetTakesTheStartBackToo) {
     ASSERT_TRUE(rig.negotiate());
     rig.write_status(kRunning);

@@ -542,6 +542,8 @@ void Transport::registers_cleared() noexcept {
 void Transport::queues_released() noexcept {
     take_isr();
     doorbells_stale_.store(true, std::memory_order_release);  // some may run again
+    if (parts_.released != nullptr)
+        parts_.released->signal();
 }
 
 // The window in configuration space. Spec: 4.1.4.9.

@@ -41,6 +41,8 @@ struct Parts {
     GuestMemory& memory;
     MsiSink& msi;
     Doorbells* doorbells = nullptr;  ///< null: every kick is an exit to the bus
+    /// Signalled whenever the device has let go of its queues; null: nobody listens.
+    const EventFd* released = nullptr;
 };
 
 struct Options {
@@ -79,8 +81,13 @@ public:
     /// To be put on a bus.
     pci::Function& function() noexcept { return function_; }
 
-    /// No vCPU runs. Comes before the bus's own reset.
+    /// No vCPU runs. Comes before the bus's own reset. Waits for the device.
     void reset() noexcept override;
+    // The same in steps, for those who must not wait: ask, wait until it has released its queues,
+    // finish.
+    void ask_reset() noexcept { registers_->ask_reset(); }
+    bool released() noexcept { return registers_->released(); }
+    void finish_reset() noexcept { place_doorbells(); }
 
 private:
     /// The BAR.

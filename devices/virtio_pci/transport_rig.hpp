@@ -70,7 +70,8 @@ struct Structure {
 template <class Body>
 struct Machine {
     explicit Machine(Options options = {}) {
-        transport = Transport::create(device, {memory, msi, &doorbells}, options).value();
+        transport =
+            Transport::create(device, {memory, msi, &doorbells, &released}, options).value();
         EXPECT_TRUE(bus.add(transport->function()));
         EXPECT_TRUE(bus.assign_addresses());
         EXPECT_TRUE(mmio.map(kEcam, pci::kEcamSize, bus.ecam()));
@@ -167,6 +168,7 @@ struct Machine {
     test::FlatGuestMemory memory{1 << 20};
     test::FakeMsiSink msi;
     test::FakeDoorbells doorbells;
+    EventFd released = EventFd::create().value();
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;

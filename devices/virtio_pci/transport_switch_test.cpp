@@ -142,6 +142,25 @@ TEST_F(VirtioPciSwitchTest, InterruptsOfTheLastDriverEndWithTheDrain) {
     device.answers_at_once = true;
 }
 
+// The machine's own reset, in steps.
+TEST_F(VirtioPciSwitchTest, EndOfAResetThatWasAskedForIsSignalled) {
+    m.start();
+    EXPECT_FALSE(m.released.drain());
+    device.answers_at_once = false;
+
+    m.transport->ask_reset();
+
+    EXPECT_FALSE(m.transport->released());
+    EXPECT_FALSE(m.released.drain());
+    device.link->reset_done();
+    EXPECT_TRUE(m.transport->released());
+    EXPECT_TRUE(m.released.drain());
+    m.transport->finish_reset();
+    EXPECT_THAT(m.doorbells.connected, IsEmpty());
+    EXPECT_EQ(m.status(), 0u);
+    device.answers_at_once = true;
+}
+
 // Kicks of a driver that did not wait for the reset find their way, if not the fast one at first.
 TEST_F(VirtioPciSwitchTest, StartAtTheEndOfADrainGetsItsDoorbells) {
     m.start();

@@ -129,6 +129,11 @@ TEST(FlagsTest, ErrorsNameTheFlag) {
               "  help: Did you mean 'exit'?\n");
     EXPECT_EQ(error_of(use("--pvpanic", "maybe")),
               "error: --pvpanic: 'maybe' is neither on nor off\n  help: Give on or off.\n");
+    EXPECT_EQ(error_of(use("--stop-timeout", "0")),
+              "error: --stop-timeout: 0 is too small\n  help: The least is 1.\n");
+    EXPECT_EQ(error_of(use("--stop-timeout", "5s")),
+              "error: --stop-timeout: '5s' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
     EXPECT_EQ(error_of(use("--debug-exit", "0x10000")),
               "error: --debug-exit: 65536 is too large\n  help: The most is 65532.\n");
 }

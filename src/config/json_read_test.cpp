@@ -101,7 +101,7 @@ TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
         "error: vm.json:2:2: unknown key 'memroy'\n"
         "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
         "console, console_ports, disks, net, rng, pvpanic, virtio_notify, on_reset, on_crash, "
-        "on_panic, debug_exit.\n");
+        "on_panic, stop_timeout, debug_exit.\n");
     EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
@@ -195,7 +195,8 @@ TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {
   "virtio_notify": "auto",
   "on_reset": "reset",
   "on_crash": "exit",
-  "on_panic": "exit"
+  "on_panic": "exit",
+  "stop_timeout": 5
 }
 )");
 }
@@ -250,6 +251,7 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
     config.on_reset = OnReset::Exit;
     config.on_crash = OnCrash::Reset;
     config.on_panic = OnPanic::Continue;
+    config.stop_timeout = 60;
     config.debug_exit = 0xf4;
 
     EXPECT_EQ(read(to_json(config).value()), config);

@@ -30,9 +30,10 @@ inline constexpr std::uint32_t kMaxBlockSize = 4096;        // bytes; guests ref
 inline constexpr std::uint32_t kMaxPhysicalBlockSize = 64 << 10;  // bytes
 inline constexpr std::uint32_t kMaxNetQueues = 512;
 inline constexpr std::uint64_t kMinMtu = 68;
-inline constexpr std::uint64_t kMaxMtu = 65521;       // Linux's, of a tap
-inline constexpr std::uint64_t kMaxPasstMtu = 65520;  // passt's own
-inline constexpr std::size_t kMaxPciDevices = 248;    // 31 slots of 8 functions
+inline constexpr std::uint64_t kMaxMtu = 65521;         // Linux's, of a tap
+inline constexpr std::uint64_t kMaxPasstMtu = 65520;    // passt's own
+inline constexpr std::size_t kMaxPciDevices = 248;      // 31 slots of 8 functions
+inline constexpr std::uint64_t kMaxStopTimeout = 3600;  // seconds
 
 /// I/O ports that are a device's already.
 struct PortsInUse {

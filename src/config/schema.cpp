@@ -366,6 +366,14 @@ constexpr std::array kVmKeys{
          .flag = "--on-panic",
          .help = "What to do when the guest's kernel reports a panic through pvpanic",
          .choices = kOnPanicNames}),
+    key<&VmConfig::stop_timeout>(
+        {.name = "stop_timeout",
+         .flag = "--stop-timeout",
+         .value = "SECONDS",
+         .help = "How long devices may take to finish when the machine resets or ends; if the host "
+                 "does not answer one by then, vmm ends without it",
+         .least = 1,
+         .most = kMaxStopTimeout}),
     key<&VmConfig::debug_exit>(
         {.name = "debug_exit",
          .flag = "--debug-exit",

@@ -164,6 +164,7 @@ struct VmConfig {
     OnReset on_reset = OnReset::Reset;
     OnCrash on_crash = OnCrash::Exit;
     OnPanic on_panic = OnPanic::Exit;
+    std::uint32_t stop_timeout = 5;           ///< seconds for devices to finish at reset and end
     std::optional<std::uint32_t> debug_exit;  ///< I/O port for tests; absent: none
 
     bool operator==(const VmConfig&) const = default;

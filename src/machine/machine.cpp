@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/machine.hpp"
 
+#include <poll.h>
+
 #include <utility>
 
 #include "machine/guest_races.hpp"
@@ -112,13 +114,31 @@ Result<> Machine::start() {
     return {};
 }
 
-Result<> Machine::reset() {
+void Machine::begin_reset() {
     vcpu_set_.pause();
     events_.clear();
     for (auto* const part : platform_->resettables())
         part->reset();
     if (pci_)
-        pci_->reset();
+        pci_->ask_reset();
+}
+
+std::vector<std::string> Machine::busy_devices() const {
+    return pci_ ? pci_->busy() : std::vector<std::string>{};
+}
+
+int Machine::ended_fd() const noexcept {
+    return pci_ ? pci_->released().fd() : -1;
+}
+
+void Machine::device_ended() noexcept {
+    if (pci_)
+        pci_->released().drain();
+}
+
+Result<> Machine::finish_reset() {
+    if (pci_)
+        pci_->finish_reset();
     // After the devices, whose threads still bring what the guest has said.
     consoles_.forget_panic();
     // Before RAM is cleared: until then the hypervisor may write to what a guest has shared with
@@ -139,6 +159,22 @@ void Machine::resume() {
 
 void Machine::stop() {
     vcpu_set_.stop();
+}
+
+std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + at_most;
+    if (pci_)
+        pci_->ask_reset();
+    for (;;) {
+        device_ended();  // before the look: what ends after it is told
+        auto busy = busy_devices();
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        if (busy.empty() || left.count() <= 0)
+            return busy;
+        pollfd ended{.fd = ended_fd(), .events = POLLIN, .revents = 0};
+        ::poll(&ended, 1, static_cast<int>(left.count()));
+    }
 }
 
 void Machine::press_power_button() {

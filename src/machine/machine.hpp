@@ -44,10 +44,25 @@ public:
     Machine& operator=(const Machine&) = delete;
 
     Result<> start();  ///< the vCPUs run from here on
-    Result<> reset();  ///< power-on state, payload loaded again, vCPUs running
     void pause();      ///< parks the vCPUs
     void resume();
     void stop();  ///< ends and joins the vCPU threads
+
+    // A reset in steps, none of which waits for the host's side of a device: begin, wait until no
+    // device is busy, finish.
+
+    void begin_reset();       ///< parks the vCPUs, asks the devices to stop
+    Result<> finish_reset();  ///< power-on state, payload loaded again, vCPUs running
+    /// Names of devices that work at what the guest asked for, although it runs no more.
+    std::vector<std::string> busy_devices() const;
+    /// Readable when a device has come to an end; -1: there are none. Drained by device_ended().
+    int ended_fd() const noexcept;
+    void device_ended() noexcept;
+
+    /// Asks the devices to stop and waits for them. After stop(). Names of those that have not
+    /// stopped by then: destroying the machine would wait for them.
+    std::vector<std::string> stop_devices(std::chrono::milliseconds at_most);
+
     void press_power_button();
     void look_at_disks();  ///< they may have other sizes now; in any state
 

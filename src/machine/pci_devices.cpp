@@ -82,7 +82,8 @@ bool PciDevices::wanted(const VmConfig& config) {
 }
 
 Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
-    std::unique_ptr<PciDevices> made{new PciDevices{parts}};
+    auto released = VMM_TRY(EventFd::create());
+    std::unique_ptr<PciDevices> made{new PciDevices{parts, std::move(released)}};
     VMM_TRY(made->add_console());
     VMM_TRY(made->add_console_ports());
     VMM_TRY(made->add_disks());
@@ -124,19 +125,19 @@ Result<> PciDevices::add_disks() {
     const auto& disks = parts_.config.disks;
     for (std::size_t i = 0; i < disks.size(); ++i) {
         const auto& disk = disks[i];
+        auto name = config::device_name(disk.id, "disk", i);
         auto backend = VMM_TRY(open_block_file({.path = disk.path,
                                                 .readonly = disk.readonly,
                                                 .direct = disk.direct,
                                                 .logical_block = disk.block_size,
                                                 .physical_block = disk.physical_block_size}));
-        auto body =
-            VMM_TRY(virtio_blk::Blk::create({.name = config::device_name(disk.id, "disk", i),
-                                             .serial = disk.serial,
-                                             .queues = disk.num_queues,
-                                             .queue_size = disk.queue_size},
-                                            std::move(backend)));
+        auto body = VMM_TRY(virtio_blk::Blk::create({.name = name,
+                                                     .serial = disk.serial,
+                                                     .queues = disk.num_queues,
+                                                     .queue_size = disk.queue_size},
+                                                    std::move(backend)));
         disks_.push_back(body.get());
-        VMM_TRY(add(std::move(body), disk.packed));
+        VMM_TRY(add(std::move(name), std::move(body), disk.packed));
     }
     return {};
 }
@@ -149,7 +150,7 @@ Result<> PciDevices::add_nets() {
     const auto& nets = parts_.config.net;
     for (std::size_t i = 0; i < nets.size(); ++i) {
         const auto& net = nets[i];
-        const auto name = config::device_name(net.id, "net", i);
+        auto name = config::device_name(net.id, "net", i);
         auto backend = VMM_TRY_OR(open_net(net), cat("--net: ", name));
         virtio_net::Options options{.name = name,
                                     .mac = mac_of(parts_.config, net, name),
@@ -157,7 +158,7 @@ Result<> PciDevices::add_nets() {
                                     .queue_size = static_cast<std::uint16_t>(net.queue_size)};
         log::info(name, ": MAC address ", virtio_net::mac_text(options.mac));
         auto body = VMM_TRY(virtio_net::Net::create(std::move(backend), std::move(options)));
-        VMM_TRY(add(std::move(body), net.packed));
+        VMM_TRY(add(std::move(name), std::move(body), net.packed));
     }
     return {};
 }
@@ -169,7 +170,7 @@ Result<> PciDevices::add_console() {
         virtio_console::Console::create({.name = std::string{config::kConsoleName},
                                          .ports = {{.console = true, .sink = parts_.console}}}));
     console_ = body.get();
-    return add(std::move(body), parts_.config.console.packed);
+    return add(std::string{config::kConsoleName}, std::move(body), parts_.config.console.packed);
 }
 
 // A device of their own: the console stays a plain one, which has its size in configuration space
@@ -186,7 +187,8 @@ Result<> PciDevices::add_console_ports() {
         options.ports.push_back({.name = ports[i].name, .sink = parts_.console_ports[i]});
     auto body = VMM_TRY(virtio_console::Console::create(std::move(options)));
     console_ports_ = body.get();
-    return add(std::move(body), parts_.config.console.packed);
+    return add(std::string{config::kConsolePortsName}, std::move(body),
+               parts_.config.console.packed);
 }
 
 Result<> PciDevices::add_rng() {
@@ -199,27 +201,45 @@ Result<> PciDevices::add_rng() {
         source = entropy_file_.get();
     }
     auto body = VMM_TRY(virtio_rng::Rng::create({.name = std::string{config::kRngName}}, *source));
-    return add(std::move(body), rng->packed);
+    return add(std::string{config::kRngName}, std::move(body), rng->packed);
 }
 
-Result<> PciDevices::add(std::unique_ptr<virtio::Device> body, bool packed) {
+Result<> PciDevices::add(std::string name, std::unique_ptr<virtio::Device> body, bool packed) {
     // Ports for kicks as long as they last: half of them, so that the rest can be moved about.
     const auto ports = body->queue_sizes().size() * virtio_pci::layout::kNotifyMultiplier;
     ports_used_ += std::bit_ceil(ports);
     const bool by_port =
         parts_.config.virtio_notify == VirtioNotify::Auto && ports_used_ <= parts_.port_window / 2;
     auto& made = virtio_.emplace_back();
+    made.name = std::move(name);
     made.body = std::move(body);
-    made.transport = VMM_TRY(virtio_pci::Transport::create(
-        *made.body, {.memory = parts_.memory, .msi = parts_.vm, .doorbells = &parts_.vm},
-        {.common = {.packed = packed}, .ports = by_port}));
+    made.transport =
+        VMM_TRY(virtio_pci::Transport::create(*made.body,
+                                              {.memory = parts_.memory,
+                                               .msi = parts_.vm,
+                                               .doorbells = &parts_.vm,
+                                               .released = &released_},
+                                              {.common = {.packed = packed}, .ports = by_port}));
     functions_.push_back(&made.transport->function());
     return {};
 }
 
-void PciDevices::reset() noexcept {
+void PciDevices::ask_reset() noexcept {
     for (auto& each : virtio_)
-        each.transport->reset();
+        each.transport->ask_reset();
+}
+
+std::vector<std::string> PciDevices::busy() const {
+    std::vector<std::string> names;
+    for (const auto& each : virtio_)
+        if (!each.transport->released())
+            names.push_back(each.name);
+    return names;
+}
+
+void PciDevices::finish_reset() noexcept {
+    for (auto& each : virtio_)
+        each.transport->finish_reset();
     bus_->reset();
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/vm_config.hpp"
@@ -25,6 +26,7 @@
 #include "vmm/byte_channel.hpp"
 #include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
+#include "vmm/event_fd.hpp"
 #include "vmm/guest_events.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/hv.hpp"
@@ -46,7 +48,7 @@ struct PciParts {
     std::vector<ByteSink*> console_ports{};  ///< what is behind each of the configuration's
 };
 
-class PciDevices final : public Resettable {
+class PciDevices final {
 public:
     /// Whether the configuration has any: without them there is no PCI.
     static bool wanted(const VmConfig& config);
@@ -63,17 +65,27 @@ public:
     /// The device with the configured ports, in their order; null: there are none.
     virtio_console::Console* console_ports() noexcept { return console_ports_; }
 
-    /// Waits until no device works any more. No vCPU runs.
-    void reset() noexcept override;
+    // A reset, which can take as long as the host's side of a device does: ask, wait until none is
+    // busy, finish. No vCPU runs meanwhile.
+
+    void ask_reset() noexcept;
+    /// Names of the devices that still work at what their driver asked for.
+    std::vector<std::string> busy() const;
+    /// Readable when one of them has come to an end. Whoever waits drains it.
+    const EventFd& released() const noexcept { return released_; }
+    /// None is busy.
+    void finish_reset() noexcept;
 
 private:
     /// A virtio device and the function it is. The body goes last.
     struct Virtio {
+        std::string name;
         std::unique_ptr<virtio::Device> body;
         std::unique_ptr<virtio_pci::Transport> transport;
     };
 
-    explicit PciDevices(const PciParts& parts) : parts_{parts} {}
+    PciDevices(const PciParts& parts, EventFd released)
+        : parts_{parts}, released_{std::move(released)} {}
 
     Result<> add_pvpanic();
     Result<> add_disks();
@@ -81,9 +93,10 @@ private:
     Result<> add_rng();
     Result<> add_console();
     Result<> add_console_ports();
-    Result<> add(std::unique_ptr<virtio::Device> body, bool packed);
+    Result<> add(std::string name, std::unique_ptr<virtio::Device> body, bool packed);
 
     PciParts parts_;
+    EventFd released_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
     std::optional<PvPanic> pvpanic_;
     HostEntropy host_entropy_;

@@ -10,7 +10,9 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "machine/held_signal.hpp"
 #include "machine/machine.hpp"
@@ -30,20 +32,29 @@ constexpr std::chrono::seconds kPowerOffTime{30};
 constexpr std::chrono::seconds kHangUpTime{5};
 constexpr std::chrono::milliseconds kDrainTime{1000};
 
+std::string listed(const std::vector<std::string>& names) {
+    std::string all;
+    for (const auto& name : names)
+        all += cat(all.empty() ? "" : ", ", name);
+    return all;
+}
+
 /// One run: the loop's handlers and what they decided.
 class Session {
 public:
-    Session(const VmConfig& config, const Tell& tell, const Started& started,
+    Session(const VmConfig& config, const Tell& tell, const Started& started, const Leave& leave,
             std::unique_ptr<Events> events, HeldSignal look)
         : config_{config},
           tell_{tell},
           started_{started},
+          leave_{leave},
           policies_{config.on_reset, config.on_crash, config.on_panic},
           events_{std::move(events)},
           look_{std::move(look)} {}
 
     ~Session() {
-        woken_.release();  // the descriptors are events_', look_'s and ends_'s
+        woken_.release();  // the descriptors are events_', look_'s, ends_'s and the machine's
+        device_ended_.release();
         look_came_.release();
         told_.release();
     }
@@ -112,12 +123,55 @@ private:
                 "once");
     }
 
+    /// Devices are asked to stop, and the loop goes on meanwhile: the host may take its time.
     void reset() {
         log::info("reset");
-        if (auto done = machine_->reset(); !done) {
+        machine_->begin_reset();
+        if (const int fd = machine_->ended_fd(); fd >= 0 && !device_ended_.is_open())
+            device_ended_.assign(fd);
+        stop_limit_.expires_after(stop_timeout());
+        stop_limit_.async_wait([this](error_code cancelled) {
+            if (!cancelled && !over())
+                leave_behind(machine_->busy_devices());
+        });
+        reset_when_stopped();
+    }
+
+    void reset_when_stopped() {
+        machine_->device_ended();  // before the look: what ends after it is told
+        if (machine_->busy_devices().empty())
+            return finish_reset();
+        device_ended_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                 [this](error_code failed) {
+                                     if (!failed && !over())
+                                         reset_when_stopped();
+                                 });
+    }
+
+    void finish_reset() {
+        stop_limit_.cancel();
+        if (auto done = machine_->finish_reset(); !done) {
             failure_.emplace(std::move(done.error()).context("reset the machine"));
             loop_.stop();
         }
+    }
+
+    std::chrono::seconds stop_timeout() const { return std::chrono::seconds{config_.stop_timeout}; }
+
+    /// Does not return unless `busy` is empty.
+    void leave_behind(const std::vector<std::string>& busy) {
+        if (busy.empty())
+            return;
+        if (outcome_ && !outcome_->message.empty())
+            tell_(outcome_->message);
+        const bool told = told_by_ != 0;
+        leave_({.ending = told ? Ending::Signalled : Ending::HostFailed,
+                .value = told_by_,
+                .message = cat(listed(busy), " did not stop within ", config_.stop_timeout,
+                               " s (--stop-timeout): the host does not answer what the guest asked "
+                               "of it"),
+                .advice = "Look at the file system or device that it is on. Until that answers, "
+                          "the kernel may keep the process, which has nothing left to do."});
     }
 
     void await_end() {
@@ -177,6 +231,7 @@ private:
         machine_->stop();
         for (const auto& lost : machine_->drain(kDrainTime))
             tell_(lost);
+        leave_behind(machine_->stop_devices(stop_timeout()));
         if (failure_)  // whatever it was: something had been started
             return std::unexpected(std::move(*failure_).as(ErrorKind::Os));
         auto outcome = std::move(outcome_).value_or(Outcome{});
@@ -189,6 +244,7 @@ private:
     const VmConfig& config_;
     const Tell& tell_;
     const Started& started_;
+    const Leave& leave_;
     Policies policies_;
     std::unique_ptr<Events> events_;
     HeldSignal look_;
@@ -197,6 +253,8 @@ private:
     asio::posix::stream_descriptor woken_{loop_};
     asio::posix::stream_descriptor look_came_{loop_};
     asio::posix::stream_descriptor told_{loop_};
+    asio::posix::stream_descriptor device_ended_{loop_};
+    asio::steady_timer stop_limit_{loop_};
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Machine> machine_;
     int told_by_ = 0;  // signal
@@ -218,7 +276,8 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started) {
+Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
+                    const Leave& leave) {
     raise_descriptor_limit();
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
@@ -226,7 +285,7 @@ Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& sta
     auto look = VMM_TRY_OR(HeldSignal::create(SIGUSR1), "wait for SIGUSR1");
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
-        return Session{config, tell, started, std::move(events), std::move(look)}.run();
+        return Session{config, tell, started, leave, std::move(events), std::move(look)}.run();
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
         return std::unexpected(Error::os("event loop", failure.code().value()));
     }

@@ -15,10 +15,16 @@ namespace vmm::machine {
 /// machine.
 using Started = std::function<Result<>()>;
 
+/// Ends the process with that outcome, at once and without returning: a device whose host does not
+/// answer still works, and whatever would end it in order would wait for it. Called from the thread
+/// of run().
+using Leave = std::function<void(Outcome)>;
+
 /// `config` has been validated. Returns when the guest has ended or the user has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
 /// Call from the main thread, before any other thread exists, after own_signals(). Takes SIGUSR1
 /// for good.
-Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started);
+Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
+                    const Leave& leave);
 
 }  // namespace vmm::machine
