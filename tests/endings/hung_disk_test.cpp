@@ -57,7 +57,7 @@ protected:
 TEST_F(HungDiskTest, QuitDoesNotWaitForIt) {
     const auto pid_file = path("pid");
     auto& vmm = hang("1", {"--pid-file", pid_file});
-    ASSERT_TRUE(vmm.raw());
+    ASSERT_TRUE(vmm.becomes_raw());
     vmm.type("\x01x");
 
     ASSERT_TRUE(vmm.complains("nothing left to do"));

@@ -200,9 +200,14 @@ bool Child::runs() const {
     return ::poll(&asked, 1, 0) == 0;
 }
 
-bool Child::raw() const {
+bool Child::becomes_raw() const {
     termios now{};
-    return ::tcgetattr(terminal_.get(), &now) == 0 && (now.c_lflag & ICANON) == 0;
+    for (int waited = 0; waited < kPatience; waited += 10) {
+        if (::tcgetattr(terminal_.get(), &now) == 0 && (now.c_lflag & ICANON) == 0)
+            return true;
+        ::poll(nullptr, 0, 10);
+    }
+    return false;
 }
 
 bool Child::given_back() const {

@@ -54,9 +54,9 @@ public:
     int end();
     std::string error();  ///< all of standard error, after end()
 
-    bool runs() const;        ///< has not ended
-    bool raw() const;         ///< the terminal
-    bool given_back() const;  ///< the terminal is as it was before
+    bool runs() const;         ///< has not ended
+    bool becomes_raw() const;  ///< the terminal, within half a minute: the guest may be quicker
+    bool given_back() const;   ///< the terminal is as it was before
 
 private:
     static bool comes(const UniqueFd& from, std::string& so_far, std::string_view text);

@@ -94,7 +94,7 @@ using FaultTest = SignalTest;
 TEST_P(FaultTest, InTheMainThreadGivesTheTerminalBackAndDiesOfIt) {
     Child vmm{run(), {.terminal = true}};
     ASSERT_TRUE(vmm.says("ready"));
-    EXPECT_TRUE(vmm.raw());
+    EXPECT_TRUE(vmm.becomes_raw());
     vmm.send(GetParam());
 
     EXPECT_EQ(vmm.end(), -GetParam());
