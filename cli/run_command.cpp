@@ -91,7 +91,7 @@ Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
     std::optional<PidFile> process_id;
     if (!pid_file.empty())
         process_id.emplace(VMM_TRY(PidFile::prepare(pid_file)));
-    const machine::Started started = [&]() -> Result<> {
+    const machine::Started started = [&](machine::Commands&) -> Result<> {
         return process_id ? process_id->write() : Result<>{};
     };
     const machine::Tell tell = [](std::string_view text) {

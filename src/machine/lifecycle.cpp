@@ -74,8 +74,6 @@ Decision decide(Event event, const Policies& policies, std::string text) {
             return end(Ending::HostFailed, std::move(text));
         case Event::Failed:
             return end(Ending::Crashed, std::move(text));
-        case Event::Quit:
-            return end(Ending::Quit);
         case Event::TestExit:
             return end(Ending::TestExit);
         case Event::Panicked:

@@ -25,7 +25,6 @@ namespace vmm::machine {
 enum class Event : std::uint8_t {
     HostFailed,
     Failed,
-    Quit,      ///< Ctrl-A X
     TestExit,  ///< the debug exit port, with its value
     Panicked,
     PowerOff,
@@ -35,7 +34,7 @@ enum class Event : std::uint8_t {
     CrashKernelLoaded,
     ShutDown,
 };
-inline constexpr std::size_t kEvents = 11;
+inline constexpr std::size_t kEvents = 10;
 
 /// How a machine ended; `cli` makes the exit code of it.
 enum class Ending : std::uint8_t {

@@ -25,6 +25,7 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineParts parts) {
 Machine::Machine(MachineParts parts)
     : config_{parts.config},
       events_{parts.events},
+      commands_{parts.commands},
       consoles_{parts.config, parts.loop, *this, parts.tell},
       platform_{std::move(parts.platform)},
       vcpu_set_{ports_, mmio_, [this](unsigned index, const VcpuStop& stop) noexcept {
@@ -195,7 +196,11 @@ std::string Machine::last_panic() const {
 }
 
 void Machine::quit_requested() noexcept {
-    events_.raise(Event::Quit);
+    commands_.ask(Command::Quit);
+}
+
+void Machine::disk_sizes_requested() noexcept {
+    commands_.ask(Command::RecheckDisks);
 }
 
 void Machine::terminal_resized(TerminalSize size) noexcept {

@@ -17,6 +17,7 @@
 #include "backends/char/char_backend.hpp"
 #include "bus/bus.hpp"
 #include "config/vm_config.hpp"
+#include "machine/command.hpp"
 #include "machine/consoles.hpp"
 #include "machine/lifecycle.hpp"
 #include "machine/pci_devices.hpp"
@@ -32,6 +33,7 @@ struct MachineParts {
     const VmConfig& config;
     boost::asio::io_context& loop;  ///< host events; run by the main thread
     Events& events;
+    Commands& commands;  ///< for the keys on the terminal
     const Tell& tell;
     std::unique_ptr<Platform> platform;
 };
@@ -85,11 +87,12 @@ private:
     PlatformParts platform_parts();
 
     void quit_requested() noexcept override;
-    void disk_sizes_requested() noexcept override { look_at_disks(); }
+    void disk_sizes_requested() noexcept override;
     void terminal_resized(TerminalSize size) noexcept override;
 
     const VmConfig& config_;
     Events& events_;
+    Commands& commands_;
 
     std::unique_ptr<GuestRam> ram_;
     Bus ports_;

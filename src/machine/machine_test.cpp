@@ -42,6 +42,15 @@ test::SyntheticElf kernel_elf() {
             .pvh_entry = kEntry};
 }
 
+struct RecordedCommands final : Commands {
+    using Commands::ask;
+    void ask(Command command, Answer answer) override {
+        asked.push_back(command);
+        answer({});
+    }
+    std::vector<Command> asked;
+};
+
 class MachineTest : public testing::Test {
 protected:
     MachineTest() {
@@ -68,7 +77,8 @@ protected:
     Result<> build() {
         auto platform =
             VMM_TRY(Pc::create(config, std::make_unique<fake::Hypervisor>(std::move(owned_vm))));
-        machine = VMM_TRY(Machine::create({config, loop, *events, tell, std::move(platform)}));
+        machine =
+            VMM_TRY(Machine::create({config, loop, *events, commands, tell, std::move(platform)}));
         return {};
     }
     void start(std::vector<fake::Step> steps = {}) {
@@ -105,6 +115,7 @@ protected:
     VmConfig config;
     boost::asio::io_context loop;
     std::unique_ptr<Events> events = std::move(*Events::create({}));
+    RecordedCommands commands;
     std::vector<std::string> told;
     Tell tell = [this](std::string_view text) { told.emplace_back(text); };
     std::unique_ptr<Machine> machine;

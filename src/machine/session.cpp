@@ -40,7 +40,7 @@ std::string listed(const std::vector<std::string>& names) {
 }
 
 /// One run: the loop's handlers and what they decided.
-class Session {
+class Session final : public Commands {
 public:
     Session(const VmConfig& config, const Tell& tell, const Started& started, const Leave& leave,
             std::unique_ptr<Events> events, HeldSignal look)
@@ -52,7 +52,7 @@ public:
           events_{std::move(events)},
           look_{std::move(look)} {}
 
-    ~Session() {
+    ~Session() override {
         woken_.release();  // the descriptors are events_', look_'s, ends_'s and the machine's
         device_ended_.release();
         look_came_.release();
@@ -61,24 +61,67 @@ public:
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    Result<Outcome> run() {
+    Result<Outcome> run(const MakePlatform& make) {
         woken_.assign(events_->fd());
         look_came_.assign(look_.fd());
-        auto platform = VMM_TRY(make_platform(config_));
-        machine_ = VMM_TRY(Machine::create({config_, loop_, *events_, tell_, std::move(platform)}));
+        auto platform = VMM_TRY(make(config_));
+        machine_ =
+            VMM_TRY(Machine::create({config_, loop_, *events_, *this, tell_, std::move(platform)}));
         VMM_TRY(machine_->start());
         log::info("started");
         ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
         told_.assign(ends_->fd());
-        VMM_TRY(started_());
+        VMM_TRY(started_(*this));
         await_events();
         await_end();
         await_look();
-        loop_.run();
+        if (!over())
+            loop_.run();
         return finish();
     }
 
+    using Commands::ask;
+    void ask(Command command, Answer answer) override {
+        if (over())
+            return answer(std::unexpected(Error{ErrorKind::Config, "the machine has ended"}));
+        switch (command) {
+            case Command::PowerButton:
+                if (paused_)
+                    return answer(std::unexpected(
+                        Error{ErrorKind::Config,
+                              "the machine is paused: its guest cannot see the power button"}
+                            .hint("Resume it first, or quit.")));
+                machine_->press_power_button();
+                return answer({});
+            case Command::Reset:
+                reset_answers_.push_back(std::move(answer));
+                return reset();
+            case Command::Pause:
+                return pause(std::move(answer));
+            case Command::Resume:
+                if (std::exchange(paused_, false))
+                    machine_->resume();
+                return answer({});
+            case Command::Quit:
+                end({.ending = Ending::Quit, .value = 0, .message = {}, .advice = {}});
+                return answer({});
+            case Command::RecheckDisks:
+                machine_->look_at_disks();
+                return answer({});
+        }
+    }
+
 private:
+    void pause(Answer answer) {
+        if (resetting_)
+            return answer(
+                std::unexpected(Error{ErrorKind::Config, "the machine is being reset"}.hint(
+                    "Pause it when that is done.")));
+        if (!std::exchange(paused_, true))
+            machine_->pause();
+        answer({});
+    }
+
     void await_events() {
         woken_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code failed) {
             if (failed)
@@ -101,7 +144,7 @@ private:
                 return note(taken.event);
             case Decision::Do::Pause:
                 log::info("paused, because the guest's kernel panicked");
-                return machine_->pause();
+                return Commands::ask(Command::Pause);
             case Decision::Do::Reset:
                 return reset();
             case Decision::Do::End:
@@ -125,6 +168,8 @@ private:
 
     /// Devices are asked to stop, and the loop goes on meanwhile: the host may take its time.
     void reset() {
+        if (std::exchange(resetting_, true))
+            return;
         log::info("reset");
         machine_->begin_reset();
         if (const int fd = machine_->ended_fd(); fd >= 0 && !device_ended_.is_open())
@@ -150,10 +195,16 @@ private:
 
     void finish_reset() {
         stop_limit_.cancel();
-        if (auto done = machine_->finish_reset(); !done) {
-            failure_.emplace(std::move(done.error()).context("reset the machine"));
+        resetting_ = false;
+        paused_ = false;
+        reset_done_ = machine_->finish_reset();
+        if (!reset_done_) {
+            reset_done_ =
+                std::unexpected(std::move(reset_done_.error()).context("reset the machine"));
             loop_.stop();
         }
+        for (auto& answer : std::exchange(reset_answers_, {}))
+            answer(reset_done_);
     }
 
     std::chrono::seconds stop_timeout() const { return std::chrono::seconds{config_.stop_timeout}; }
@@ -189,10 +240,10 @@ private:
         if (told_by_ != 0)
             return end_by_signal();
         told_by_ = request.signal;
-        if (request.times > 1)
+        if (request.times > 1 || paused_)  // a paused guest does not see the power button
             return end_by_signal();
         log::info("asked to end by ", signal_name(told_by_), ": pressing the power button");
-        machine_->press_power_button();
+        Commands::ask(Command::PowerButton);
         patience_.expires_after(told_by_ == SIGHUP ? kHangUpTime : kPowerOffTime);
         patience_.async_wait([this](error_code cancelled) {
             if (!cancelled && !over())
@@ -206,7 +257,7 @@ private:
             if (failed || over())
                 return;
             if (look_.take())
-                machine_->look_at_disks();
+                Commands::ask(Command::RecheckDisks);
             await_look();
         });
     }
@@ -223,7 +274,7 @@ private:
         loop_.stop();
     }
 
-    bool over() const { return outcome_ || failure_; }
+    bool over() const { return outcome_ || !reset_done_; }
 
     Result<Outcome> finish() {
         told_.release();
@@ -232,8 +283,8 @@ private:
         for (const auto& lost : machine_->drain(kDrainTime))
             tell_(lost);
         leave_behind(machine_->stop_devices(stop_timeout()));
-        if (failure_)  // whatever it was: something had been started
-            return std::unexpected(std::move(*failure_).as(ErrorKind::Os));
+        if (!reset_done_)  // whatever it was: something had been started
+            return std::unexpected(std::move(reset_done_.error()).as(ErrorKind::Os));
         auto outcome = std::move(outcome_).value_or(Outcome{});
         if (const auto panic = machine_->last_panic();
             !panic.empty() && outcome.ending != Ending::PoweredOff)
@@ -257,11 +308,14 @@ private:
     asio::steady_timer stop_limit_{loop_};
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Machine> machine_;
+    std::vector<Answer> reset_answers_;  // of those who asked for the reset that is under way
+    bool resetting_ = false;
+    bool paused_ = false;
     int told_by_ = 0;  // signal
     bool crash_noted_ = false;
     bool panic_noted_ = false;
     std::optional<Outcome> outcome_;
-    std::optional<Error> failure_;
+    Result<> reset_done_;  // the last one; an error ends the machine
 };
 
 /// To what an administrator allows. The usual 1024 is there for programs that use select(), which
@@ -277,7 +331,7 @@ void raise_descriptor_limit() {
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
-                    const Leave& leave) {
+                    const Leave& leave, const MakePlatform& make) {
     raise_descriptor_limit();
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
@@ -285,7 +339,7 @@ Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& sta
     auto look = VMM_TRY_OR(HeldSignal::create(SIGUSR1), "wait for SIGUSR1");
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
-        return Session{config, tell, started, leave, std::move(events), std::move(look)}.run();
+        return Session{config, tell, started, leave, std::move(events), std::move(look)}.run(make);
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
         return std::unexpected(Error::os("event loop", failure.code().value()));
     }

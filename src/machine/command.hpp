@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one may ask of a running machine. Keys on the terminal, signals and whoever else has a say
+// bring the same commands.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "vmm/error.hpp"
+
+namespace vmm::machine {
+
+enum class Command : std::uint8_t {
+    PowerButton,   ///< asks the guest to power off; done when it was asked
+    Reset,         ///< as at a machine's reset button; done when the guest runs again
+    Pause,         ///< done when no vCPU runs; a paused machine stays so
+    Resume,        ///< a machine that runs goes on
+    Quit,          ///< the machine ends without a word to the guest
+    RecheckDisks,  ///< they may have other sizes now; in any state
+};
+
+/// Called once for each command, when it is done or cannot be done, on the thread that asked, from
+/// inside ask() or later. One that the end of the machine overtakes has none.
+using Answer = std::move_only_function<void(const Result<>&)>;
+
+/// Threads: the machine's main thread.
+class Commands {
+public:
+    virtual ~Commands() = default;
+
+    virtual void ask(Command command, Answer answer) = 0;
+
+    /// For those who have nobody to tell.
+    void ask(Command command) {
+        ask(command, [](const Result<>&) {});
+    }
+};
+
+}  // namespace vmm::machine
