@@ -19,7 +19,6 @@ constexpr std::uint16_t kEventEnable = 0;
 constexpr std::uint16_t kEventDisable = 1;
 constexpr std::uint16_t kEventDescriptor = 2;
 constexpr std::uint16_t kEventFlagsMask = 3;
-constexpr std::uint16_t kEventWrap = 1u << 15;
 
 constexpr bool aligned(Gpa at, std::uint64_t to) {
     return at.value() % to == 0;
@@ -27,9 +26,15 @@ constexpr bool aligned(Gpa at, std::uint64_t to) {
 
 }  // namespace
 
-bool PackedRing::start(const RingConfig& config, Features features, const GuestMemory& memory) {
+bool PackedRing::start(const RingConfig& config, Features features, const GuestMemory& memory,
+                       RingPosition from) {
     *this = {};
     size_ = config.size;
+    next_avail_ = Position::of(from.available);
+    next_used_ = Position::of(from.used);
+    published_ = next_used_;
+    if (next_avail_.at >= size_ || next_used_.at >= size_)
+        return false;
     event_idx_ = (features & f::kEventIdx) != 0;
     indirect_ = (features & f::kIndirectDescriptors) != 0;
     if (size_ == 0 || !aligned(config.descriptors, 16) || !aligned(config.driver, 4) ||
@@ -152,7 +157,7 @@ bool PackedRing::publish(std::uint16_t /*fresh*/) noexcept {
         return static_cast<std::uint16_t>(wrap == next_used_.wrap ? place : place - size_);
     };
     return passed(
-        on_this_lap(static_cast<std::uint16_t>(event & ~kEventWrap), (event & kEventWrap) != 0),
+        on_this_lap(static_cast<std::uint16_t>(event & ~kWrapCounter), (event & kWrapCounter) != 0),
         on_this_lap(from.at, from.wrap), next_used_.at);
 }
 
@@ -163,9 +168,7 @@ void PackedRing::disable_kicks() noexcept {
 
 bool PackedRing::enable_kicks() noexcept {
     if (event_idx_) {
-        const auto at =
-            static_cast<std::uint16_t>(next_avail_.at | (next_avail_.wrap ? kEventWrap : 0));
-        device_event_.store<std::uint16_t>(kEventAt, at);
+        device_event_.store<std::uint16_t>(kEventAt, next_avail_.word());
         device_event_.store<std::uint16_t>(kEventFlags, kEventDescriptor,
                                            std::memory_order_release);
     } else {

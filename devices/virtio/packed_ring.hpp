@@ -15,8 +15,12 @@ namespace vmm::virtio {
 
 class PackedRing {
 public:
-    [[nodiscard]] bool start(const RingConfig& config, Features features,
-                             const GuestMemory& memory);
+    static constexpr RingPosition kBeginning{.available = kWrapCounter, .used = kWrapCounter};
+
+    /// False, too, if `from` is not in the ring.
+    [[nodiscard]] bool start(const RingConfig& config, Features features, const GuestMemory& memory,
+                             RingPosition from);
+    RingPosition position() const noexcept { return {next_avail_.word(), next_used_.word()}; }
 
     Pop pop(Chain& chain, const GuestMemory& memory) noexcept;
     void unpop(Head head) noexcept;
@@ -33,6 +37,13 @@ private:
     struct Position {
         std::uint16_t at = 0;
         bool wrap = true;
+
+        static constexpr Position of(std::uint16_t word) {
+            return {static_cast<std::uint16_t>(word & ~kWrapCounter), (word & kWrapCounter) != 0};
+        }
+        constexpr std::uint16_t word() const {
+            return static_cast<std::uint16_t>(at | (wrap ? kWrapCounter : 0));
+        }
         friend bool operator==(const Position&, const Position&) = default;
     };
 

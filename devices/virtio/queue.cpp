@@ -2,6 +2,7 @@
 #include "virtio/queue.hpp"
 
 #include <bit>
+#include <concepts>
 #include <utility>
 
 #include "vmm/assert.hpp"
@@ -10,6 +11,31 @@ namespace vmm::virtio {
 namespace {
 
 constexpr unsigned kBits = 64;
+
+/// What a Queue needs of either kind of ring.
+template <class R>
+concept Ring = requires(R ring, const R& same, const RingConfig& config, GuestMemory& memory,
+                        Chain& chain, Head head, std::uint16_t number, std::uint32_t written) {
+    { R::kBeginning } -> std::convertible_to<RingPosition>;
+    { ring.start(config, Features{}, memory, R::kBeginning) } -> std::same_as<bool>;
+    { same.position() }
+    noexcept->std::same_as<RingPosition>;
+    { ring.pop(chain, memory) }
+    noexcept->std::same_as<Pop>;
+    { ring.unpop(head) }
+    noexcept;
+    { ring.put_used(head, written) }
+    noexcept;
+    { ring.publish(number) }
+    noexcept->std::same_as<bool>;
+    { ring.disable_kicks() }
+    noexcept;
+    { ring.enable_kicks() }
+    noexcept->std::same_as<bool>;
+    { same.has_next() }
+    noexcept->std::same_as<bool>;
+};
+static_assert(Ring<SplitRing> && Ring<PackedRing>);
 
 }  // namespace
 
@@ -23,10 +49,11 @@ Queue::Queue(std::uint16_t index, std::uint16_t max_size, EventFd kick, GuestMem
     VMM_ASSERT(std::has_single_bit(max_size) && max_size <= kMaxSize);
 }
 
-bool Queue::start(const RingConfig& config, Features features) {
+bool Queue::start(const RingConfig& config, Features features, std::optional<RingPosition> from) {
     VMM_ASSERT(!enabled_);
     packed_ = (features & f::kRingPacked) != 0;
     in_order_ = (features & f::kInOrder) != 0;
+    rings_ = config;
     size_ = config.size;
     broken_ = false;
     in_flight_ = 0;
@@ -34,7 +61,10 @@ bool Queue::start(const RingConfig& config, Features features) {
     fresh_ = 0;
     order_first_ = 0;
     order_next_ = 0;
-    if (size_ > max_size_ || !ring([&](auto& r) { return r.start(config, features, *memory_); }))
+    const bool good = size_ <= max_size_ && ring([&](auto& r) {
+                          return r.start(config, features, *memory_, from.value_or(r.kBeginning));
+                      });
+    if (!good)
         return false;
     // Ids in a split ring are places in it; in a packed ring the driver numbers as it likes.
     claimed_.assign(packed_ ? 0x10000 / kBits : (size_ + kBits - 1) / kBits, 0);

@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "virtio/chain.hpp"
@@ -100,9 +101,17 @@ public:
 
     // The register side.
 
-    /// Resolves the rings and starts from their beginning. False if they are misaligned or not RAM.
-    [[nodiscard]] bool start(const RingConfig& config, Features features);
+    /// Resolves the rings and starts from their beginning, or from where another left off. False if
+    /// they are misaligned or not RAM, or have no such position.
+    [[nodiscard]] bool start(const RingConfig& config, Features features,
+                             std::optional<RingPosition> from = std::nullopt);
     void stop() noexcept;
+    /// What it was started with last.
+    const RingConfig& rings() const noexcept { return rings_; }
+    /// Where it is, or was when it was stopped. Exact once everything is completed and published.
+    RingPosition position() const noexcept {
+        return packed_ ? packed_ring_.position() : split_ring_.position();
+    }
 
 private:
     /// Chains in the order in which they were popped; IN_ORDER only.
@@ -132,6 +141,7 @@ private:
     std::uint16_t fresh_ = 0;  // completed since publish()
     std::uint16_t order_first_ = 0;
     std::uint16_t order_next_ = 0;
+    RingConfig rings_;
     EventFd kick_;
     GuestMemory* memory_;
     QueueEvents* events_;

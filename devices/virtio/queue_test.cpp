@@ -471,5 +471,48 @@ TEST_P(QueueScribbleTest, Row14RingsThatChangeUnderneathAreHarmless) {
     EXPECT_GT(popped, 0u);
 }
 
+// Another back end, or a machine that was saved, goes on where this one stopped.
+TEST_P(QueueTest, QueueGoesOnWhereAnotherLeftOff) {
+    Queue other{3, 64, *EventFd::create(), pair.memory, events};
+    std::array<Queue*, 2> turns{&queue, &other};
+    for (unsigned i = 0; i < 27; ++i) {  // some laps
+        Queue& now = *turns[i % 2];
+        const auto id = driver.add({{kData, 8, true}, {kData, 8, true}, {kData, 8, true}});
+        ASSERT_TRUE(now.pop(chain)) << i;
+        now.complete(chain.head(), i);
+        now.publish();
+        ASSERT_EQ(driver.collect(), (UsedBuffer{id, i}));
+        EXPECT_EQ(now.rings().driver, pair.config().driver);
+
+        now.stop();
+        ASSERT_TRUE(turns[(i + 1) % 2]->start(now.rings(), pair.features, now.position()));
+    }
+    EXPECT_EQ(events.resets, 0);
+}
+
+TEST(QueuePositionTest, IsTheOneOfVhost) {
+    Pair split{{.kind = RingKind::Split, .size = 4}};
+    Pair packed{{.kind = RingKind::Packed, .size = 4}};
+    EXPECT_EQ(split.queue.position(), (RingPosition{0, 0}));
+    EXPECT_EQ(packed.queue.position(), (RingPosition{0x8000, 0x8000}));
+
+    for (int i = 0; i < 5; ++i)
+        for (Pair* const each : {&split, &packed}) {
+            each->driver.add({{kData, 8, true}});
+            ASSERT_TRUE(each->serve());
+            ASSERT_TRUE(each->driver.collect());
+        }
+    EXPECT_EQ(split.queue.position(), (RingPosition{5, 5}));
+    EXPECT_EQ(packed.queue.position(), (RingPosition{1, 1}));  // the second lap
+}
+
+TEST(QueuePositionTest, PlaceThatTheRingDoesNotHaveIsRefused) {
+    Pair packed{{.kind = RingKind::Packed, .size = 4}};
+    packed.queue.stop();
+    EXPECT_FALSE(packed.queue.start(packed.config(), packed.features, RingPosition{4, 0}));
+    EXPECT_FALSE(packed.queue.start(packed.config(), packed.features, RingPosition{0, 0x8004}));
+    EXPECT_TRUE(packed.queue.start(packed.config(), packed.features, RingPosition{3, 0x8003}));
+}
+
 }  // namespace
 }  // namespace vmm::virtio

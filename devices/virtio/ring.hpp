@@ -25,6 +25,16 @@ struct RingConfig {
     Gpa device;       ///< split: used ring; packed: device event suppression
 };
 
+/// How far a queue has come, as vhost and vDPA write it. Split: the indices, which count on, of the
+/// next avail and the next used entry. Packed: places in the ring, with the wrap counter in bit 15.
+struct RingPosition {
+    std::uint16_t available = 0;
+    std::uint16_t used = 0;
+
+    bool operator==(const RingPosition&) const = default;
+};
+inline constexpr std::uint16_t kWrapCounter = 1u << 15;
+
 /// Little endian, as is every field of virtio 1.
 struct SplitDescriptor {
     std::uint64_t at;      //  0

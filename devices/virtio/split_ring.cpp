@@ -28,8 +28,12 @@ constexpr bool aligned(Gpa at, std::uint64_t to) {
 
 }  // namespace
 
-bool SplitRing::start(const RingConfig& config, Features features, const GuestMemory& memory) {
+bool SplitRing::start(const RingConfig& config, Features features, const GuestMemory& memory,
+                      RingPosition from) {
     *this = {};
+    next_avail_ = from.available;
+    seen_avail_ = from.available;
+    next_used_ = from.used;
     size_ = config.size;
     mask_ = static_cast<std::uint16_t>(size_ - 1u);
     event_idx_ = (features & f::kEventIdx) != 0;

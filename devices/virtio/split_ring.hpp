@@ -15,8 +15,11 @@ namespace vmm::virtio {
 
 class SplitRing {
 public:
-    [[nodiscard]] bool start(const RingConfig& config, Features features,
-                             const GuestMemory& memory);
+    static constexpr RingPosition kBeginning{};
+
+    [[nodiscard]] bool start(const RingConfig& config, Features features, const GuestMemory& memory,
+                             RingPosition from);
+    RingPosition position() const noexcept { return {next_avail_, next_used_}; }
 
     Pop pop(Chain& chain, const GuestMemory& memory) noexcept;
     void unpop(Head head) noexcept;
