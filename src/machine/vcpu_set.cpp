@@ -18,7 +18,7 @@ namespace vmm::machine {
 namespace {
 
 /// Answers one exit. A value means that this vCPU does not go on by itself.
-struct Answer {
+struct ExitAnswer {
     BusReader& ports;
     BusReader& mmio;
 
@@ -111,7 +111,7 @@ void VcpuSet::thread_main(unsigned index) {
 
 void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio) {
     auto& vcpu = *vcpus_[index];
-    const Answer answer{ports, mmio};
+    const ExitAnswer answer{ports, mmio};
     while (wanted_.load(std::memory_order_acquire) == Wanted::Run) {
         auto exit = vcpu.run();
         if (!exit) [[unlikely]] {
@@ -142,7 +142,7 @@ void VcpuSet::finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio) {
         if (*done)
             return;
         const auto exit = vcpu.run();  // gives the next part without entering the guest
-        if (!exit || std::visit(Answer{ports, mmio}, *exit))
+        if (!exit || std::visit(ExitAnswer{ports, mmio}, *exit))
             return;
     }
 }
