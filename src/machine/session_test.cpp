@@ -75,7 +75,7 @@ protected:
                                             .pvh_entry = 0x10'0010})};
     std::string printed = cat(testing::TempDir(), "session_test.", ::getpid());
     std::unique_ptr<fake::Vm> owned_vm = std::make_unique<fake::Vm>();
-    fake::Vm* vm = owned_vm.get();
+    fake::Vm* vm = owned_vm.get();  // until the end of the life
     VmConfig config;
 };
 
@@ -93,12 +93,12 @@ TEST_F(SessionTest, QuitEndsItAndNothingIsDoneAfterIt) {
         commands.ask(Command::Quit);
         commands.ask(Command::Reset,
                      [&](const Result<>& done) { refused = done ? "" : done.error().one_line(); });
+        EXPECT_EQ(vm->resets(), 0u);
     });
 
     ASSERT_TRUE(outcome) << outcome.error().one_line();
     EXPECT_EQ(outcome->ending, Ending::Quit);
     EXPECT_EQ(refused, "the machine has ended");
-    EXPECT_EQ(vm->resets(), 0u);
 }
 
 TEST_F(SessionTest, PausedMachineGoesOnWhenItIsResumed) {
