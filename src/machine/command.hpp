@@ -13,8 +13,8 @@ namespace vmm::machine {
 enum class Command : std::uint8_t {
     PowerButton,   ///< asks the guest to power off; done when it was asked
     Reset,         ///< as at a machine's reset button; done when the guest runs again
-    Pause,         ///< done when no vCPU runs; a paused machine stays so
-    Resume,        ///< a machine that runs goes on
+    Pause,         ///< done when no vCPU runs
+    Resume,        ///< refused unless it is paused
     Quit,          ///< the machine ends without a word to the guest
     RecheckDisks,  ///< they may have other sizes now; in any state
 };

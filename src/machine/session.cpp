@@ -11,6 +11,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,14 +84,13 @@ public:
     using Commands::ask;
     void ask(Command command, Answer answer) override {
         if (over())
-            return answer(std::unexpected(Error{ErrorKind::Config, "the machine has ended"}));
+            return answer(refusal("the machine has ended", {}));
         switch (command) {
             case Command::PowerButton:
                 if (paused_)
-                    return answer(std::unexpected(
-                        Error{ErrorKind::Config,
-                              "the machine is paused: its guest cannot see the power button"}
-                            .hint("Resume it first, or quit.")));
+                    return answer(
+                        refusal("the machine is paused: its guest cannot see the power button",
+                                "Resume it first, or quit."));
                 machine_->press_power_button();
                 return answer({});
             case Command::Reset:
@@ -99,9 +99,7 @@ public:
             case Command::Pause:
                 return pause(std::move(answer));
             case Command::Resume:
-                if (std::exchange(paused_, false))
-                    machine_->resume();
-                return answer({});
+                return resume(std::move(answer));
             case Command::Quit:
                 end({.ending = Ending::Quit, .value = 0, .message = {}, .advice = {}});
                 return answer({});
@@ -114,12 +112,24 @@ public:
 private:
     void pause(Answer answer) {
         if (resetting_)
-            return answer(
-                std::unexpected(Error{ErrorKind::Config, "the machine is being reset"}.hint(
-                    "Pause it when that is done.")));
-        if (!std::exchange(paused_, true))
-            machine_->pause();
+            return answer(refusal("the machine is being reset", "Pause it when that is done."));
+        if (std::exchange(paused_, true))
+            return answer(refusal("the machine is paused already", {}));
+        machine_->pause();
         answer({});
+    }
+
+    void resume(Answer answer) {
+        if (!std::exchange(paused_, false))
+            return answer(refusal("the machine is not paused", {}));
+        machine_->resume();
+        answer({});
+    }
+
+    static std::unexpected<Error> refusal(std::string_view why, std::string_view advice) {
+        Error error{ErrorKind::Config, std::string{why}};
+        return std::unexpected(advice.empty() ? std::move(error)
+                                              : std::move(error).hint(std::string{advice}));
     }
 
     void await_events() {
