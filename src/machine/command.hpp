@@ -16,7 +16,7 @@ enum class Command : std::uint8_t {
     Pause,         ///< done when no vCPU runs
     Resume,        ///< refused unless it is paused
     Quit,          ///< the machine ends without a word to the guest
-    RecheckDisks,  ///< they may have other sizes now; in any state
+    RecheckDisks,  ///< they may have other sizes now; in any state; done when all have been asked
 };
 
 /// Called once for each command, when it is done or cannot be done, on the thread that asked, from

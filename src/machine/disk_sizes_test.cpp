@@ -126,5 +126,25 @@ TEST_F(DiskSizesTest, ShrunkToNothingAndBackAgain) {
     EXPECT_EQ(sectors(1), 2048u);
 }
 
+TEST_F(DiskSizesTest, LooksAreAnsweredFromTheLoopInTheirOrder) {
+    boost::asio::io_context loop{1};
+    const EventFd ended = EventFd::create().value();
+    auto sizes = DiskSizes::create(loop, {{"disk0", disks[0]}, {"disk1", disks[1]}}, ended);
+    ASSERT_TRUE(sizes);
+    std::string answers;
+    media[1]->resize(2 << 20);
+
+    (*sizes)->look([&](const Result<>& done) { answers += done ? "a" : "x"; });
+    (*sizes)->look([&](const Result<>& done) { answers += done ? "b" : "x"; });
+    EXPECT_EQ(answers, "");
+    while (answers.size() < 2)
+        loop.run_one();
+
+    EXPECT_EQ(answers, "ab");
+    EXPECT_EQ(sectors(1), 4096u);
+    EXPECT_EQ((*sizes)->busy(), nullptr);
+    EXPECT_TRUE(ended.drain());
+}
+
 }  // namespace
 }  // namespace vmm::machine

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "machine/guest_races.hpp"
@@ -24,6 +25,7 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineParts parts) {
 
 Machine::Machine(MachineParts parts)
     : config_{parts.config},
+      loop_{parts.loop},
       events_{parts.events},
       commands_{parts.commands},
       consoles_{parts.config, parts.loop, *this, parts.tell},
@@ -76,6 +78,7 @@ Result<> Machine::add_pci_devices() {
         return {};
     VMM_TRY(consoles_.open_virtio());
     pci_ = VMM_TRY(PciDevices::create({.config = config_,
+                                       .loop = loop_,
                                        .memory = *ram_,
                                        .vm = *vm_,
                                        .mmio = mmio_,
@@ -170,6 +173,9 @@ std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most
     for (;;) {
         device_ended();  // before the look: what ends after it is told
         auto busy = busy_devices();
+        if (const auto* const disk = pci_ ? pci_->disk_looked_at() : nullptr;
+            disk != nullptr && std::ranges::find(busy, *disk) == busy.end())
+            busy.push_back(*disk);
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
         if (busy.empty() || left.count() <= 0)
             return busy;
@@ -182,9 +188,10 @@ void Machine::press_power_button() {
     platform_->press_power_button();
 }
 
-void Machine::look_at_disks() {
-    if (pci_)
-        pci_->look_at_disks();
+void Machine::look_at_disks(Answer answer) {
+    if (!pci_)
+        return answer({});
+    pci_->look_at_disks(std::move(answer));
 }
 
 std::vector<std::string> Machine::drain(std::chrono::milliseconds at_most) {

@@ -62,11 +62,11 @@ public:
     void device_ended() noexcept;
 
     /// Asks the devices to stop and waits for them. After stop(). Names of those that have not
-    /// stopped by then: destroying the machine would wait for them.
+    /// stopped by then, or whose size is still being asked for: destroying the machine would wait.
     std::vector<std::string> stop_devices(std::chrono::milliseconds at_most);
 
     void press_power_button();
-    void look_at_disks();  ///< they may have other sizes now; in any state
+    void look_at_disks(Answer answer);  ///< they may have other sizes now; in any state
 
     /// Brings output that is still on its way to the host's side; says what was lost. After stop().
     std::vector<std::string> drain(std::chrono::milliseconds at_most);
@@ -91,6 +91,7 @@ private:
     void terminal_resized(TerminalSize size) noexcept override;
 
     const VmConfig& config_;
+    boost::asio::io_context& loop_;
     Events& events_;
     Commands& commands_;
 

@@ -12,7 +12,6 @@
 #include "config/device_name.hpp"
 #include "config/limits.hpp"
 #include "config/publish.hpp"
-#include "machine/disk_sizes.hpp"
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
 #include "virtio_rng/rng.hpp"
@@ -136,14 +135,22 @@ Result<> PciDevices::add_disks() {
                                                      .queues = disk.num_queues,
                                                      .queue_size = disk.queue_size},
                                                     std::move(backend)));
-        disks_.push_back(body.get());
+        disks_.push_back({name, body.get()});
         VMM_TRY(add(std::move(name), std::move(body), disk.packed));
     }
     return {};
 }
 
-void PciDevices::look_at_disks() {
-    look_at_sizes(disks_);
+void PciDevices::look_at_disks(Answer answer) {
+    if (disks_.empty())
+        return answer({});
+    if (!sizes_) {
+        auto made = DiskSizes::create(parts_.loop, disks_, released_);
+        if (!made)
+            return answer(std::unexpected(std::move(made.error())));
+        sizes_ = *std::move(made);
+    }
+    sizes_->look(std::move(answer));
 }
 
 Result<> PciDevices::add_nets() {

@@ -6,6 +6,8 @@
 // Threads: the machine's main thread; the devices have I/O threads of their own.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
+
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -15,6 +17,8 @@
 #include <vector>
 
 #include "config/vm_config.hpp"
+#include "machine/command.hpp"
+#include "machine/disk_sizes.hpp"
 #include "machine/host_entropy.hpp"
 #include "machine/platform.hpp"
 #include "pci/bus.hpp"
@@ -37,6 +41,7 @@ namespace vmm::machine {
 
 struct PciParts {
     const VmConfig& config;
+    boost::asio::io_context& loop;
     GuestMemory& memory;
     hv::Vm& vm;
     IoBus& mmio;
@@ -59,8 +64,10 @@ public:
     Result<> make_bus(const pci::Windows& windows);
 
     pci::Bus& bus() noexcept { return *bus_; }
-    /// They may have other sizes now. In any state of the machine.
-    void look_at_disks();
+    /// They may have other sizes now. In any state of the machine; does not wait for the host.
+    void look_at_disks(Answer answer);
+    /// The disk whose host has not said its size yet; null: none.
+    const std::string* disk_looked_at() const noexcept { return sizes_ ? sizes_->busy() : nullptr; }
     virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
     /// The device with the configured ports, in their order; null: there are none.
     virtio_console::Console* console_ports() noexcept { return console_ports_; }
@@ -104,7 +111,8 @@ private:
     std::uint64_t ports_used_ = 0;
     std::optional<pci::Function> pvpanic_function_;
     std::vector<Virtio> virtio_;
-    std::vector<virtio_blk::Blk*> disks_;         // some of them
+    std::vector<DiskSizes::Disk> disks_;          // some of them
+    std::unique_ptr<DiskSizes> sizes_;            // from the first look on; goes before them
     virtio_console::Console* console_ = nullptr;  // one of them
     virtio_console::Console* console_ports_ = nullptr;
     std::vector<pci::Function*> functions_;  // in the order of their places on the bus

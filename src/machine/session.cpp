@@ -104,8 +104,7 @@ public:
                 end({.ending = Ending::Quit, .value = 0, .message = {}, .advice = {}});
                 return answer({});
             case Command::RecheckDisks:
-                machine_->look_at_disks();
-                return answer({});
+                return machine_->look_at_disks(std::move(answer));
         }
     }
 

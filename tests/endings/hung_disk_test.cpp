@@ -106,5 +106,38 @@ TEST_F(HungDiskTest, LoopGoesOnDuringAResetThatWaits) {
     EXPECT_EQ(vmm.end(), 0);
 }
 
+TEST_F(HungDiskTest, LoopGoesOnWhileItsSizeIsAskedFor) {
+    auto& vmm = vmm_.emplace(run({"--disk", files_->file(), "--stop-timeout", "1"}),
+                             StartOptions{.terminal = true});
+    ASSERT_TRUE(vmm.says("ready"));
+    files_->hang();
+    vmm.type(
+        "\x01"
+        "d");
+    ASSERT_TRUE(files_->asked());
+    vmm.type("\x01h");
+    ASSERT_TRUE(vmm.says("Ctrl-A x"));
+    vmm.type("\x01x");
+
+    ASSERT_TRUE(vmm.complains("nothing left to do"));
+    EXPECT_TRUE(vmm.given_back());
+    files_.reset();
+    EXPECT_EQ(vmm.end(), 1);
+}
+
+TEST_F(HungDiskTest, ResizedDiskIsTold) {
+    auto& vmm = vmm_.emplace(run({"--disk", files_->file(), "-l", "info", "--debug-exit", "0xf4"}),
+                             StartOptions{.terminal = true});
+    ASSERT_TRUE(vmm.says("ready"));
+    files_->resize(2 << 20);
+    vmm.type(
+        "\x01"
+        "d");
+
+    EXPECT_TRUE(vmm.complains("2097152 bytes, was 1048576"));
+    vmm.type("q");
+    EXPECT_EQ(vmm.end(), 0);
+}
+
 }  // namespace
 }  // namespace vmm::endings

@@ -17,13 +17,13 @@ namespace vmm::endings {
 namespace {
 
 constexpr std::uint64_t kFile = 2;
-constexpr std::uint64_t kForLong = 3600;  // seconds that the kernel may remember attributes
+constexpr std::uint64_t kForLong = 3600;  // seconds that the kernel may remember the name
 constexpr std::uint32_t kMostWritten = 4096;
 
-fuse_attr attributes_of(std::uint64_t node) {
+fuse_attr attributes_of(std::uint64_t node, std::uint64_t size) {
     fuse_attr attributes{};
     attributes.ino = node;
-    attributes.size = node == kFile ? HungFileSystem::kFileSize : 0;
+    attributes.size = node == kFile ? size : 0;
     attributes.mode = node == kFile ? S_IFREG | 0600 : S_IFDIR | 0700;
     attributes.nlink = 1;
     attributes.blksize = 4096;
@@ -76,8 +76,8 @@ bool HungFileSystem::asked() {
 void HungFileSystem::answer() {
     const std::scoped_lock held{mutex_};
     hangs_ = false;
-    for (const Read& read : waiting_)
-        answer(read);
+    for (const Question& question : waiting_)
+        answer(question);
     waiting_.clear();
 }
 
@@ -106,27 +106,18 @@ void HungFileSystem::handle(std::span<const std::byte> message) {
         case FUSE_LOOKUP: {
             fuse_entry_out out{};
             out.nodeid = kFile;
-            out.entry_valid = out.attr_valid = kForLong;
-            out.attr = attributes_of(kFile);
+            out.entry_valid = kForLong;
+            out.attr = attributes_of(kFile, size_);
             return reply(header.unique, bytes_of(out));
         }
-        case FUSE_GETATTR: {
-            fuse_attr_out out{};
-            out.attr_valid = kForLong;
-            out.attr = attributes_of(header.nodeid);
-            return reply(header.unique, bytes_of(out));
-        }
+        case FUSE_GETATTR:
+            return answer_when_due({.request = header.unique, .node = header.nodeid});
         case FUSE_OPEN:
             return reply(header.unique, bytes_of(fuse_open_out{}));
-        case FUSE_READ: {
-            const Read read{header.unique, argument_of<fuse_read_in>(message).size};
-            const std::scoped_lock held{mutex_};
-            if (hangs_)
-                waiting_.push_back(read);
-            else
-                answer(read);
-            return;
-        }
+        case FUSE_READ:
+            return answer_when_due({.request = header.unique,
+                                    .node = header.nodeid,
+                                    .read = argument_of<fuse_read_in>(message).size});
         case FUSE_RELEASE:
             return reply(header.unique, {});
         case FUSE_FORGET:
@@ -138,8 +129,20 @@ void HungFileSystem::handle(std::span<const std::byte> message) {
     }
 }
 
-void HungFileSystem::answer(const Read& read) const {
-    reply(read.request, std::vector<std::byte>(read.size));
+void HungFileSystem::answer_when_due(const Question& question) {
+    const std::scoped_lock held{mutex_};
+    if (hangs_)
+        waiting_.push_back(question);
+    else
+        answer(question);
+}
+
+void HungFileSystem::answer(const Question& question) const {
+    if (question.read)
+        return reply(question.request, std::vector<std::byte>(*question.read));
+    fuse_attr_out out{};  // valid for no time: asked for again
+    out.attr = attributes_of(question.node, size_);
+    reply(question.request, bytes_of(out));
 }
 
 void HungFileSystem::reply(std::uint64_t request, std::span<const std::byte> with) const {
