@@ -35,7 +35,7 @@ function(vmm_module name)
   cmake_path(GET M_AT PARENT_PATH parent)
   file(MAKE_DIRECTORY ${root}/${parent})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${M_AT} SYMBOLIC)
-  # Each header is compiled alone, except where a source that begins with it is that already.
+  # Each header is compiled alone, unless a source includes it first and so proves the same.
   vmm_begun_with(begun ${M_SOURCES})
   set(headers ${M_HEADERS})
   set(proven ${M_HEADERS})

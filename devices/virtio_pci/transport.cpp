@@ -264,12 +264,7 @@ Transport::~Transport() {
     if (registers_ == nullptr)
         return;
     registers_->reset_and_wait();
-    place_doorbells();  // the eventfds are still there
-}
-
-void Transport::reset() noexcept {
-    registers_->reset_and_wait();
-    place_doorbells();
+    finish_reset();  // the eventfds are still there
 }
 
 // The BAR.

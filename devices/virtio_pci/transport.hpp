@@ -65,8 +65,7 @@ inline constexpr std::uint64_t kNotifyMultiplier = 4;
 inline constexpr std::uint64_t kMsix = 0x3000;
 }  // namespace layout
 
-class Transport final : public Resettable,
-                        private virtio::Transport,
+class Transport final : private virtio::Transport,
                         private pci::Placement,
                         private pci::CapabilityRegisters {
 public:
@@ -81,10 +80,9 @@ public:
     /// To be put on a bus.
     pci::Function& function() noexcept { return function_; }
 
-    /// No vCPU runs. Comes before the bus's own reset. Waits for the device.
-    void reset() noexcept override;
-    // The same in steps, for those who must not wait: ask, wait until it has released its queues,
-    // finish.
+    // A reset of the machine, in steps, none of which waits for the device: ask, wait until it has
+    // released its queues, finish. No vCPU runs. Comes before the bus's own reset.
+
     void ask_reset() noexcept { registers_->ask_reset(); }
     bool released() noexcept { return registers_->released(); }
     void finish_reset() noexcept { place_doorbells(); }

@@ -92,7 +92,8 @@ void run(test::FuzzInput input) {
     device.answers_at_once = true;
     if (asked)
         device.link->reset_done();
-    transport->reset();
+    transport->ask_reset();
+    transport->finish_reset();
     bus.reset();
     mmio.write16(kEcam + 0x8004, 6);
     mmio.write32(kBar + 0x08, 1);

@@ -267,7 +267,9 @@ TEST_F(VirtioPciTest, MachineResetBringsEverythingBack) {
     m.use_msix();
     m.start();
 
-    m.transport->reset();
+    m.transport->ask_reset();
+    ASSERT_TRUE(m.transport->released());
+    m.transport->finish_reset();
     m.bus.reset();
 
     EXPECT_EQ(device.resets, 1);

@@ -370,8 +370,8 @@ constexpr std::array kVmKeys{
         {.name = "stop_timeout",
          .flag = "--stop-timeout",
          .value = "SECONDS",
-         .help = "How long devices may take to finish when the machine resets or ends; if the host "
-                 "does not answer one by then, vmm ends without it",
+         .help = "Seconds that devices have to finish when the machine resets or ends; if the "
+                 "host has not answered one of them by then, vmm ends all the same",
          .least = 1,
          .most = kMaxStopTimeout}),
     key<&VmConfig::debug_exit>(

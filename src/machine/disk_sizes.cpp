@@ -13,10 +13,9 @@
 
 namespace vmm::machine {
 
-void look_at_sizes(std::span<virtio_blk::Blk* const> disks) {
-    for (virtio_blk::Blk* const disk : disks)
-        if (const auto looked = disk->resized(); !looked)
-            log::warn("the size of a disk stays as it was: ", record_of(looked.error()));
+void look_at_size(virtio_blk::Blk& disk) {
+    if (const auto looked = disk.resized(); !looked)
+        log::warn("the size of a disk stays as it was: ", record_of(looked.error()));
 }
 
 Result<std::unique_ptr<DiskSizes>> DiskSizes::create(boost::asio::io_context& loop,
@@ -49,13 +48,17 @@ DiskSizes::~DiskSizes() {
     looked_came_.release();  // the descriptor is looked_'s
     if (!thread_.joinable())
         return;
-    ending_ = true;
-    request_.signal();
+    end();
     thread_.join();
 }
 
 void DiskSizes::look(Answer answer) {
     asked_.push_back({++wanted_, std::move(answer)});
+    request_.signal();
+}
+
+void DiskSizes::end() noexcept {
+    ending_ = true;
     request_.signal();
 }
 
@@ -86,17 +89,18 @@ void DiskSizes::run() noexcept {
         request_.wait();
         const auto number = wanted_.load();
         for (const Disk& disk : disks_) {
-            if (ending_)
-                return;
+            // In this order, as end() and busy() are called the other way round: either the end is
+            // seen here, or this disk there.
             now_ = &disk;
-            look_at_sizes({&disk.body, 1});
+            if (!ending_)
+                look_at_size(*disk.body);
             now_ = nullptr;
+            ended_.signal();
         }
-        done_ = number;
-        looked_.signal();
-        ended_.signal();
         if (ending_)
             return;
+        done_ = number;
+        looked_.signal();
     }
 }
 

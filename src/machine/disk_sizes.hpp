@@ -9,8 +9,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,20 +20,20 @@
 
 namespace vmm::machine {
 
-/// Each one looks, and tells its driver of a change. One that cannot look costs a warning and keeps
-/// the size it had. Threads: any that holds no device's lock, one at a time.
-void look_at_sizes(std::span<virtio_blk::Blk* const> disks);
+/// Tells the driver if the size has changed. A disk that cannot be looked at costs a warning and
+/// keeps the size it had. Threads: any that holds no device's lock, one at a time.
+void look_at_size(virtio_blk::Blk& disk);
 
-/// The same on a thread of its own: how long a file is, a server that is gone never says.
-/// Threads: the main thread, but for busy(), which is for any.
+/// The same for all disks, on a thread of its own: fstat() of a file whose server is gone does not
+/// return. Threads: the main thread.
 class DiskSizes {
 public:
     struct Disk {
         std::string name;
         virtio_blk::Blk* body = nullptr;
     };
-    /// Starts the thread. Disks, loop and `ended` outlive this; `ended` is signalled after each
-    /// look.
+    /// Starts the thread. Disks, loop and `ended` outlive this; `ended` is signalled when a disk
+    /// has been looked at.
     static Result<std::unique_ptr<DiskSizes>> create(boost::asio::io_context& loop,
                                                      std::vector<Disk> disks, const EventFd& ended);
     /// Waits for the disk that is being looked at.
@@ -46,7 +44,9 @@ public:
     /// Looks at all of them, after what is under way. The answer comes from the loop.
     void look(Answer answer);
 
-    /// The disk whose host has not said its size yet; null: none.
+    /// Looks at no further disk.
+    void end() noexcept;
+    /// The disk whose host has not said its size yet; null: none, and after end() none will come.
     const std::string* busy() const noexcept;
 
 private:

@@ -47,6 +47,10 @@ struct DiskSizesTest : testing::Test {
         std::filesystem::remove(file);
     }
 
+    void look() const {
+        for (virtio_blk::Blk* const disk : disks)
+            look_at_size(*disk);
+    }
     /// Without time stamps.
     std::string said() const {
         finish_messages(std::chrono::minutes{1});
@@ -63,14 +67,8 @@ struct DiskSizesTest : testing::Test {
     }
 };
 
-TEST_F(DiskSizesTest, NoDiskNothingHappens) {
-    look_at_sizes({});
-
-    EXPECT_EQ(said(), "");
-}
-
 TEST_F(DiskSizesTest, SameSizeIsNoNews) {
-    look_at_sizes(disks);
+    look();
 
     EXPECT_EQ(said(), "");
 }
@@ -79,8 +77,8 @@ TEST_F(DiskSizesTest, EachChangeIsOneLine) {
     media[0]->resize(2 << 20);
     media[2]->resize(512);
 
-    look_at_sizes(disks);
-    look_at_sizes(disks);
+    look();
+    look();
 
     EXPECT_EQ(said(),
               "[info] disk0 (/fake/disk): 2097152 bytes, was 1048576\n"
@@ -94,7 +92,7 @@ TEST_F(DiskSizesTest, OneThatCannotBeLookedAtDoesNotStopTheOthers) {
     media[0]->hide_size(ESTALE);
     media[1]->resize(2 << 20);
 
-    look_at_sizes(disks);
+    look();
 
     EXPECT_EQ(said(),
               "[warning] the size of a disk stays as it was: disk0: fstat: Stale file handle "
@@ -106,8 +104,8 @@ TEST_F(DiskSizesTest, OneThatCannotBeLookedAtDoesNotStopTheOthers) {
 TEST_F(DiskSizesTest, SizeThatIsNotWholeBlocksIsRoundedDown) {
     media[1]->resize((1 << 20) + 1000);
 
-    look_at_sizes(disks);
-    look_at_sizes(disks);
+    look();
+    look();
 
     EXPECT_EQ(said(),
               "[info] disk1 (/fake/disk): 1049088 bytes, was 1048576\n"
@@ -118,11 +116,11 @@ TEST_F(DiskSizesTest, SizeThatIsNotWholeBlocksIsRoundedDown) {
 
 TEST_F(DiskSizesTest, ShrunkToNothingAndBackAgain) {
     media[1]->resize(0);
-    look_at_sizes(disks);
+    look();
     EXPECT_EQ(sectors(1), 0u);
 
     media[1]->resize(1 << 20);
-    look_at_sizes(disks);
+    look();
     EXPECT_EQ(sectors(1), 2048u);
 }
 
@@ -144,6 +142,34 @@ TEST_F(DiskSizesTest, LooksAreAnsweredFromTheLoopInTheirOrder) {
     EXPECT_EQ(sectors(1), 4096u);
     EXPECT_EQ((*sizes)->busy(), nullptr);
     EXPECT_TRUE(ended.drain());
+}
+
+TEST_F(DiskSizesTest, NoDiskNothingHappens) {
+    boost::asio::io_context loop{1};
+    const EventFd ended = EventFd::create().value();
+    auto sizes = DiskSizes::create(loop, {}, ended);
+    ASSERT_TRUE(sizes);
+    bool answered = false;
+
+    (*sizes)->look([&](const Result<>& done) { answered = done.has_value(); });
+    loop.run_one();
+
+    EXPECT_TRUE(answered);
+    EXPECT_EQ(said(), "");
+}
+
+TEST_F(DiskSizesTest, AfterItsEndNoDiskIsLookedAt) {
+    boost::asio::io_context loop{1};
+    const EventFd ended = EventFd::create().value();
+    auto sizes = DiskSizes::create(loop, {{"disk0", disks[0]}}, ended);
+    ASSERT_TRUE(sizes);
+    media[0]->resize(2 << 20);
+
+    (*sizes)->end();
+    (*sizes)->look([](const Result<>&) {});
+    sizes->reset();
+
+    EXPECT_EQ(sectors(0), 2048u);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "machine/guest_races.hpp"
@@ -167,15 +166,13 @@ void Machine::stop() {
 
 std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most) {
     using Clock = std::chrono::steady_clock;
+    if (!pci_)
+        return {};
     const auto end = Clock::now() + at_most;
-    if (pci_)
-        pci_->ask_reset();
+    pci_->ask_end();
     for (;;) {
         device_ended();  // before the look: what ends after it is told
-        auto busy = busy_devices();
-        if (const auto* const disk = pci_ ? pci_->disk_looked_at() : nullptr;
-            disk != nullptr && std::ranges::find(busy, *disk) == busy.end())
-            busy.push_back(*disk);
+        auto busy = pci_->busy_at_end();
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
         if (busy.empty() || left.count() <= 0)
             return busy;

@@ -2,21 +2,14 @@
 // Whole machines without a hypervisor: the PC on hv/fake, whose vCPUs follow scripts.
 #include "machine/machine.hpp"
 
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
-#include "fake/hypervisor.hpp"
-#include "machine/x86_64/pc.hpp"
-#include "payload/synthetic_elf.hpp"
-#include "vmm/text.hpp"
+#include "machine/fake_pc_test_support.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -28,45 +21,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kEntry = 0x10'0010;
-constexpr std::uint64_t kKernel = 0x10'0000;
-constexpr std::uint16_t kCom1 = 0x3f8;
-constexpr std::uint16_t kExitPort = 0x501;
-
-test::SyntheticElf kernel_elf() {
-    return {.entry = kKernel,
-            .segments = {{.offset = 0x1000,
-                          .physical = kKernel,
-                          .file_size = 0x1000,
-                          .memory_size = 0x3000}},
-            .pvh_entry = kEntry};
-}
-
-struct RecordedCommands final : Commands {
-    using Commands::ask;
-    void ask(Command command, Answer answer) override {
-        asked.push_back(command);
-        answer({});
-    }
-    std::vector<Command> asked;
+struct NoCommands final : Commands {
+    void ask(Command, Answer) override { FAIL() << "no key was pressed"; }
 };
 
-class MachineTest : public testing::Test {
+class MachineTest : public FakePcTest {
 protected:
-    MachineTest() {
-        config.payload.kernel = kernel.path();
-        config.memory.size = 64 << 20;
-        config.serial.mode = ConsoleMode::File;
-        config.serial.file = printed;
-        vm->set_supported_cpuid({{.leaf = 0, .eax = 0xd},
-                                 {.leaf = 1},
-                                 {.leaf = 0x8000'0000, .eax = 0x8000'0008},
-                                 {.leaf = 0x8000'0008, .eax = 40 | 48 << 8}});
-    }
-    ~MachineTest() override {
-        machine.reset();
-        ::unlink(printed.c_str());
-    }
+    ~MachineTest() override { machine.reset(); }
     /// Of a machine whose devices stop by themselves.
     Result<> reset() const {
         machine->begin_reset();
@@ -75,8 +36,7 @@ protected:
         return machine->finish_reset();
     }
     Result<> build() {
-        auto platform =
-            VMM_TRY(Pc::create(config, std::make_unique<fake::Hypervisor>(std::move(owned_vm))));
+        auto platform = VMM_TRY(make_pc());
         machine =
             VMM_TRY(Machine::create({config, loop, *events, commands, tell, std::move(platform)}));
         return {};
@@ -96,26 +56,11 @@ protected:
                 return taken->event;
         return std::nullopt;
     }
-    std::string read_back() {
-        std::ifstream file{printed};
-        return {std::istreambuf_iterator<char>{file}, {}};
-    }
     std::byte* ram(std::uint64_t at) { return vm->ram().at(0).host + at; }
-    static std::vector<fake::Step> print(std::string_view text) {
-        std::vector<fake::Step> steps;
-        for (const char character : text)
-            steps.push_back(out(kCom1, static_cast<unsigned char>(character)));
-        return steps;
-    }
 
-    test::MemoryFile kernel{test::make_elf(kernel_elf())};
-    std::string printed = cat(testing::TempDir(), "machine_test.", ::getpid());
-    std::unique_ptr<fake::Vm> owned_vm = std::make_unique<fake::Vm>();
-    fake::Vm* vm = owned_vm.get();
-    VmConfig config;
     boost::asio::io_context loop;
     std::unique_ptr<Events> events = std::move(*Events::create({}));
-    RecordedCommands commands;
+    NoCommands commands;
     std::vector<std::string> told;
     Tell tell = [this](std::string_view text) { told.emplace_back(text); };
     std::unique_ptr<Machine> machine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/pci_devices.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "virtio_net/mac.hpp"
 #include "virtio_net/net.hpp"
 #include "virtio_rng/rng.hpp"
+#include "vmm/error_record.hpp"
 #include "vmm/log.hpp"
 #include "vmm/net_backend.hpp"
 #include "vmm/text.hpp"
@@ -146,8 +148,10 @@ void PciDevices::look_at_disks(Answer answer) {
         return answer({});
     if (!sizes_) {
         auto made = DiskSizes::create(parts_.loop, disks_, released_);
-        if (!made)
+        if (!made) {  // a signal has nobody to tell
+            log::warn("the sizes of disks stay as they were: ", record_of(made.error()));
             return answer(std::unexpected(std::move(made.error())));
+        }
         sizes_ = *std::move(made);
     }
     sizes_->look(std::move(answer));
@@ -248,6 +252,20 @@ void PciDevices::finish_reset() noexcept {
     for (auto& each : virtio_)
         each.transport->finish_reset();
     bus_->reset();
+}
+
+void PciDevices::ask_end() noexcept {
+    ask_reset();
+    if (sizes_)
+        sizes_->end();
+}
+
+std::vector<std::string> PciDevices::busy_at_end() const {
+    auto names = busy();
+    const std::string* const disk = sizes_ ? sizes_->busy() : nullptr;
+    if (disk != nullptr && std::ranges::find(names, *disk) == names.end())
+        names.push_back(*disk);
+    return names;
 }
 
 }  // namespace vmm::machine

@@ -66,8 +66,6 @@ public:
     pci::Bus& bus() noexcept { return *bus_; }
     /// They may have other sizes now. In any state of the machine; does not wait for the host.
     void look_at_disks(Answer answer);
-    /// The disk whose host has not said its size yet; null: none.
-    const std::string* disk_looked_at() const noexcept { return sizes_ ? sizes_->busy() : nullptr; }
     virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
     /// The device with the configured ports, in their order; null: there are none.
     virtio_console::Console* console_ports() noexcept { return console_ports_; }
@@ -82,6 +80,11 @@ public:
     const EventFd& released() const noexcept { return released_; }
     /// None is busy.
     void finish_reset() noexcept;
+
+    /// A reset that is not finished, after which nobody looks at disks.
+    void ask_end() noexcept;
+    /// As busy(), and the disk whose host has not said its size yet.
+    std::vector<std::string> busy_at_end() const;
 
 private:
     /// A virtio device and the function it is. The body goes last.

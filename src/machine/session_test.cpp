@@ -2,18 +2,12 @@
 // Whole lives of a machine on hv/fake: commands, their answers, and how it ends.
 #include "machine/session.hpp"
 
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <iterator>
 
-#include "fake/hypervisor.hpp"
-#include "machine/x86_64/pc.hpp"
-#include "payload/synthetic_elf.hpp"
-#include "vmm/text.hpp"
+#include "machine/fake_pc_test_support.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -22,31 +16,9 @@ using fake::out;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr std::uint64_t kKernelAt = 0x10'0000;
-constexpr std::uint16_t kSerial = 0x3f8;
-constexpr std::uint16_t kExit = 0x501;
-
-std::vector<fake::Step> says(std::string_view text) {
-    std::vector<fake::Step> steps;
-    for (const char character : text)
-        steps.push_back(out(kSerial, static_cast<unsigned char>(character)));
-    return steps;
-}
-
-class SessionTest : public testing::Test {
+class SessionTest : public FakePcTest {
 protected:
-    SessionTest() {
-        config.payload.kernel = kernel.path();
-        config.memory.size = 64 << 20;
-        config.serial.mode = ConsoleMode::File;
-        config.serial.file = printed;
-        config.debug_exit = kExit;
-        vm->set_supported_cpuid({{.leaf = 0, .eax = 0xd},
-                                 {.leaf = 1},
-                                 {.leaf = 0x8000'0000, .eax = 0x8000'0008},
-                                 {.leaf = 0x8000'0008, .eax = 40 | 48 << 8}});
-    }
-    ~SessionTest() override { ::unlink(printed.c_str()); }
+    SessionTest() { config.debug_exit = kExitPort; }
 
     /// A life whose guest does `steps`; `then` is called when it has started.
     Result<Outcome> live(std::vector<fake::Step> steps,
@@ -59,29 +31,12 @@ protected:
                 return {};
             },
             [](const Outcome&) { FAIL() << "no device hangs"; },
-            [&](const VmConfig& of) -> Result<std::unique_ptr<Platform>> {
-                return Pc::create(of, std::make_unique<fake::Hypervisor>(std::move(owned_vm)));
-            });
+            [this](const VmConfig&) { return make_pc(); });
     }
-    std::string output() const {
-        std::ifstream file{printed};
-        return {std::istreambuf_iterator<char>{file}, {}};
-    }
-
-    test::MemoryFile kernel{test::make_elf({.entry = kKernelAt,
-                                            .segments = {{.offset = 0x1000,
-                                                          .physical = kKernelAt,
-                                                          .file_size = 0x1000,
-                                                          .memory_size = 0x3000}},
-                                            .pvh_entry = 0x10'0010})};
-    std::string printed = cat(testing::TempDir(), "session_test.", ::getpid());
-    std::unique_ptr<fake::Vm> owned_vm = std::make_unique<fake::Vm>();
-    fake::Vm* vm = owned_vm.get();  // until the end of the life
-    VmConfig config;
 };
 
 TEST_F(SessionTest, ExitPortEndsItWithItsValue) {
-    const auto outcome = live({out(kExit, 7)}, [](Commands&) {});
+    const auto outcome = live({out(kExitPort, 7)}, [](Commands&) {});
 
     ASSERT_TRUE(outcome) << outcome.error().one_line();
     EXPECT_EQ(outcome->ending, Ending::TestExit);
@@ -112,10 +67,10 @@ TEST_F(SessionTest, PausedMachineGoesOnWhenItIsResumed) {
         ASSERT_TRUE(vm->vcpu(0)->wait_until_idle());
         commands.ask(Command::Pause, note);
         commands.ask(Command::Pause, note);
-        auto steps = says("later");
-        steps.push_back(out(kExit, 0));
+        auto steps = print("later");
+        steps.push_back(out(kExitPort, 0));
         vm->plan(0, std::move(steps));
-        while_paused = output();
+        while_paused = read_back();
         commands.ask(Command::RecheckDisks, note);
         commands.ask(Command::Resume, note);
         commands.ask(Command::Resume, note);
@@ -126,7 +81,7 @@ TEST_F(SessionTest, PausedMachineGoesOnWhenItIsResumed) {
     EXPECT_THAT(answers, ElementsAre("done", "the machine is paused already", "done", "done",
                                      "the machine is not paused"));
     EXPECT_EQ(while_paused, "");
-    EXPECT_EQ(output(), "later");
+    EXPECT_EQ(read_back(), "later");
 }
 
 TEST_F(SessionTest, PowerButtonOfAPausedMachineIsRefused) {
@@ -149,10 +104,10 @@ TEST_F(SessionTest, PowerButtonOfAPausedMachineIsRefused) {
 }
 
 TEST_F(SessionTest, ResetIsAnsweredWhenTheGuestRunsAgainFromAPauseToo) {
-    const auto outcome = live(says("one"), [&](Commands& commands) {
+    const auto outcome = live(print("one"), [&](Commands& commands) {
         ASSERT_TRUE(vm->vcpu(0)->wait_until_idle());
         commands.ask(Command::Pause);
-        vm->plan(0, says("two"));
+        vm->plan(0, print("two"));
         commands.ask(Command::Reset, [&](const Result<>& done) {
             EXPECT_TRUE(done);
             EXPECT_EQ(vm->resets(), 1u);
@@ -163,7 +118,7 @@ TEST_F(SessionTest, ResetIsAnsweredWhenTheGuestRunsAgainFromAPauseToo) {
 
     ASSERT_TRUE(outcome) << outcome.error().one_line();
     EXPECT_EQ(outcome->ending, Ending::Quit);
-    EXPECT_EQ(output(), "onetwo");
+    EXPECT_EQ(read_back(), "onetwo");
 }
 
 TEST_F(SessionTest, ResetThatFailsIsAnsweredSoAndEndsTheMachineAsTheHosts) {
@@ -187,10 +142,7 @@ TEST_F(SessionTest, FailureToSayThatItHasStartedEndsIt) {
         [](Commands&) -> Result<> {
             return std::unexpected(Error{ErrorKind::Os, "no room for a pid file"});
         },
-        [](const Outcome&) {},
-        [&](const VmConfig& of) -> Result<std::unique_ptr<Platform>> {
-            return Pc::create(of, std::make_unique<fake::Hypervisor>(std::move(owned_vm)));
-        });
+        [](const Outcome&) {}, [this](const VmConfig&) { return make_pc(); });
 
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().one_line(), "no room for a pid file");
