@@ -152,7 +152,9 @@ private:
             case Decision::Do::Continue:
                 return note(taken.event);
             case Decision::Do::Pause:
-                log::info("paused, because the guest's kernel panicked");
+                log::warn(
+                    "the guest's kernel panicked: paused, as --on-panic says; SIGTERM ends the "
+                    "machine");
                 return Commands::ask(Command::Pause);
             case Decision::Do::Reset:
                 return reset();
