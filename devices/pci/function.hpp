@@ -2,8 +2,9 @@
 // One PCI function: its configuration space, its BARs, its interrupt pin.
 //
 // Spec: PCI Local Bus 3.0, chapter 6 (type 0 header, 6.2.5 base addresses, 6.7 capabilities).
-// Here: what every function has. Not here: where it sits and where its BARs may lie (pci/bus.hpp),
-// message interrupts (pci/msix.hpp, pci/msi.hpp), bridges, expansion ROMs (read as absent).
+// Here: what every function has. Not here: where it sits and where its BARs may lie
+// (pci/host_bridge.hpp), message interrupts (pci/msix.hpp, pci/msi.hpp), bridges, expansion ROMs
+// (read as absent).
 #pragma once
 
 #include <array>
@@ -62,7 +63,8 @@ public:
     virtual void cleared() noexcept = 0;
 };
 
-/// Takes the level of an interrupt pin; the bus makes one per function out of its shared lines.
+/// Takes the level of an interrupt pin; the host bridge makes one per function out of its shared
+/// lines.
 class InterruptPin {
 public:
     virtual ~InterruptPin() = default;
@@ -91,10 +93,10 @@ public:
     /// PCI Express capability of an endpoint that sits on the root bus (no link).
     /// Spec: PCI Express 6.0, 7.5.3.
     unsigned add_express();
-    /// The function signals on a pin; which one, the bus decides (A for function 0).
+    /// The function signals on a pin; which one, the host bridge decides (A for function 0).
     void use_intx() { uses_intx_ = true; }
 
-    // The bus's side.
+    // The host bridge's side.
 
     /// `size` is 1, 2 or 4, `offset` a multiple of it below 4096.
     std::uint32_t read_config(unsigned offset, unsigned size) noexcept;
@@ -105,8 +107,8 @@ public:
         BarShape shape;
         IoDevice* region = nullptr;   ///< null: no such BAR
         std::uint64_t initial = 0;    ///< what reset puts into the register
-        std::uint64_t mapped_at = 0;  ///< the bus's: where the region is on an IoBus now
-        bool mapped = false;          ///< the bus's
+        std::uint64_t mapped_at = 0;  ///< the bridge's: where the region is on an IoBus now
+        bool mapped = false;          ///< the bridge's
     };
     std::array<Bar, kBarCount>& bars() noexcept { return bars_; }
     /// Where the register says BAR `index` is; any number, as the guest left it.
@@ -117,7 +119,7 @@ public:
     Placement* placement() const noexcept { return placement_; }
     bool uses_intx() const noexcept { return uses_intx_; }
     void connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept;
-    /// The bus goes; levels lead nowhere from here on.
+    /// The host bridge goes; levels lead nowhere from here on.
     void disconnect_pin() noexcept;
 
     /// Power-on values; BARs return to their initial addresses.

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 #include "pci/msix.hpp"
 #include "support/fake_io_bus.hpp"
 #include "support/fake_msi.hpp"
@@ -58,10 +58,10 @@ void run(test::FuzzInput input) {
     std::array<std::unique_ptr<Function>, 3> functions;
     std::array<TableRegion, 3> regions;
     std::array<Inside, 3> inside;
-    Bus bus{{.windows = kWindows,
-             .mmio = mmio,
-             .io = io,
-             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
+    HostBridge bridge{{.windows = kWindows,
+                       .mmio = mmio,
+                       .io = io,
+                       .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
     for (unsigned i = 0; i < 3; ++i) {
         functions[i] = std::make_unique<Function>(Identity{.vendor = 1});
@@ -73,11 +73,11 @@ void run(test::FuzzInput input) {
         functions[i]->add_express();
         regions[i].msix =
             std::move(*Msix::create(*functions[i], sink, 5, {.bar = 0, .pending = 0x800}));
-        if (!bus.add(*functions[i]))
+        if (!bridge.add(*functions[i]))
             std::abort();
     }
-    if (!bus.assign_addresses() || !mmio.map(kEcam, kEcamSize, bus.ecam()) ||
-        !io.map(kCamPort, kCamSize, bus.cam()))
+    if (!bridge.assign_addresses() || !mmio.map(kEcam, kEcamSize, bridge.ecam()) ||
+        !io.map(kCamPort, kCamSize, bridge.cam()))
         std::abort();
 
     constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
@@ -102,7 +102,7 @@ void run(test::FuzzInput input) {
         if (MsiVector* const vector = regions[offset % 3].msix->vector(value % 8))
             vector->signal();
     }
-    bus.reset();
+    bridge.reset();
     for (const auto& function : functions)
         if (function->bars()[0].mapped)
             std::abort();

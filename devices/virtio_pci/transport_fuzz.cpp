@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 #include "support/fake_doorbells.hpp"
 #include "support/fake_io_bus.hpp"
 #include "support/fake_msi.hpp"
@@ -51,12 +51,12 @@ void run(test::FuzzInput input) {
     test::ScriptedDevice device;
     auto transport =
         std::move(*Transport::create(device, {memory, msi, &doorbells}, {.ports = true}));
-    pci::Bus bus{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kBar, 0x10'0000}},
-                  .mmio = mmio,
-                  .io = io,
-                  .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    if (!bus.add(transport->function()) || !bus.assign_addresses() ||
-        !mmio.map(kEcam, pci::kEcamSize, bus.ecam()))
+    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kBar, 0x10'0000}},
+                            .mmio = mmio,
+                            .io = io,
+                            .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
+    if (!bridge.add(transport->function()) || !bridge.assign_addresses() ||
+        !mmio.map(kEcam, pci::kEcamSize, bridge.ecam()))
         std::abort();
     mmio.write16(kEcam + 0x8004, 7);
 
@@ -94,7 +94,7 @@ void run(test::FuzzInput input) {
         device.link->reset_done();
     transport->ask_reset();
     transport->finish_reset();
-    bus.reset();
+    bridge.reset();
     mmio.write16(kEcam + 0x8004, 6);
     mmio.write32(kBar + 0x08, 1);
     mmio.write32(kBar + 0x0c, 1);

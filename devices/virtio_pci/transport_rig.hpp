@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 #include "support/fake_doorbells.hpp"
 #include "support/fake_io_bus.hpp"
 #include "support/fake_msi.hpp"
@@ -72,9 +72,9 @@ struct Machine {
     explicit Machine(Options options = {}) {
         transport =
             Transport::create(device, {memory, msi, &doorbells, &released}, options).value();
-        EXPECT_TRUE(bus.add(transport->function()));
-        EXPECT_TRUE(bus.assign_addresses());
-        EXPECT_TRUE(mmio.map(kEcam, pci::kEcamSize, bus.ecam()));
+        EXPECT_TRUE(bridge.add(transport->function()));
+        EXPECT_TRUE(bridge.assign_addresses());
+        EXPECT_TRUE(mmio.map(kEcam, pci::kEcamSize, bridge.ecam()));
         find_structures();
     }
 
@@ -175,10 +175,10 @@ struct Machine {
     test::RecordingIrqLine& line = lines[1];  // slot 1, INTA
     Body device;
     std::unique_ptr<Transport> transport;
-    pci::Bus bus{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kWindow, 0x1000'0000}},
-                  .mmio = mmio,
-                  .io = io,
-                  .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
+    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kWindow, 0x1000'0000}},
+                            .mmio = mmio,
+                            .io = io,
+                            .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     std::map<int, Structure> structures;
     std::vector<int> others;
     std::uint64_t bar = kWindow;

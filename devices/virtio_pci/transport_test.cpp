@@ -270,7 +270,7 @@ TEST_F(VirtioPciTest, MachineResetBringsEverythingBack) {
     m.transport->ask_reset();
     ASSERT_TRUE(m.transport->released());
     m.transport->finish_reset();
-    m.bus.reset();
+    m.bridge.reset();
 
     EXPECT_EQ(device.resets, 1);
     EXPECT_FALSE(mmio.mapped(kWindow));

@@ -100,8 +100,8 @@ Result<> Machine::create_vcpus() {
 Result<> Machine::put_devices_on_bus() {
     if (!pci_)
         return {};
-    VMM_TRY(pci_->make_bus(platform_->pci_windows(*ram_)));
-    return platform_->connect(pci_->bus(), platform_parts());
+    VMM_TRY(pci_->make_host_bridge(platform_->pci_windows(*ram_)));
+    return platform_->connect(pci_->host_bridge(), platform_parts());
 }
 
 Result<> Machine::start() {

@@ -94,21 +94,21 @@ Result<std::unique_ptr<PciDevices>> PciDevices::create(const PciParts& parts) {
     return made;
 }
 
-Result<> PciDevices::make_bus(const pci::Windows& windows) {
-    pci::BusParts parts{.windows = windows,
-                        .mmio = parts_.mmio,
-                        .io = parts_.io,
-                        .lines = {},
-                        .expected = functions_.size()};
+Result<> PciDevices::make_host_bridge(const pci::Windows& windows) {
+    pci::HostBridgeParts parts{.windows = windows,
+                               .mmio = parts_.mmio,
+                               .io = parts_.io,
+                               .lines = {},
+                               .expected = functions_.size()};
     for (unsigned i = 0; i < pci::kPins; ++i) {
         lines_[i] = VMM_TRY(parts_.vm.irq_line(parts_.lines[i]));
         parts.lines[i] = lines_[i].get();
         parts.line_numbers[i] = static_cast<std::uint8_t>(parts_.lines[i]);
     }
-    bus_ = std::make_unique<pci::Bus>(parts);
+    host_bridge_ = std::make_unique<pci::HostBridge>(parts);
     for (pci::Function* const function : functions_)
-        VMM_TRY(bus_->add(*function));
-    return bus_->assign_addresses();
+        VMM_TRY(host_bridge_->add(*function));
+    return host_bridge_->assign_addresses();
 }
 
 Result<> PciDevices::add_pvpanic() {
@@ -251,7 +251,7 @@ std::vector<std::string> PciDevices::busy() const {
 void PciDevices::finish_reset() noexcept {
     for (auto& each : virtio_)
         each.transport->finish_reset();
-    bus_->reset();
+    host_bridge_->reset();
 }
 
 void PciDevices::ask_end() noexcept {

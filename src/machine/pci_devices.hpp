@@ -21,7 +21,7 @@
 #include "machine/disk_sizes.hpp"
 #include "machine/host_entropy.hpp"
 #include "machine/platform.hpp"
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "virtio/device.hpp"
 #include "virtio_blk/virtio_blk.hpp"
@@ -61,9 +61,9 @@ public:
     /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the
     /// platform may find out later.
     static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
-    Result<> make_bus(const pci::Windows& windows);
+    Result<> make_host_bridge(const pci::Windows& windows);
 
-    pci::Bus& bus() noexcept { return *bus_; }
+    pci::HostBridge& host_bridge() noexcept { return *host_bridge_; }
     /// They may have other sizes now. In any state of the machine; does not wait for the host.
     void look_at_disks(Answer answer);
     virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
@@ -118,8 +118,8 @@ private:
     std::unique_ptr<DiskSizes> sizes_;            // from the first look on; goes before them
     virtio_console::Console* console_ = nullptr;  // one of them
     virtio_console::Console* console_ports_ = nullptr;
-    std::vector<pci::Function*> functions_;  // in the order of their places on the bus
-    std::unique_ptr<pci::Bus> bus_;          // last: it points to all functions
+    std::vector<pci::Function*> functions_;         // in the order of their places on the bus
+    std::unique_ptr<pci::HostBridge> host_bridge_;  // last: it points to all functions
 };
 
 }  // namespace vmm::machine

@@ -19,7 +19,7 @@
 #include "config/vm_config.hpp"
 #include "machine/lifecycle.hpp"
 #include "memory/guest_ram.hpp"
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 #include "vmm/byte_channel.hpp"
 #include "vmm/error.hpp"
 #include "vmm/gpa.hpp"
@@ -72,7 +72,7 @@ public:
     /// Where BARs go. After create_vcpus().
     virtual pci::Windows pci_windows(const GuestRam& ram) const = 0;
     /// Puts the bus's configuration space where the guest looks for it. After create_vcpus().
-    virtual Result<> connect(pci::Bus& bus, const PlatformParts& parts) = 0;
+    virtual Result<> connect(pci::HostBridge& bridge, const PlatformParts& parts) = 0;
 
     /// Clears RAM, writes payload and tables, and puts the first vCPU at the payload's entry. At
     /// each start and after each reset().

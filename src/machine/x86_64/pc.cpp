@@ -189,10 +189,10 @@ std::uint64_t Pc::pci_port_window() const {
     return kPortsPci.count;
 }
 
-Result<> Pc::connect(pci::Bus& bus, const PlatformParts& parts) {
+Result<> Pc::connect(pci::HostBridge& bridge, const PlatformParts& parts) {
     has_pci_ = true;
-    VMM_TRY(parts.ports.map(pci::kCamPort, pci::kCamSize, bus.cam()));
-    return parts.mmio.map(kEcam.first.value(), pci::kEcamSize, bus.ecam());
+    VMM_TRY(parts.ports.map(pci::kCamPort, pci::kCamSize, bridge.cam()));
+    return parts.mmio.map(kEcam.first.value(), pci::kEcamSize, bridge.ecam());
 }
 
 Result<> Pc::prepare_vcpu(unsigned index) {

@@ -41,7 +41,7 @@ public:
     std::uint64_t pci_port_window() const override;
     Result<std::vector<hv::Vcpu*>> create_vcpus() override;
     pci::Windows pci_windows(const GuestRam& ram) const override;
-    Result<> connect(pci::Bus& bus, const PlatformParts& parts) override;
+    Result<> connect(pci::HostBridge& bridge, const PlatformParts& parts) override;
     Result<> load(GuestRam& ram) override;
     Result<> prepare_vcpu(unsigned index) override;
     Result<> reset() override;

@@ -62,7 +62,7 @@ constexpr unsigned line_of(unsigned slot, unsigned pin) {
     return (slot + pin - 1) % kPins;
 }
 
-struct BusParts {
+struct HostBridgeParts {
     Windows windows;
     IoBus& mmio;
     IoBus& io;                          ///< port I/O, or the MMIO stretch that stands for it
@@ -72,14 +72,14 @@ struct BusParts {
     std::size_t expected = 0;  ///< how many functions add() will be called for; 0 unknown
 };
 
-class Bus final : public Resettable {
+class HostBridge final : public Resettable {
 public:
-    explicit Bus(const BusParts& parts);
-    ~Bus() override;
-    Bus(const Bus&) = delete;
-    Bus& operator=(const Bus&) = delete;
+    explicit HostBridge(const HostBridgeParts& parts);
+    ~HostBridge() override;
+    HostBridge(const HostBridge&) = delete;
+    HostBridge& operator=(const HostBridge&) = delete;
 
-    /// `function` outlives the bus. Fails when all places are taken (Config).
+    /// `function` outlives the bridge. Fails when all places are taken (Config).
     Result<Address> add(Function& function);
 
     /// Gives every BAR its initial address: largest first, from the windows. Fails when a window
@@ -115,10 +115,10 @@ private:
     void unmap_stale(Function& function) noexcept;
     void map_wanted(Function& function) noexcept;
 
-    BusParts parts_;
+    HostBridgeParts parts_;
     std::array<Function*, kSlots * kFunctions> functions_{};
     std::vector<Function*> present_;  // in the order of add()
-    Function host_bridge_;
+    Function own_function_;
     std::array<std::unique_ptr<SharedLine>, kPins> lines_;
     std::vector<std::unique_ptr<Pin>> pins_;
     std::unique_ptr<Ecam> ecam_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -35,7 +35,7 @@ constexpr bool legal(unsigned offset, AccessSize size) {
 }  // namespace
 
 /// One of the four wires: high as long as any function on it is.
-class Bus::SharedLine {
+class HostBridge::SharedLine {
 public:
     explicit SharedLine(IrqLine& line) : line_{line} {}
 
@@ -54,7 +54,7 @@ private:
 };
 
 /// One function's end of a wire. The function serialises the calls.
-class Bus::Pin final : public InterruptPin {
+class HostBridge::Pin final : public InterruptPin {
 public:
     explicit Pin(SharedLine& line) : line_{line} {}
 
@@ -71,33 +71,33 @@ private:
 };
 
 /// Memory mapped configuration space: 4 KiB for each function.
-class Bus::Ecam final : public IoDevice {
+class HostBridge::Ecam final : public IoDevice {
 public:
-    explicit Ecam(Bus& bus) : IoDevice{LockRank::PciConfigAccess}, bus_{bus} {}
+    explicit Ecam(HostBridge& bridge) : IoDevice{LockRank::PciConfigAccess}, bridge_{bridge} {}
 
     std::uint64_t read(Access access) noexcept override {
         const auto offset = static_cast<unsigned>(access.offset % 0x1000);
         if (!legal(offset, access.size))
             return kAllOnes;
-        return bus_.read(static_cast<unsigned>(access.offset / 0x1000), offset,
-                         static_cast<unsigned>(access.size));
+        return bridge_.read(static_cast<unsigned>(access.offset / 0x1000), offset,
+                            static_cast<unsigned>(access.size));
     }
     void write(Access access, std::uint64_t value) noexcept override {
         const auto offset = static_cast<unsigned>(access.offset % 0x1000);
         if (legal(offset, access.size))
-            bus_.write(static_cast<unsigned>(access.offset / 0x1000), offset,
-                       static_cast<unsigned>(access.size), static_cast<std::uint32_t>(value));
+            bridge_.write(static_cast<unsigned>(access.offset / 0x1000), offset,
+                          static_cast<unsigned>(access.size), static_cast<std::uint32_t>(value));
     }
-    void after_write() noexcept override { bus_.settle(); }
+    void after_write() noexcept override { bridge_.settle(); }
 
 private:
-    Bus& bus_;
+    HostBridge& bridge_;
 };
 
 /// Ports 0xcf8 (address, double words only) and 0xcfc to 0xcff (data).
-class Bus::Cam final : public IoDevice {
+class HostBridge::Cam final : public IoDevice {
 public:
-    explicit Cam(Bus& bus) : IoDevice{LockRank::PciConfigAccess}, bus_{bus} {}
+    explicit Cam(HostBridge& bridge) : IoDevice{LockRank::PciConfigAccess}, bridge_{bridge} {}
 
     std::uint64_t read(Access access) noexcept override {
         if (access.is(0, AccessSize::Dword))
@@ -105,7 +105,7 @@ public:
         const auto target = decode(access);
         if (!target.ok)
             return kAllOnes;
-        return bus_.read(target.index, target.offset, static_cast<unsigned>(access.size));
+        return bridge_.read(target.index, target.offset, static_cast<unsigned>(access.size));
     }
     void write(Access access, std::uint64_t value) noexcept override {
         if (access.is(0, AccessSize::Dword)) {
@@ -114,10 +114,10 @@ public:
         }
         const auto target = decode(access);
         if (target.ok)
-            bus_.write(target.index, target.offset, static_cast<unsigned>(access.size),
-                       static_cast<std::uint32_t>(value));
+            bridge_.write(target.index, target.offset, static_cast<unsigned>(access.size),
+                          static_cast<std::uint32_t>(value));
     }
-    void after_write() noexcept override { bus_.settle(); }
+    void after_write() noexcept override { bridge_.settle(); }
     void reset() noexcept { address_ = 0; }
 
 private:
@@ -140,36 +140,36 @@ private:
         return {legal(offset, access.size), address_ >> 8 & 0xff, offset};
     }
 
-    Bus& bus_;
+    HostBridge& bridge_;
     std::uint32_t address_ = 0;
 };
 
-Bus::Bus(const BusParts& parts)
+HostBridge::HostBridge(const HostBridgeParts& parts)
     : parts_{parts},
-      host_bridge_{kHostBridge},
+      own_function_{kHostBridge},
       ecam_{std::make_unique<Ecam>(*this)},
       cam_{std::make_unique<Cam>(*this)} {
     for (unsigned i = 0; i < kPins; ++i)
         if (parts_.lines[i] != nullptr)
             lines_[i] = std::make_unique<SharedLine>(*parts_.lines[i]);
-    functions_[0] = &host_bridge_;
-    present_.push_back(&host_bridge_);
+    functions_[0] = &own_function_;
+    present_.push_back(&own_function_);
 }
 
-Bus::~Bus() {
+HostBridge::~HostBridge() {
     for (auto* const function : present_)
         function->disconnect_pin();
 }
 
-IoDevice& Bus::ecam() noexcept {
+IoDevice& HostBridge::ecam() noexcept {
     return *ecam_;
 }
 
-IoDevice& Bus::cam() noexcept {
+IoDevice& HostBridge::cam() noexcept {
     return *cam_;
 }
 
-std::optional<Address> Bus::free_place() const noexcept {
+std::optional<Address> HostBridge::free_place() const noexcept {
     const std::size_t number = present_.size() - 1;  // the bridge is one of them
     const std::size_t share = (parts_.expected + kUsable - 1) / kUsable;
     // Slot by slot, or all slots before the first is shared.
@@ -181,7 +181,7 @@ std::optional<Address> Bus::free_place() const noexcept {
                    .function = static_cast<std::uint8_t>(function)};
 }
 
-Result<Address> Bus::add(Function& function) {
+Result<Address> HostBridge::add(Function& function) {
     const auto found = free_place();
     if (!found)
         return std::unexpected(
@@ -203,7 +203,7 @@ Result<Address> Bus::add(Function& function) {
     return place;
 }
 
-Result<> Bus::assign_addresses() {
+Result<> HostBridge::assign_addresses() {
     struct Want {
         Function* function;
         unsigned bar;
@@ -250,7 +250,7 @@ Result<> Bus::assign_addresses() {
     return {};
 }
 
-std::uint32_t Bus::read(unsigned index, unsigned offset, unsigned size) noexcept {
+std::uint32_t HostBridge::read(unsigned index, unsigned offset, unsigned size) noexcept {
     Function* const function = index < functions_.size() ? functions_[index] : nullptr;
     if (function == nullptr)
         return ~std::uint32_t{0};  // master abort
@@ -258,7 +258,8 @@ std::uint32_t Bus::read(unsigned index, unsigned offset, unsigned size) noexcept
     return function->read_config(offset, size);
 }
 
-void Bus::write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept {
+void HostBridge::write(unsigned index, unsigned offset, unsigned size,
+                       std::uint32_t value) noexcept {
     Function* const function = index < functions_.size() ? functions_[index] : nullptr;
     if (function == nullptr)
         return;
@@ -268,7 +269,7 @@ void Bus::write(unsigned index, unsigned offset, unsigned size, std::uint32_t va
     unsettled_.store(true, std::memory_order_release);
 }
 
-void Bus::reset() noexcept {
+void HostBridge::reset() noexcept {
     cam_->reset();
     for (Function* const function : present_) {
         const std::scoped_lock held{function->lock()};
@@ -281,7 +282,7 @@ void Bus::reset() noexcept {
 
 // The lock is taken before the flag is looked at: a vCPU whose write another one is settling must
 // not run on before that is done.
-void Bus::settle() noexcept {
+void HostBridge::settle() noexcept {
     const std::scoped_lock held{layout_lock_};
     if (!unsettled_.exchange(false, std::memory_order_acq_rel))
         return;
@@ -296,12 +297,12 @@ void Bus::settle() noexcept {
             function->placement()->after_config_write();
 }
 
-bool Bus::take_touch(Function& function) noexcept {
+bool HostBridge::take_touch(Function& function) noexcept {
     const std::scoped_lock held{function.lock()};
     return function.take_touch();
 }
 
-bool Bus::inside_window(const BarShape& shape, std::uint64_t at) const noexcept {
+bool HostBridge::inside_window(const BarShape& shape, std::uint64_t at) const noexcept {
     const auto holds = [&](const Window& window) {
         return GpaRange{Gpa{window.base}, window.size}.contains(Gpa{at}, shape.size);
     };
@@ -311,7 +312,7 @@ bool Bus::inside_window(const BarShape& shape, std::uint64_t at) const noexcept 
 }
 
 // Where the guest wants the BAR to be, if that is a place where a BAR can be.
-std::optional<std::uint64_t> Bus::wanted(Function& function, unsigned bar) const noexcept {
+std::optional<std::uint64_t> HostBridge::wanted(Function& function, unsigned bar) const noexcept {
     const std::scoped_lock held{function.lock()};
     if (function.bars()[bar].region == nullptr || !function.decodes(bar))
         return std::nullopt;
@@ -321,11 +322,11 @@ std::optional<std::uint64_t> Bus::wanted(Function& function, unsigned bar) const
     return at;
 }
 
-IoBus& Bus::bus_of(const BarShape& shape) const noexcept {
+IoBus& HostBridge::bus_of(const BarShape& shape) const noexcept {
     return shape.kind == BarKind::Io ? parts_.io : parts_.mmio;
 }
 
-void Bus::unmap_stale(Function& function) noexcept {
+void HostBridge::unmap_stale(Function& function) noexcept {
     for (unsigned i = 0; i < kBarCount; ++i) {
         Function::Bar& bar = function.bars()[i];
         if (!bar.mapped || wanted(function, i) == bar.mapped_at)
@@ -337,7 +338,7 @@ void Bus::unmap_stale(Function& function) noexcept {
     }
 }
 
-void Bus::map_wanted(Function& function) noexcept {
+void HostBridge::map_wanted(Function& function) noexcept {
     for (unsigned i = 0; i < kBarCount; ++i) {
         Function::Bar& bar = function.bars()[i];
         if (bar.region == nullptr || bar.mapped)

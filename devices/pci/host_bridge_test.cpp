@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pci/bus.hpp"
+#include "pci/host_bridge.hpp"
 
 #include <memory>
 #include <vector>
@@ -46,18 +46,18 @@ struct RecordingPlacement final : Placement {
     int config_writes = 0;
 };
 
-struct PciBusTest : testing::Test {
-    PciBusTest() {
-        EXPECT_TRUE(mmio.map(kEcam, kEcamSize, bus.ecam()));
-        EXPECT_TRUE(io.map(kCamPort, kCamSize, bus.cam()));
+struct PciHostBridgeTest : testing::Test {
+    PciHostBridgeTest() {
+        EXPECT_TRUE(mmio.map(kEcam, kEcamSize, bridge.ecam()));
+        EXPECT_TRUE(io.map(kCamPort, kCamSize, bridge.cam()));
     }
 
     /// Puts a function with one BAR 0 into slot 1 and assigns its address.
     void plug(BarShape shape) {
         function.add_bar(0, shape, region);
         function.set_placement(placement);
-        ASSERT_TRUE(bus.add(function));
-        ASSERT_TRUE(bus.assign_addresses());
+        ASSERT_TRUE(bridge.add(function));
+        ASSERT_TRUE(bridge.assign_addresses());
     }
     static constexpr std::uint64_t config(unsigned slot, unsigned fn, unsigned offset) {
         return kEcam + (slot * 8 + fn) * 0x1000 + offset;
@@ -73,27 +73,27 @@ struct PciBusTest : testing::Test {
     Function function{kCard};
     Region region{0x11};
     RecordingPlacement placement;
-    std::vector<std::unique_ptr<Function>> many;  // functions outlive the bus
-    Bus bus{{.windows = kWindows,
-             .mmio = mmio,
-             .io = io,
-             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]},
-             .line_numbers = {16, 17, 18, 19}}};
+    std::vector<std::unique_ptr<Function>> many;  // functions outlive the bridge
+    HostBridge bridge{{.windows = kWindows,
+                       .mmio = mmio,
+                       .io = io,
+                       .lines = {&lines[0], &lines[1], &lines[2], &lines[3]},
+                       .line_numbers = {16, 17, 18, 19}}};
 };
 
-TEST_F(PciBusTest, SlotZeroIsTheHostBridge) {
+TEST_F(PciHostBridgeTest, SlotZeroIsTheHostBridge) {
     EXPECT_EQ(mmio.read32(config(0, 0, 0)), 0x0008'1b36u);
     EXPECT_EQ(mmio.read32(config(0, 0, 8)), 0x0600'0000u);
     EXPECT_EQ(mmio.read8(config(0, 0, 0xe)), 0u);
 }
 
-TEST_F(PciBusTest, EmptySlotReadsAllOnes) {
+TEST_F(PciHostBridgeTest, EmptySlotReadsAllOnes) {
     EXPECT_EQ(mmio.read32(config(5, 0, 0)), 0xffff'ffffu);
     EXPECT_EQ(mmio.read16(config(31, 7, 0)), 0xffffu);
     mmio.write32(config(5, 0, 4), 7);
 }
 
-TEST_F(PciBusTest, IdentityStandsInTheHeader) {
+TEST_F(PciHostBridgeTest, IdentityStandsInTheHeader) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     EXPECT_EQ(mmio.read32(config(1, 0, 0x00)), 0x5678'1234u);
@@ -101,7 +101,7 @@ TEST_F(PciBusTest, IdentityStandsInTheHeader) {
     EXPECT_EQ(mmio.read32(config(1, 0, 0x2c)), 0xdef0'9abcu);
 }
 
-TEST_F(PciBusTest, IdentityCannotBeWritten) {
+TEST_F(PciHostBridgeTest, IdentityCannotBeWritten) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     mmio.write32(config(1, 0, 0x00), 0);
@@ -113,7 +113,7 @@ TEST_F(PciBusTest, IdentityCannotBeWritten) {
     EXPECT_EQ(mmio.read32(config(1, 0, 0x2c)), 0xdef0'9abcu);
 }
 
-TEST_F(PciBusTest, CommandHasOnlyTheBitsTheFunctionNeeds) {
+TEST_F(PciHostBridgeTest, CommandHasOnlyTheBitsTheFunctionNeeds) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     mmio.write16(config(1, 0, 4), 0xffff);
@@ -121,7 +121,7 @@ TEST_F(PciBusTest, CommandHasOnlyTheBitsTheFunctionNeeds) {
     EXPECT_EQ(mmio.read16(config(1, 0, 4)), 0x0546u);  // no I/O space
 }
 
-TEST_F(PciBusTest, StatusIsReadOnly) {
+TEST_F(PciHostBridgeTest, StatusIsReadOnly) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     mmio.write16(config(1, 0, 6), 0xffff);
@@ -129,7 +129,7 @@ TEST_F(PciBusTest, StatusIsReadOnly) {
     EXPECT_EQ(mmio.read16(config(1, 0, 6)), 0u);
 }
 
-TEST_F(PciBusTest, InterruptLineRemembersWhatIsWritten) {
+TEST_F(PciHostBridgeTest, InterruptLineRemembersWhatIsWritten) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     mmio.write8(config(1, 0, 0x3c), 0x2b);
@@ -137,7 +137,7 @@ TEST_F(PciBusTest, InterruptLineRemembersWhatIsWritten) {
     EXPECT_EQ(mmio.read8(config(1, 0, 0x3c)), 0x2bu);
 }
 
-TEST_F(PciBusTest, CapabilitiesFormAList) {
+TEST_F(PciHostBridgeTest, CapabilitiesFormAList) {
     constexpr std::array<std::uint8_t, 3> kFirst{1, 2, 3};
     constexpr std::array<std::uint8_t, 2> kSecond{4, 5};
     constexpr std::array<std::uint8_t, 1> kMask{0x0f};
@@ -153,7 +153,7 @@ TEST_F(PciBusTest, CapabilitiesFormAList) {
     EXPECT_EQ(mmio.read32(config(1, 0, 0x48)), 0x050f'0005u);
 }
 
-TEST_F(PciBusTest, ExpressCapabilityIsAnIntegratedEndpoint) {
+TEST_F(PciHostBridgeTest, ExpressCapabilityIsAnIntegratedEndpoint) {
     function.add_express();
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
@@ -161,7 +161,7 @@ TEST_F(PciBusTest, ExpressCapabilityIsAnIntegratedEndpoint) {
     EXPECT_EQ(mmio.read32(config(1, 0, 0x100)), 0u);
 }
 
-TEST_F(PciBusTest, ConventionalFunctionHasNoExtendedSpace) {
+TEST_F(PciHostBridgeTest, ConventionalFunctionHasNoExtendedSpace) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     EXPECT_EQ(mmio.read32(config(1, 0, 0x100)), 0xffff'ffffu);
@@ -178,7 +178,7 @@ struct Sizing {
     std::uint64_t assigned;
 };
 
-struct PciBarKindsTest : PciBusTest, testing::WithParamInterface<Sizing> {};
+struct PciBarKindsTest : PciHostBridgeTest, testing::WithParamInterface<Sizing> {};
 
 TEST_P(PciBarKindsTest, SizesAndDecodes) {
     plug(GetParam().shape);
@@ -207,14 +207,14 @@ INSTANTIATE_TEST_SUITE_P(
         Sizing{{BarKind::Memory64, false, 0x4000}, 0xffff'c004, 0xffff'ffff, kMem64},
         Sizing{{BarKind::Memory64, true, 0x2'0000'0000}, 0x0000'000c, 0xffff'fffe, kMem64}));
 
-TEST_F(PciBusTest, NothingIsDecodedAtFirst) {
+TEST_F(PciHostBridgeTest, NothingIsDecodedAtFirst) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     EXPECT_EQ(mmio.read8(kMem32), 0xffu);
     EXPECT_EQ(mmio.read16(config(1, 0, 4)), 0u);
 }
 
-TEST_F(PciBusTest, ClearingMemorySpaceUnmaps) {
+TEST_F(PciHostBridgeTest, ClearingMemorySpaceUnmaps) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -224,7 +224,7 @@ TEST_F(PciBusTest, ClearingMemorySpaceUnmaps) {
     EXPECT_THAT(placement.unmapped, ElementsAre(0u));
 }
 
-TEST_F(PciBusTest, BarMovesWhileDecoded) {
+TEST_F(PciHostBridgeTest, BarMovesWhileDecoded) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -238,7 +238,7 @@ TEST_F(PciBusTest, BarMovesWhileDecoded) {
 
 // peers.md 3.3 is a list of what went wrong elsewhere; the rows below are its numbers.
 
-TEST_F(PciBusTest, Row25BarOutsideTheWindowIsNotDecodedAndComesBack) {
+TEST_F(PciHostBridgeTest, Row25BarOutsideTheWindowIsNotDecodedAndComesBack) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -252,7 +252,7 @@ TEST_F(PciBusTest, Row25BarOutsideTheWindowIsNotDecodedAndComesBack) {
     EXPECT_EQ(mmio.read8(kMem32 + 0x2000), 0x11u);
 }
 
-TEST_F(PciBusTest, Row25BarAtTheTopOfTheAddressSpaceIsNotDecoded) {
+TEST_F(PciHostBridgeTest, Row25BarAtTheTopOfTheAddressSpaceIsNotDecoded) {
     plug({.kind = BarKind::Memory64, .size = 0x4000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -262,7 +262,7 @@ TEST_F(PciBusTest, Row25BarAtTheTopOfTheAddressSpaceIsNotDecoded) {
     EXPECT_EQ(mmio.count(), 1u);  // the ECAM alone
 }
 
-TEST_F(PciBusTest, Row25BarOverTheEcamIsNotDecoded) {
+TEST_F(PciHostBridgeTest, Row25BarOverTheEcamIsNotDecoded) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -272,12 +272,12 @@ TEST_F(PciBusTest, Row25BarOverTheEcamIsNotDecoded) {
     EXPECT_EQ(mmio.count(), 1u);
 }
 
-TEST_F(PciBusTest, Row25OverlappingBarAppearsWhenTheOtherLeaves) {
+TEST_F(PciHostBridgeTest, Row25OverlappingBarAppearsWhenTheOtherLeaves) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     Function& other = *many.emplace_back(std::make_unique<Function>(kCard));
     Region other_region{0x22};
     other.add_bar(0, {.kind = BarKind::Memory32, .size = 0x1000}, other_region);
-    ASSERT_TRUE(bus.add(other));
+    ASSERT_TRUE(bridge.add(other));
     mmio.write16(config(1, 0, 4), 2);
     mmio.write32(config(2, 0, 0x10), kMem32);
     mmio.write16(config(2, 0, 4), 2);
@@ -289,7 +289,7 @@ TEST_F(PciBusTest, Row25OverlappingBarAppearsWhenTheOtherLeaves) {
     EXPECT_EQ(mmio.read8(kMem32 + 0x1000), 0x11u);
 }
 
-TEST_F(PciBusTest, Row25HalfWrittenAddressMovesNothingElse) {
+TEST_F(PciHostBridgeTest, Row25HalfWrittenAddressMovesNothingElse) {
     plug({.kind = BarKind::Memory64, .size = 0x4000});
     mmio.write16(config(1, 0, 4), 2);
 
@@ -299,7 +299,7 @@ TEST_F(PciBusTest, Row25HalfWrittenAddressMovesNothingElse) {
     EXPECT_EQ(mmio.read8(kMem64 + 0x12'0000), 0x11u);
 }
 
-TEST_F(PciBusTest, Row27OddWidthsAndStraddlesReadAllOnes) {
+TEST_F(PciHostBridgeTest, Row27OddWidthsAndStraddlesReadAllOnes) {
     EXPECT_EQ(mmio.read(config(0, 0, 0), AccessSize::Qword), ~std::uint64_t{0});
     EXPECT_EQ(mmio.read16(config(0, 0, 1)), 0xffffu);
     EXPECT_EQ(mmio.read32(config(0, 0, 2)), 0xffff'ffffu);
@@ -308,20 +308,20 @@ TEST_F(PciBusTest, Row27OddWidthsAndStraddlesReadAllOnes) {
     EXPECT_EQ(mmio.read16(config(0, 0, 4)), 0u);
 }
 
-TEST_F(PciBusTest, CamReadsWhatEcamReads) {
+TEST_F(PciHostBridgeTest, CamReadsWhatEcamReads) {
     EXPECT_EQ(cam_read32(0x8000'0000), 0x0008'1b36u);
     EXPECT_EQ(io.read16(0xcfe), 0x0008u);
     EXPECT_EQ(io.read8(0xcfd), 0x1bu);
     EXPECT_EQ(io.read32(0xcf8), 0x8000'0000u);
 }
 
-TEST_F(PciBusTest, CamWithoutEnableOrOnAnotherBusReadsAllOnes) {
+TEST_F(PciHostBridgeTest, CamWithoutEnableOrOnAnotherBusReadsAllOnes) {
     EXPECT_EQ(cam_read32(0x0000'0000), 0xffff'ffffu);
     EXPECT_EQ(cam_read32(0x8001'0000), 0xffff'ffffu);
     EXPECT_EQ(cam_read32(0x8000'0800), 0xffff'ffffu);  // slot 1 is empty
 }
 
-TEST_F(PciBusTest, CamMovesBarsToo) {
+TEST_F(PciHostBridgeTest, CamMovesBarsToo) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     io.write32(0xcf8, 0x8000'0804);
@@ -330,7 +330,7 @@ TEST_F(PciBusTest, CamMovesBarsToo) {
     EXPECT_EQ(mmio.read8(kMem32), 0x11u);
 }
 
-TEST_F(PciBusTest, Row27CamAddressTakesDoubleWordsOnly) {
+TEST_F(PciHostBridgeTest, Row27CamAddressTakesDoubleWordsOnly) {
     io.write8(0xcf9, 0x06);
     io.write16(0xcf8, 0xffff);
     EXPECT_EQ(io.read32(0xcf8), 0u);
@@ -343,18 +343,18 @@ TEST_F(PciBusTest, Row27CamAddressTakesDoubleWordsOnly) {
     EXPECT_EQ(io.read32(0xcfc), 0xffff'ffffu);
 }
 
-TEST_F(PciBusTest, Row27CamDataAcrossADoubleWordReadsAllOnes) {
+TEST_F(PciHostBridgeTest, Row27CamDataAcrossADoubleWordReadsAllOnes) {
     io.write32(0xcf8, 0x8000'0000);
 
     EXPECT_EQ(io.read16(0xcfd), 0xffffu);
     EXPECT_EQ(io.read32(0xcfe), 0xffff'ffffu);
 }
 
-TEST_F(PciBusTest, DevicesBeyond31BecomeFurtherFunctions) {
+TEST_F(PciHostBridgeTest, DevicesBeyond31BecomeFurtherFunctions) {
     std::vector<Address> places;
     for (int i = 0; i < 33; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
-        places.push_back(*bus.add(*many.back()));
+        places.push_back(*bridge.add(*many.back()));
     }
 
     EXPECT_EQ(places[0], (Address{1, 0}));
@@ -365,10 +365,11 @@ TEST_F(PciBusTest, DevicesBeyond31BecomeFurtherFunctions) {
     EXPECT_EQ(mmio.read32(config(1, 1, 0)), 0x5678'1234u);
 }
 
-TEST_F(PciBusTest, MoreThan31ExpectedDevicesShareSlotsInTheirOrder) {
+TEST_F(PciHostBridgeTest, MoreThan31ExpectedDevicesShareSlotsInTheirOrder) {
     test::FakeIoBus memory;
     test::FakeIoBus ports;
-    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 40}};
+    HostBridge wide{
+        {.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 40}};
     std::vector<Address> places;
     for (int i = 0; i < 40; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
@@ -381,20 +382,22 @@ TEST_F(PciBusTest, MoreThan31ExpectedDevicesShareSlotsInTheirOrder) {
     EXPECT_EQ(places[39], (Address{20, 1}));
 }
 
-TEST_F(PciBusTest, ThirtyOneExpectedDevicesHaveASlotEach) {
+TEST_F(PciHostBridgeTest, ThirtyOneExpectedDevicesHaveASlotEach) {
     test::FakeIoBus memory;
     test::FakeIoBus ports;
-    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 31}};
+    HostBridge wide{
+        {.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 31}};
     Function& second = *many.emplace_back(std::make_unique<Function>(kCard));
 
     EXPECT_EQ(*wide.add(function), (Address{1, 0}));
     EXPECT_EQ(*wide.add(second), (Address{2, 0}));
 }
 
-TEST_F(PciBusTest, The249thDeviceIsRefusedWhenItWasExpected) {
+TEST_F(PciHostBridgeTest, The249thDeviceIsRefusedWhenItWasExpected) {
     test::FakeIoBus memory;
     test::FakeIoBus ports;
-    Bus wide{{.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 248}};
+    HostBridge wide{
+        {.windows = kWindows, .mmio = memory, .io = ports, .lines = {}, .expected = 248}};
     for (int i = 0; i < 248; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         ASSERT_TRUE(wide.add(*many.back()));
@@ -406,50 +409,50 @@ TEST_F(PciBusTest, The249thDeviceIsRefusedWhenItWasExpected) {
     EXPECT_EQ(full.error().kind(), ErrorKind::Config);
 }
 
-TEST_F(PciBusTest, The249thDeviceIsRefused) {
+TEST_F(PciHostBridgeTest, The249thDeviceIsRefused) {
     for (int i = 0; i < 248; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
-        ASSERT_TRUE(bus.add(*many.back()));
+        ASSERT_TRUE(bridge.add(*many.back()));
     }
 
-    const auto full = bus.add(function);
+    const auto full = bridge.add(function);
 
     ASSERT_FALSE(full);
     EXPECT_EQ(full.error().kind(), ErrorKind::Config);
     EXPECT_THAT(full.error().one_line(), HasSubstr("more than 248 PCI devices"));
 }
 
-TEST_F(PciBusTest, BarThatFitsNowhereIsAnErrorWithItsSize) {
+TEST_F(PciHostBridgeTest, BarThatFitsNowhereIsAnErrorWithItsSize) {
     function.add_bar(0, {.kind = BarKind::Memory32, .size = 0x2000'0000}, region);
-    ASSERT_TRUE(bus.add(function));
+    ASSERT_TRUE(bridge.add(function));
 
-    const auto assigned = bus.assign_addresses();
+    const auto assigned = bridge.assign_addresses();
 
     ASSERT_FALSE(assigned);
     EXPECT_THAT(assigned.error().one_line(),
                 HasSubstr("no room for a PCI BAR of 0x20000000 bytes in the memory window"));
 }
 
-TEST_F(PciBusTest, LargestBarsComeFirstAndNoneOverlap) {
+TEST_F(PciHostBridgeTest, LargestBarsComeFirstAndNoneOverlap) {
     Function& other = *many.emplace_back(std::make_unique<Function>(kCard));
     Region small{1};
     Region large{2};
     function.add_bar(0, {.kind = BarKind::Memory32, .size = 0x10}, small);
     other.add_bar(2, {.kind = BarKind::Memory32, .size = 0x100000}, large);
-    ASSERT_TRUE(bus.add(function));
-    ASSERT_TRUE(bus.add(other));
+    ASSERT_TRUE(bridge.add(function));
+    ASSERT_TRUE(bridge.add(other));
 
-    ASSERT_TRUE(bus.assign_addresses());
+    ASSERT_TRUE(bridge.assign_addresses());
 
     EXPECT_EQ(other.bar_address(2), kMem32);
     EXPECT_EQ(function.bar_address(0), kMem32 + 0x100000);
 }
 
-TEST_F(PciBusTest, PinsAreSwizzledAndNamedInTheHeader) {
+TEST_F(PciHostBridgeTest, PinsAreSwizzledAndNamedInTheHeader) {
     for (int i = 0; i < 32; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         many.back()->use_intx();
-        ASSERT_TRUE(bus.add(*many.back()));
+        ASSERT_TRUE(bridge.add(*many.back()));
     }
 
     EXPECT_EQ(mmio.read16(config(1, 0, 0x3c)), 0x0111u);  // slot 1, INTA: line 1
@@ -462,11 +465,11 @@ TEST_F(PciBusTest, PinsAreSwizzledAndNamedInTheHeader) {
     EXPECT_TRUE(lines[2].high);
 }
 
-TEST_F(PciBusTest, SharedLineStaysHighUntilTheLastFunctionLetsGo) {
+TEST_F(PciHostBridgeTest, SharedLineStaysHighUntilTheLastFunctionLetsGo) {
     for (int i = 0; i < 5; ++i) {
         many.push_back(std::make_unique<Function>(kCard));
         many.back()->use_intx();
-        ASSERT_TRUE(bus.add(*many.back()));
+        ASSERT_TRUE(bridge.add(*many.back()));
     }
 
     many[0]->set_intx(true);
@@ -479,7 +482,7 @@ TEST_F(PciBusTest, SharedLineStaysHighUntilTheLastFunctionLetsGo) {
     EXPECT_THAT(lines[1].changes, ElementsAre(true, false));
 }
 
-TEST_F(PciBusTest, InterruptDisableHoldsThePinLowAndStatusTells) {
+TEST_F(PciHostBridgeTest, InterruptDisableHoldsThePinLowAndStatusTells) {
     function.use_intx();
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     function.set_intx(true);
@@ -492,19 +495,19 @@ TEST_F(PciBusTest, InterruptDisableHoldsThePinLowAndStatusTells) {
     EXPECT_TRUE(lines[1].high);
 }
 
-TEST_F(PciBusTest, ResetBringsBackTheFirstAddressAndDecodesNothing) {
+TEST_F(PciHostBridgeTest, ResetBringsBackTheFirstAddressAndDecodesNothing) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
     mmio.write32(config(1, 0, 0x10), kMem32 + 0x5000);
     mmio.write16(config(1, 0, 4), 2);
 
-    bus.reset();
+    bridge.reset();
 
     EXPECT_EQ(mmio.read32(config(1, 0, 0x10)), kMem32);
     EXPECT_EQ(mmio.read16(config(1, 0, 4)), 0u);
     EXPECT_EQ(mmio.count(), 1u);
 }
 
-TEST_F(PciBusTest, EachConfigurationWriteIsFollowedByACallWithoutTheLock) {
+TEST_F(PciHostBridgeTest, EachConfigurationWriteIsFollowedByACallWithoutTheLock) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 
     mmio.write8(config(1, 0, 0x3c), 1);
