@@ -14,6 +14,7 @@ namespace vmm::config {
 inline constexpr std::string_view kConsoleName = "console";
 inline constexpr std::string_view kConsolePortsName = "ports";
 inline constexpr std::string_view kRngName = "rng";
+inline constexpr std::string_view kPvPanicName = "pvpanic";
 
 /// Its id, or its kind and number. No two devices of a valid configuration have the same.
 inline std::string device_name(const std::string& id, std::string_view kind, std::size_t number) {

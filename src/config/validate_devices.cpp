@@ -234,6 +234,8 @@ std::vector<Named> names_of(const VmConfig& config) {
         fixed(kConsolePortsName, "the device with console_ports");
     if (config.rng)
         fixed(kRngName, "the entropy device");
+    if (config.pvpanic)
+        fixed(kPvPanicName, "the panic device");
     const auto listed = [&](const auto& devices, std::string_view key, std::string_view kind) {
         for (std::size_t i = 0; i < devices.size(); ++i)
             names.push_back({device_name(devices[i].id, kind, i), cat(key, "[", i, "]"),

@@ -235,13 +235,17 @@ TEST(ValidateDevicesTest, IdIsNoNameOfADeviceThatHasNoId) {
         const auto result = validate_devices(config);
         return result ? "no error" : result.error().report();
     };
-    for (const char* const id : {"rng", "console", "ports"})
+    for (const char* const id : {"rng", "console", "ports", "pvpanic"})
         EXPECT_EQ(error_with(id), "no error") << id;
 
     config.rng.emplace();
+    config.pvpanic = true;
     config.console.mode = ConsoleMode::Null;
     config.console_ports = {{.mode = ConsoleMode::Null, .name = "p"}};
 
+    EXPECT_EQ(error_with("pvpanic"),
+              "error: disks[0].id: 'pvpanic' is the name of the panic device already\n"
+              "  help: Give it another id.\n");
     EXPECT_EQ(error_with("rng"),
               "error: disks[0].id: 'rng' is the name of the entropy device already\n"
               "  help: Give it another id.\n");

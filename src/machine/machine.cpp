@@ -72,21 +72,26 @@ Result<> Machine::add_platform_devices() {
     return platform_->add_devices(platform_parts());
 }
 
+// Half of the window, so that the guest can move the rest about.
+std::uint64_t Machine::ports_for_kicks() const {
+    return config_.virtio_notify == VirtioNotify::Auto ? platform_->pci_port_window() / 2 : 0;
+}
+
 Result<> Machine::add_pci_devices() {
-    if (!PciDevices::wanted(config_))
+    if (!DeviceSet::wanted(config_))
         return {};
     VMM_TRY(consoles_.open_virtio());
-    pci_ = VMM_TRY(PciDevices::create({.config = config_,
-                                       .loop = loop_,
-                                       .memory = *ram_,
-                                       .vm = *vm_,
-                                       .mmio = mmio_,
-                                       .io = ports_,
-                                       .port_window = platform_->pci_port_window(),
-                                       .lines = platform_->pci_lines(),
-                                       .events = events_,
-                                       .console = consoles_.console(),
-                                       .console_ports = consoles_.ports()}));
+    pci_ = VMM_TRY(DeviceSet::create({.config = config_,
+                                      .loop = loop_,
+                                      .memory = *ram_,
+                                      .vm = *vm_,
+                                      .mmio = mmio_,
+                                      .io = ports_,
+                                      .notify_ports = ports_for_kicks(),
+                                      .lines = platform_->pci_lines(),
+                                      .events = events_,
+                                      .console = consoles_.console(),
+                                      .console_ports = consoles_.ports()}));
     if (const auto size = consoles_.console_size())
         pci_->console()->set_size(0, size->columns, size->rows);
     return {};

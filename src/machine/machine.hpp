@@ -10,6 +10,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,8 +20,8 @@
 #include "config/vm_config.hpp"
 #include "machine/command.hpp"
 #include "machine/consoles.hpp"
+#include "machine/devices/device_set.hpp"
 #include "machine/lifecycle.hpp"
-#include "machine/pci_devices.hpp"
 #include "machine/platform.hpp"
 #include "machine/vcpu_set.hpp"
 #include "memory/guest_ram.hpp"
@@ -85,6 +86,7 @@ private:
     Result<> create_vcpus();
     Result<> put_devices_on_bus();
     PlatformParts platform_parts();
+    std::uint64_t ports_for_kicks() const;
 
     void quit_requested() noexcept override;
     void disk_sizes_requested() noexcept override;
@@ -100,9 +102,9 @@ private:
     Bus mmio_;
     Consoles consoles_;
     std::unique_ptr<Platform> platform_;
-    hv::Vm* vm_ = nullptr;             // the platform's
-    std::unique_ptr<PciDevices> pci_;  // null: there is no PCI
-    std::vector<hv::Vcpu*> vcpus_;     // the platform's
+    hv::Vm* vm_ = nullptr;            // the platform's
+    std::unique_ptr<DeviceSet> pci_;  // null: there is no PCI
+    std::vector<hv::Vcpu*> vcpus_;    // the platform's
     VcpuSet vcpu_set_;
 };
 

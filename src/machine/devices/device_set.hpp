@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The PCI devices of a machine: made from the configuration, joined with what the host gives them,
-// put on one bus.
+// The PCI devices of a machine, on one bus.
 //
 // No architecture is known here: where windows lie and how INTx is wired comes from the platform.
 // Threads: the machine's main thread; the devices have I/O threads of their own.
@@ -11,24 +10,19 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "config/vm_config.hpp"
 #include "machine/command.hpp"
+#include "machine/devices/device.hpp"
 #include "machine/disk_sizes.hpp"
-#include "machine/host_entropy.hpp"
 #include "machine/platform.hpp"
 #include "pci/host_bridge.hpp"
-#include "pvpanic/pvpanic.hpp"
-#include "virtio/device.hpp"
-#include "virtio_blk/virtio_blk.hpp"
 #include "virtio_console/console.hpp"
-#include "virtio_pci/transport.hpp"
 #include "vmm/byte_channel.hpp"
-#include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/guest_events.hpp"
@@ -39,36 +33,36 @@
 
 namespace vmm::machine {
 
-struct PciParts {
+struct DeviceSetParts {
     const VmConfig& config;
     boost::asio::io_context& loop;
     GuestMemory& memory;
     hv::Vm& vm;
     IoBus& mmio;
     IoBus& io;
-    std::uint64_t port_window = 0;  ///< of I/O ports for BARs; bytes
+    std::uint64_t notify_ports = 0;  ///< I/O ports that kicks may have
     PciLines lines;
     GuestEvents& events;
-    ByteSink* console = nullptr;             ///< what is behind hvc0; null: there is none
-    std::vector<ByteSink*> console_ports{};  ///< what is behind each of the configuration's
+    ByteSink* console = nullptr;             ///< where hvc0 prints; null: there is none
+    std::vector<ByteSink*> console_ports{};  ///< where each of the configuration's prints
 };
 
-class PciDevices final {
+class DeviceSet final {
 public:
     /// Whether the configuration has any: without them there is no PCI.
     static bool wanted(const VmConfig& config);
 
     /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the
     /// platform may find out later.
-    static Result<std::unique_ptr<PciDevices>> create(const PciParts& parts);
+    static Result<std::unique_ptr<DeviceSet>> create(const DeviceSetParts& parts);
     Result<> make_host_bridge(const pci::Windows& windows);
 
     pci::HostBridge& host_bridge() noexcept { return *host_bridge_; }
     /// They may have other sizes now. In any state of the machine; does not wait for the host.
     void look_at_disks(Answer answer);
-    virtio_console::Console* console() noexcept { return console_; }  ///< null: there is none
+    virtio_console::Console* console() const noexcept;  ///< null: there is none
     /// The device with the configured ports, in their order; null: there are none.
-    virtio_console::Console* console_ports() noexcept { return console_ports_; }
+    virtio_console::Console* console_ports() const noexcept;
 
     // A reset, which can take as long as the host's side of a device does: ask, wait until none is
     // busy, finish. No vCPU runs meanwhile.
@@ -87,38 +81,34 @@ public:
     std::vector<std::string> busy_at_end() const;
 
 private:
-    /// A virtio device and the function it is. The body goes last.
-    struct Virtio {
-        std::string name;
-        std::unique_ptr<virtio::Device> body;
-        std::unique_ptr<virtio_pci::Transport> transport;
+    struct Member {
+        std::string id;
+        std::unique_ptr<PciDevice> device;
+        DeviceFace face;
     };
 
-    PciDevices(const PciParts& parts, EventFd released)
-        : parts_{parts}, released_{std::move(released)} {}
+    DeviceSet(const DeviceSetParts& parts, EventFd released)
+        : parts_{parts},
+          released_{std::move(released)},
+          notify_ports_{parts.notify_ports},
+          device_parts_{.memory = parts.memory,
+                        .vm = parts.vm,
+                        .events = parts.events,
+                        .notify_ports = notify_ports_,
+                        .released = released_,
+                        .console = parts.console,
+                        .console_ports = parts.console_ports} {}
 
-    Result<> add_pvpanic();
-    Result<> add_disks();
-    Result<> add_nets();
-    Result<> add_rng();
-    Result<> add_console();
-    Result<> add_console_ports();
-    Result<> add(std::string name, std::unique_ptr<virtio::Device> body, bool packed);
+    Result<> make(NewDevice wanted);
+    virtio_console::Console* console_of(std::string_view id) const noexcept;
 
-    PciParts parts_;
+    DeviceSetParts parts_;
     EventFd released_;
+    NotifyPorts notify_ports_;
+    DeviceParts device_parts_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
-    std::optional<PvPanic> pvpanic_;
-    HostEntropy host_entropy_;
-    std::unique_ptr<EntropySource> entropy_file_;  // null: host_entropy_ alone
-    std::uint64_t ports_used_ = 0;
-    std::optional<pci::Function> pvpanic_function_;
-    std::vector<Virtio> virtio_;
-    std::vector<DiskSizes::Disk> disks_;          // some of them
-    std::unique_ptr<DiskSizes> sizes_;            // from the first look on; goes before them
-    virtio_console::Console* console_ = nullptr;  // one of them
-    virtio_console::Console* console_ports_ = nullptr;
-    std::vector<pci::Function*> functions_;         // in the order of their places on the bus
+    std::vector<Member> members_;                   // in the order of their places on the bus
+    std::unique_ptr<DiskSizes> sizes_;              // from the first look on; goes before them
     std::unique_ptr<pci::HostBridge> host_bridge_;  // last: it points to all functions
 };
 
