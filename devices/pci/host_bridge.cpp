@@ -27,6 +27,21 @@ constexpr Identity kHostBridge{.vendor = 0x1b36,
 // A BAR smaller than a page still gets one for itself, so that a guest can map it alone.
 constexpr std::uint64_t kPage = 4096;
 
+constexpr std::uint64_t bar_space(const BarShape& shape) {
+    return shape.kind == BarKind::Io ? shape.size : std::max(shape.size, kPage);
+}
+
+constexpr std::uint64_t aligned(std::uint64_t at, std::uint64_t to) {
+    return (at + to - 1) / to * to;
+}
+
+Error no_room(const BarShape& shape) {
+    return Error{ErrorKind::Config,
+                 cat("no room for a PCI BAR of ", Hex{shape.size}, " bytes in the ",
+                     shape.kind == BarKind::Io ? "I/O" : "memory", " window")}
+        .hint("Attach fewer devices.");
+}
+
 // Configuration space is reached in naturally aligned bytes, words and double words.
 constexpr bool legal(unsigned offset, AccessSize size) {
     return size != AccessSize::Qword && offset % static_cast<unsigned>(size) == 0;
@@ -169,38 +184,63 @@ IoDevice& HostBridge::cam() noexcept {
     return *cam_;
 }
 
-std::optional<Address> HostBridge::free_place() const noexcept {
-    const std::size_t number = present_.size() - 1;  // the bridge is one of them
-    const std::size_t share = (parts_.expected + kUsable - 1) / kUsable;
-    // Slot by slot, or all slots before the first is shared.
-    const std::size_t slot = share > 1 ? number / share : number % kUsable;
-    const std::size_t function = share > 1 ? number % share : number / kUsable;
-    if (slot >= kUsable || function >= kFunctions)
+// Slot by slot as long as a slot has functions to share, after that a function of each slot.
+std::optional<Address> HostBridge::free_place(unsigned share) const noexcept {
+    const auto first_free = [this](unsigned from, unsigned to) -> std::optional<Address> {
+        for (unsigned slot = 1; slot < kSlots; ++slot)
+            for (unsigned function = from; function < to; ++function)
+                if (at(slot, function) == nullptr)
+                    return Address{.slot = static_cast<std::uint8_t>(slot),
+                                   .function = static_cast<std::uint8_t>(function)};
         return std::nullopt;
-    return Address{.slot = static_cast<std::uint8_t>(1 + slot),
-                   .function = static_cast<std::uint8_t>(function)};
+    };
+    auto found = first_free(0, share);
+    for (unsigned function = share; !found && function < kFunctions; ++function)
+        found = first_free(function, function + 1);
+    return found;
+}
+
+Error HostBridge::no_place() {
+    return Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
+        "Attach fewer devices.");
 }
 
 Result<Address> HostBridge::add(Function& function) {
-    const auto found = free_place();
-    if (!found)
-        return std::unexpected(
-            Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
-                "Attach fewer devices."));
-    const Address place = *found;
-    functions_[place.slot * kFunctions + place.function] = &function;
+    const auto share = static_cast<unsigned>((parts_.expected + kUsable - 1) / kUsable);
+    const auto place = free_place(std::clamp(share, 1u, kFunctions));
+    if (!place)
+        return std::unexpected(no_place());
     present_.push_back(&function);
-    if (place.function > 0)
-        at(place.slot, 0)->set_config_byte(kHeaderType, kMultiFunction);
+    connect_pin(function, *place);
+    publish(function, *place);
+    return *place;
+}
 
-    const unsigned pin = 1 + place.function % kPins;
-    const unsigned line = line_of(place.slot, pin);
-    if (function.uses_intx() && lines_[line] != nullptr) {
-        pins_.push_back(std::make_unique<Pin>(*lines_[line]));
-        function.connect_pin(static_cast<std::uint8_t>(pin), parts_.line_numbers[line],
-                             *pins_.back());
-    }
-    return place;
+void HostBridge::connect_pin(Function& function, Address place) {
+    const unsigned number = 1 + place.function % kPins;
+    const unsigned line = line_of(place.slot, number);
+    if (!function.uses_intx() || lines_[line] == nullptr)
+        return;
+    auto& pin = pins_[place.slot * kFunctions + place.function];
+    pin = std::make_unique<Pin>(*lines_[line]);
+    function.connect_pin(static_cast<std::uint8_t>(number), parts_.line_numbers[line], *pin);
+}
+
+bool HostBridge::is_shared(unsigned slot) const noexcept {
+    for (unsigned function = 1; function < kFunctions; ++function)
+        if (at(slot, function) != nullptr)
+            return true;
+    return false;
+}
+
+void HostBridge::publish(Function& function, Address place) noexcept {
+    functions_[place.slot * kFunctions + place.function].store(&function,
+                                                               std::memory_order_release);
+    if (place.function == 0)
+        return;
+    Function& first = *at(place.slot, 0);
+    const std::scoped_lock held{first.lock()};
+    first.set_config_byte(kHeaderType, kMultiFunction);
 }
 
 Result<> HostBridge::assign_addresses() {
@@ -223,7 +263,7 @@ Result<> HostBridge::assign_addresses() {
 
     Windows left = parts_.windows;
     const auto take = [](Window& from, std::uint64_t size, std::uint64_t alignment) {
-        const std::uint64_t skip = (alignment - from.base % alignment) % alignment;
+        const std::uint64_t skip = aligned(from.base, alignment) - from.base;
         if (skip > from.size || from.size - skip < size)
             return std::uint64_t{0};
         const std::uint64_t at = from.base + skip;
@@ -233,25 +273,127 @@ Result<> HostBridge::assign_addresses() {
     };
     for (const auto& [function, bar, shape, order] : wants) {
         const bool io = shape.kind == BarKind::Io;
-        const std::uint64_t size = io ? shape.size : std::max(shape.size, kPage);
+        const std::uint64_t size = bar_space(shape);
         std::uint64_t where = 0;
         if (shape.kind == BarKind::Memory64)
             where = take(left.memory64, size, size);
         if (where == 0)
             where = take(io ? left.io : left.memory32, size, size);
         if (where == 0)
-            return std::unexpected(
-                Error{ErrorKind::Config, cat("no room for a PCI BAR of ", Hex{shape.size},
-                                             " bytes in the ", io ? "I/O" : "memory", " window")}
-                    .hint("Attach fewer devices."));
+            return std::unexpected(no_room(shape));
         function->bars()[bar].initial = where;
         function->set_bar_address(bar, where);
     }
     return {};
 }
 
+// While vCPUs run.
+
+Result<Address> HostBridge::plug(Function& function) {
+    const std::scoped_lock held{layout_lock_};
+    const auto place = free_place(1);
+    if (!place)
+        return std::unexpected(no_place());
+    std::array<std::uint64_t, kBarCount> addresses{};
+    auto taken_io = taken_ranges(true);
+    auto taken_memory = taken_ranges(false);
+    for (unsigned i = 0; i < kBarCount; ++i) {
+        const auto& bar = function.bars()[i];
+        if (bar.region == nullptr)
+            continue;
+        const bool io = bar.shape.kind == BarKind::Io;
+        const auto at = free_range(bar.shape, io ? taken_io : taken_memory);
+        if (!at)
+            return std::unexpected(no_room(bar.shape));
+        addresses[i] = *at;
+    }
+    for (unsigned i = 0; i < kBarCount; ++i)
+        if (function.bars()[i].region != nullptr) {
+            function.bars()[i].initial = addresses[i];
+            function.set_bar_address(i, addresses[i]);
+        }
+    present_.push_back(&function);
+    connect_pin(function, *place);
+    publish(function, *place);
+    return *place;
+}
+
+// Where a BAR is after a reset, and where it is now if the guest has moved it.
+std::vector<HostBridge::Range> HostBridge::taken_ranges(bool io) const {
+    std::vector<Range> taken;
+    for (Function* const function : present_)
+        for (const auto& bar : function->bars()) {
+            if (bar.region == nullptr || (bar.shape.kind == BarKind::Io) != io)
+                continue;
+            const std::uint64_t last = bar_space(bar.shape) - 1;
+            taken.push_back({bar.initial, bar.initial + last});
+            if (bar.mapped && bar.mapped_at != bar.initial)
+                taken.push_back({bar.mapped_at, bar.mapped_at + last});
+        }
+    std::ranges::sort(taken, {}, &Range::base);
+    return taken;
+}
+
+std::optional<std::uint64_t> HostBridge::free_range(const BarShape& shape,
+                                                    std::vector<Range>& taken) const {
+    const std::uint64_t size = bar_space(shape);
+    const auto search = [&](const Window& window) -> std::optional<std::uint64_t> {
+        std::uint64_t at = aligned(window.base, size);
+        for (const Range& range : taken)
+            if (range.last >= at && range.base <= at + (size - 1))
+                at = aligned(range.last + 1, size);
+        if (!GpaRange{Gpa{window.base}, window.size}.contains(Gpa{at}, size))
+            return std::nullopt;
+        return at;
+    };
+    auto found = shape.kind == BarKind::Memory64 ? search(parts_.windows.memory64) : std::nullopt;
+    if (!found)
+        found = search(shape.kind == BarKind::Io ? parts_.windows.io : parts_.windows.memory32);
+    if (found) {
+        taken.push_back({*found, *found + (size - 1)});
+        std::ranges::sort(taken, {}, &Range::base);
+    }
+    return found;
+}
+
+void HostBridge::unplug(Function& function) noexcept {
+    const std::scoped_lock held{layout_lock_};
+    const auto place = std::ranges::find_if(functions_, [&](const auto& each) {
+        return each.load(std::memory_order_relaxed) == &function;
+    });
+    if (place == functions_.end())
+        return;
+    const auto index = static_cast<unsigned>(place - functions_.begin());
+    place->store(nullptr, std::memory_order_release);
+    std::erase(present_, &function);
+    {
+        const std::scoped_lock registers{function.lock()};
+        function.reset();
+    }
+    unmap_stale(function);
+    for (Function* const other : present_)  // that it may have lain on top of
+        map_wanted(*other);
+    function.disconnect_pin();
+    if (const auto pin = std::move(pins_[index]))
+        pin->set(false);
+    const unsigned slot = index / kFunctions;
+    if (index % kFunctions != 0 && !is_shared(slot)) {
+        Function& first = *at(slot, 0);
+        const std::scoped_lock registers{first.lock()};
+        first.set_config_byte(kHeaderType, 0);
+    }
+}
+
+bool HostBridge::can_unplug(const Function& function) const noexcept {
+    for (unsigned slot = 1; slot < kSlots; ++slot)
+        if (at(slot, 0) == &function)
+            return !is_shared(slot);
+    return &function != &own_function_;
+}
+
 std::uint32_t HostBridge::read(unsigned index, unsigned offset, unsigned size) noexcept {
-    Function* const function = index < functions_.size() ? functions_[index] : nullptr;
+    Function* const function =
+        index < functions_.size() ? at(index / kFunctions, index % kFunctions) : nullptr;
     if (function == nullptr)
         return ~std::uint32_t{0};  // master abort
     const std::scoped_lock held{function->lock()};
@@ -260,7 +402,8 @@ std::uint32_t HostBridge::read(unsigned index, unsigned offset, unsigned size) n
 
 void HostBridge::write(unsigned index, unsigned offset, unsigned size,
                        std::uint32_t value) noexcept {
-    Function* const function = index < functions_.size() ? functions_[index] : nullptr;
+    Function* const function =
+        index < functions_.size() ? at(index / kFunctions, index % kFunctions) : nullptr;
     if (function == nullptr)
         return;
     const std::scoped_lock held{function->lock()};

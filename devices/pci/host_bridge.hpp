@@ -8,7 +8,8 @@
 // beforehand that there will be more, neighbours share a slot: guests number devices in the order
 // of slots and functions, and a user expects that of the command line.
 //
-// Threads: add() and assign_addresses() before the first vCPU runs. ecam() and cam() are called by
+// Threads: add() and assign_addresses() before the first vCPU runs, plug() and unplug() also while
+// they do, and all of these and reset() from one thread. ecam() and cam() are called by
 // the buses they are mapped on.
 #pragma once
 
@@ -86,6 +87,19 @@ public:
     /// is too small (Config).
     Result<> assign_addresses();
 
+    // While vCPUs run, from one thread.
+
+    /// Both in one, for a function that comes later: whoever finds it finds it whole. It gets the
+    /// first free slot, and shares one if there is none; others stay where they are. Changes
+    /// nothing if it fails.
+    Result<Address> plug(Function& function);
+    /// Nobody finds the function any more: its configuration space reads as all ones, its BARs are
+    /// unmapped, its vectors masked, its pin is low. A vCPU may still be inside of it, so it must
+    /// stay alive until each has left, and so must what its BARs lead to. Its place is free.
+    void unplug(Function& function) noexcept;
+    /// Not if others share its slot: without function 0 a guest would not find these.
+    bool can_unplug(const Function& function) const noexcept;
+
     IoDevice& ecam() noexcept;  ///< kEcamSize bytes
     IoDevice& cam() noexcept;   ///< kCamSize ports from kCamPort
 
@@ -101,10 +115,21 @@ private:
     class SharedLine;
     class Pin;
 
-    std::optional<Address> free_place() const noexcept;
+    /// The first `share` functions of a slot are taken before the next slot is.
+    std::optional<Address> free_place(unsigned share) const noexcept;
+    static Error no_place();
     Function* at(unsigned slot, unsigned function) const noexcept {
-        return functions_[slot * kFunctions + function];
+        return functions_[slot * kFunctions + function].load(std::memory_order_acquire);
     }
+    void connect_pin(Function& function, Address place);
+    bool is_shared(unsigned slot) const noexcept;
+    void publish(Function& function, Address place) noexcept;
+    struct Range {
+        std::uint64_t base;
+        std::uint64_t last;
+    };
+    std::vector<Range> taken_ranges(bool io) const;
+    std::optional<std::uint64_t> free_range(const BarShape& shape, std::vector<Range>& taken) const;
     std::uint32_t read(unsigned index, unsigned offset, unsigned size) noexcept;
     void write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept;
 
@@ -116,11 +141,12 @@ private:
     void map_wanted(Function& function) noexcept;
 
     HostBridgeParts parts_;
-    std::array<Function*, kSlots * kFunctions> functions_{};
-    std::vector<Function*> present_;  // in the order of add()
+    /// vCPUs look here without a lock.
+    std::array<std::atomic<Function*>, kSlots * kFunctions> functions_{};
+    std::vector<Function*> present_;  // in the order of add(); changes under layout_lock_
     Function own_function_;
     std::array<std::unique_ptr<SharedLine>, kPins> lines_;
-    std::vector<std::unique_ptr<Pin>> pins_;
+    std::array<std::unique_ptr<Pin>, kSlots * kFunctions> pins_;  // by place
     std::unique_ptr<Ecam> ecam_;
     std::unique_ptr<Cam> cam_;
     /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
