@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <type_traits>
@@ -81,6 +82,7 @@ VcpuSet::~VcpuSet() {
 Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
     prepare_ = std::move(prepare);
     vcpus_.assign(vcpus.begin(), vcpus.end());
+    left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
     const SignalsBlocked blocked;
     try {
@@ -106,13 +108,16 @@ void VcpuSet::thread_main(unsigned index) {
     do {
         run_until_unwanted(index, ports, mmio);
         finish_access(*vcpus_[index], ports, mmio);
-    } while (park());
+    } while (park(index));
 }
 
 void VcpuSet::run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio) {
     auto& vcpu = *vcpus_[index];
     const ExitAnswer answer{ports, mmio};
     while (wanted_.load(std::memory_order_acquire) == Wanted::Run) {
+        // Here it is in no device, and what it does next begins with a look at the buses' maps.
+        if (period_.load(std::memory_order_acquire) != left_[index]) [[unlikely]]
+            leave_devices(index);
         auto exit = vcpu.run();
         if (!exit) [[unlikely]] {
             hold();
@@ -147,14 +152,52 @@ void VcpuSet::finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio) {
     }
 }
 
-bool VcpuSet::park() {
+bool VcpuSet::park(unsigned index) {
     std::unique_lock lock{mutex_};
     if (++parked_ == vcpus_.size())
         all_parked_.notify_all();
+    left_[index] = kParked;
+    tell_if_over();
     changed_.wait(lock, [this] { return wanted_.load(std::memory_order_relaxed) != Wanted::Park; });
     --parked_;
+    const bool ends = wanted_.load(std::memory_order_relaxed) == Wanted::End;
+    if (!ends)
+        left_[index] = period_.load(std::memory_order_relaxed);
     // hold() takes no lock: it may be Park again already, and then this one comes back soon.
-    return wanted_.load(std::memory_order_relaxed) != Wanted::End;
+    return !ends;
+}
+
+void VcpuSet::leave_devices(unsigned index) {
+    const std::lock_guard guard{mutex_};
+    left_[index] = period_.load(std::memory_order_relaxed);
+    tell_if_over();
+}
+
+void VcpuSet::tell_if_over() noexcept {
+    const auto last = period_.load(std::memory_order_relaxed);
+    if (period_over_ == nullptr ||
+        std::ranges::any_of(left_, [last](std::uint64_t left) { return left < last; }))
+        return;
+    period_over_->signal();
+    period_over_ = nullptr;
+}
+
+std::uint64_t VcpuSet::begin_grace_period(const EventFd& over) {
+    std::uint64_t number = 0;
+    {
+        const std::lock_guard guard{mutex_};
+        period_over_ = &over;
+        number = period_.load(std::memory_order_relaxed) + 1;
+        period_.store(number, std::memory_order_release);
+        tell_if_over();
+    }
+    kick_all();
+    return number;
+}
+
+bool VcpuSet::grace_period_over(std::uint64_t number) {
+    const std::lock_guard guard{mutex_};
+    return std::ranges::all_of(left_, [number](std::uint64_t left) { return left >= number; });
 }
 
 void VcpuSet::hold() noexcept {

@@ -20,6 +20,7 @@
 
 #include "bus/bus.hpp"
 #include "vmm/error.hpp"
+#include "vmm/event_fd.hpp"
 #include "vmm/hv.hpp"
 #include "vmm/mutex.hpp"
 
@@ -64,13 +65,26 @@ public:
     void resume();  ///< all run again
     void stop();    ///< ends and joins the threads; nothing can be started again
 
+    // When what was unmapped may be freed. A vCPU that was inside a device when that was unmapped
+    // goes on there until its access is done, and may keep a bus's old map until its next one.
+
+    /// Begins a grace period, which is over when each vCPU has left the access that it was in, if
+    /// any; those in the guest are kicked for that. Does not wait: `over` is signalled then.
+    /// What was unmapped before this call, nobody reaches after the period. `over` outlives the
+    /// threads. Gives the period's number.
+    std::uint64_t begin_grace_period(const EventFd& over);
+    bool grace_period_over(std::uint64_t number);
+
 private:
     enum class Wanted : std::uint8_t { Run, Park, End };
+    static constexpr std::uint64_t kParked = ~std::uint64_t{0};
 
     void thread_main(unsigned index);
     void run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio);
+    void leave_devices(unsigned index);
+    void tell_if_over() noexcept;  // mutex_ held
     static void finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio);
-    bool park();  // false: end
+    bool park(unsigned index);  // false: end
     void kick_all() noexcept;
 
     Bus& ports_;
@@ -80,10 +94,16 @@ private:
     std::vector<hv::Vcpu*> vcpus_;
 
     std::atomic<Wanted> wanted_ = Wanted::Run;  // written under mutex_ or by hold()
-    RankedMutex<LockRank::VcpuSet> mutex_;      // over parked_ and the two conditions
+    RankedMutex<LockRank::VcpuSet> mutex_;      // over parked_, the two conditions and left_
     ConditionVariable changed_;                 // wanted_ did
     ConditionVariable all_parked_;
     std::size_t parked_ = 0;
+
+    std::atomic<std::uint64_t> period_ = 0;  // the last that was begun; written under mutex_
+    const EventFd* period_over_ = nullptr;   // under mutex_
+    /// By vCPU: the last period since whose begin it has been outside of all devices; kParked when
+    /// it is parked. The vCPU's thread writes its own, under mutex_.
+    std::vector<std::uint64_t> left_;
 
     std::vector<std::jthread> threads_;
 };

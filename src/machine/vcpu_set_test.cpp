@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 
 #include "fake/vcpu.hpp"
 
@@ -169,6 +170,95 @@ TEST_F(VcpuSetTest, StopEndsAPausedSet) {
     set.stop();
 
     SUCCEED();  // it came back
+}
+
+// Grace periods.
+
+/// Stays in its access until it is let go.
+struct SlowRegister final : IoDevice {
+    std::atomic<bool> inside = false;
+    std::atomic<bool> leave = false;
+    std::uint64_t read(Access) noexcept override {
+        inside = true;
+        inside.notify_all();
+        leave.wait(false);
+        return 0x5a;
+    }
+    void write(Access, std::uint64_t) noexcept override {}
+    void let_go() {
+        leave = true;
+        leave.notify_all();
+    }
+};
+
+TEST_F(VcpuSetTest, GracePeriodLastsAsLongAsAVcpuIsInsideOfADevice) {
+    SlowRegister slow;
+    ASSERT_TRUE(ports.map(0x200, 8, slow));
+    vcpu.plan({fake::In{0x200}, fake::In{0x200}});
+    const EventFd over = EventFd::create().value();
+    start({&vcpu, &other});
+    slow.inside.wait(false);
+
+    ports.unmap(0x200);
+    const auto period = set.begin_grace_period(over);
+    ASSERT_TRUE(other.wait_until_idle());
+    const bool over_while_inside = set.grace_period_over(period);
+    const bool told_while_inside = over.drain();
+    slow.let_go();
+    while (!set.grace_period_over(period))
+        std::this_thread::yield();
+
+    EXPECT_FALSE(over_while_inside);
+    EXPECT_FALSE(told_while_inside);
+    ASSERT_TRUE(vcpu.wait_until_idle());
+    EXPECT_THAT(vcpu.answers(), ElementsAre(little_endian(0x5a, 1), little_endian(0xff, 1)));
+    EXPECT_TRUE(over.drain());
+    EXPECT_FALSE(over.drain()) << "told twice";
+}
+
+TEST_F(VcpuSetTest, GracePeriodKicksAGuestThatMakesNoAccess) {
+    const EventFd over = EventFd::create_waitable().value();
+    start({&vcpu, &other});
+    ASSERT_TRUE(vcpu.wait_until_idle());
+    ASSERT_TRUE(other.wait_until_idle());
+
+    const auto period = set.begin_grace_period(over);
+    over.wait();
+
+    EXPECT_TRUE(set.grace_period_over(period));
+    EXPECT_EQ(vcpu.record().interruptions, 1u);
+}
+
+TEST_F(VcpuSetTest, NobodyIsWaitedForInAPausedMachineOrOneThatHasEnded) {
+    const EventFd over = EventFd::create().value();
+    start({&vcpu, &other});
+    set.pause();
+
+    EXPECT_TRUE(set.grace_period_over(set.begin_grace_period(over)));
+    EXPECT_TRUE(over.drain());
+
+    set.resume();
+    ASSERT_TRUE(vcpu.wait_until_idle());
+    set.stop();
+    EXPECT_TRUE(set.grace_period_over(set.begin_grace_period(over)));
+}
+
+TEST_F(VcpuSetTest, VcpuThatWasParkedCountsAgainOnceItRuns) {
+    SlowRegister slow;
+    ASSERT_TRUE(ports.map(0x200, 8, slow));
+    const EventFd over = EventFd::create().value();
+    start({&vcpu});
+    set.pause();
+    static_cast<void>(set.begin_grace_period(over));
+    vcpu.plan({fake::In{0x200}});
+    set.resume();
+    slow.inside.wait(false);
+
+    const auto period = set.begin_grace_period(over);
+    const bool over_while_inside = set.grace_period_over(period);
+    slow.let_go();
+
+    EXPECT_FALSE(over_while_inside);
 }
 
 }  // namespace
