@@ -52,6 +52,13 @@ public:
         take_queue_stopped(index);
     }
 
+    /// The answer to Device::pause(), once for each: from here on no byte of guest RAM changes
+    /// through this device, until resume(). A leaf call; may come from inside pause().
+    void paused() noexcept {
+        assert_lent();
+        take_paused();
+    }
+
     /// Changes what read_config() shows, under the device's lock, and tells the driver.
     /// Never from inside a call to the Device.
     template <class Change>
@@ -77,6 +84,7 @@ protected:
     virtual void take_needs_reset() noexcept = 0;
     virtual void take_reset_done() noexcept = 0;
     virtual void take_queue_stopped(std::uint16_t index) noexcept = 0;
+    virtual void take_paused() noexcept = 0;
     virtual Mutex& register_lock() noexcept = 0;
     /// A new configuration generation and, when a driver runs, an interrupt.
     virtual void config_changed() noexcept = 0;
@@ -128,6 +136,14 @@ public:
     /// A queue that was not enabled at activate(), or was stopped since, is the I/O thread's
     /// (again).
     virtual void start_queue(Queue& queue) noexcept = 0;
+
+    /// Stop taking chains without a reset and let what is in flight end, then Link::paused(). Comes
+    /// only after activate(). What happens meanwhile (a kick, a frame, input of a console) waits.
+    /// A reset() ends the pause; its answer takes the place of one that is still due.
+    virtual void pause() noexcept = 0;
+    /// Go on, and look at everything that may have come meanwhile. May come before the answer to
+    /// pause(), which is then due at once: each pause() has one, in order.
+    virtual void resume() noexcept = 0;
 };
 
 }  // namespace vmm::virtio

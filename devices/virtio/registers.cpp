@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "vmm/assert.hpp"
 
@@ -115,7 +116,14 @@ void Registers::set_device_status(std::uint8_t to) noexcept {
     if ((to & status::kDriverOk) == 0 || (status_ & status::kDriverOk) != 0 || !ready)
         return;
     status_ |= status::kDriverOk;
-    if (state_ == State::Idle)
+    start_if_ready();
+}
+
+/// A driver has come as far as DRIVER_OK, the last one's queues are free, and the machine runs.
+void Registers::start_if_ready() noexcept {
+    const bool driver_ok = (status_ & status::kDriverOk) != 0;
+    const bool failed = (status_ & status::kFailed) != 0 || needs_reset_.load();
+    if (state_ == State::Idle && driver_ok && !failed && !paused_)
         start();
 }
 
@@ -163,10 +171,10 @@ void Registers::end_reset() noexcept {
     for (Queue& queue : queues_)
         queue.stop();
     needs_reset_.store(false, std::memory_order_release);
+    pauses_ = 0;
+    pauses_answered_.store(0, std::memory_order_relaxed);
     transport_.queues_released();
-    const bool failed = (status_ & status::kFailed) != 0;
-    if ((status_ & status::kDriverOk) != 0 && !failed)
-        start();
+    start_if_ready();
 }
 
 void Registers::settle() noexcept {
@@ -202,6 +210,7 @@ void Registers::clear(std::size_t queue) noexcept {
 
 void Registers::ask_reset() noexcept {
     const std::scoped_lock held{transport_.lock()};
+    paused_ = false;
     begin_reset();
 }
 
@@ -210,8 +219,33 @@ bool Registers::released() noexcept {
     return state_ == State::Idle;
 }
 
+void Registers::ask_pause() noexcept {
+    const std::scoped_lock held{transport_.lock()};
+    if (std::exchange(paused_, true) || state_ != State::Active)
+        return;
+    ++pauses_;
+    device_.pause();
+}
+
+bool Registers::quiet() noexcept {
+    const std::scoped_lock held{transport_.lock()};
+    if (state_ == State::Active)
+        return paused_ && pauses_answered_.load(std::memory_order_acquire) == pauses_;
+    return state_ == State::Idle;
+}
+
+void Registers::resume() noexcept {
+    const std::scoped_lock held{transport_.lock()};
+    if (!std::exchange(paused_, false))
+        return;
+    if (state_ == State::Active)
+        device_.resume();
+    start_if_ready();
+}
+
 void Registers::reset_and_wait() noexcept {
     std::unique_lock held{transport_.lock()};
+    paused_ = false;
     begin_reset();
     // The lock is free meanwhile: an I/O thread may still want it, to change the configuration
     // space.
@@ -378,6 +412,11 @@ void Registers::take_reset_done() noexcept {
 
 void Registers::take_queue_stopped(std::uint16_t index) noexcept {
     stopped_[index].store(true, std::memory_order_release);
+}
+
+void Registers::take_paused() noexcept {
+    pauses_answered_.fetch_add(1, std::memory_order_release);
+    transport_.device_paused();
 }
 
 }  // namespace vmm::virtio

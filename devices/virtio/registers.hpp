@@ -43,6 +43,8 @@ public:
     /// The I/O threads have let go of the last driver's queues: what they raised since the reset is
     /// not for the next one. lock() is held, by any thread.
     virtual void queues_released() noexcept = 0;
+    /// The device has said that it is paused. A leaf call, any thread.
+    virtual void device_paused() noexcept = 0;
     virtual Mutex& lock() noexcept = 0;
 };
 
@@ -113,6 +115,15 @@ public:
     /// The same, and waits for the device.
     void reset_and_wait() noexcept;
 
+    // A pause of the machine. lock() is not held, no vCPU runs.
+
+    /// Asks the device to leave guest RAM alone without a reset. quiet() says whether it does,
+    /// Transport::device_paused() or queues_released() when. A reset that is asked for ends it.
+    void ask_pause() noexcept;
+    bool quiet() noexcept;
+    /// Also before the device is quiet.
+    void resume() noexcept;
+
 private:
     enum class State : std::uint8_t {
         Idle,      ///< the queues are the register side's
@@ -133,6 +144,7 @@ private:
     void take_needs_reset() noexcept override;
     void take_reset_done() noexcept override;
     void take_queue_stopped(std::uint16_t index) noexcept override;
+    void take_paused() noexcept override;
     // QueueEvents.
     void needs_reset() noexcept override { Link::needs_reset(); }
     void used_buffers(std::uint16_t queue) noexcept override {
@@ -148,6 +160,7 @@ private:
     const QueueRegisters* selected() const noexcept;
     Gpa& area_of(QueueRegisters& queue, Area area) const noexcept;
     void start() noexcept;
+    void start_if_ready() noexcept;
     void begin_reset() noexcept;
     void end_reset() noexcept;
     void clear() noexcept;
@@ -161,6 +174,8 @@ private:
     State state_ = State::Idle;
     std::uint8_t status_ = 0;
     std::uint8_t last_status_ = 0;  // before the reset that is not at its end
+    bool paused_ = false;           // the machine is; nothing starts
+    unsigned pauses_ = 0;           // that the device was asked for since it was started
     std::uint8_t generation_ = 0;
     std::uint32_t device_feature_select_ = 0;
     std::uint32_t driver_feature_select_ = 0;
@@ -173,6 +188,7 @@ private:
     std::atomic<bool> driver_ok_{false};
     std::atomic<bool> needs_reset_{false};
     std::vector<std::atomic<bool>> stopped_;  // by queue
+    std::atomic<unsigned> pauses_answered_{0};
 
     // The end of a reset.
     std::atomic<std::thread::id> in_reset_{};  // who is inside Device::reset()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtio/worker.hpp"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -27,6 +28,7 @@ enum class About : std::uint32_t { Wake, Kick, Source };
 // calls each.
 constexpr unsigned kKicksOnlyTurns = 16;
 
+// With About::Wake it is Worker::kWake.
 constexpr std::uint64_t tag(About about, std::uint32_t number) {
     return std::uint64_t{static_cast<std::uint32_t>(about)} << 32 | number;
 }
@@ -47,7 +49,7 @@ Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handle
     if (!epoll)
         return std::unexpected(Error::os("epoll_create1", errno));
     auto wake = VMM_TRY(EventFd::create());
-    VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, tag(About::Wake, 0)));
+    VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, kWake));
     std::unique_ptr<Worker> made{
         new Worker{std::move(name), handler, std::move(epoll), std::move(wake)}};
     made->stepper_ = stepper;
@@ -123,6 +125,19 @@ void Worker::start_queue(Queue& queue) noexcept {
         post({.kind = Command::Kind::StartQueue, .queue = queue.index()});
 }
 
+void Worker::pause() noexcept {
+    if (!has_thread()) {
+        link_->paused();
+        return;
+    }
+    post({.kind = Command::Kind::Pause});
+}
+
+void Worker::resume() noexcept {
+    if (has_thread())
+        post({.kind = Command::Kind::Resume});
+}
+
 Result<> Worker::watch(int fd, std::uint32_t events, std::uint32_t source) {
     return control(epoll_, EPOLL_CTL_ADD, fd, events, tag(About::Source, source));
 }
@@ -141,16 +156,31 @@ void Worker::run() noexcept {
     leave_restartable_sequences();
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // call_after() means it
     linger_ = Linger{has_several_processors()};
-    bool go_on = true;
-    while (go_on) {
+    while (mode_ != Mode::Quitting) {
+        serve();
+        while (mode_ == Mode::Pausing) {
+            wait_for_anything();
+            try_pause();
+        }
+        while (mode_ == Mode::Paused)
+            wait_for_command();
+    }
+}
+
+void Worker::serve() noexcept {
+    while (mode_ == Mode::Serving) {
         const bool kicks_only = only_queue_ != nullptr && handler_.waits_for_kicks_only();
         kicks_only_turns_ = kicks_only ? kicks_only_turns_ + 1 : 0;
         if (kicks_only_turns_ > kKicksOnlyTurns && awaited_kick_ == nullptr)
             watch_only_queue();
         else if (!kicks_only && awaited_kick_ != nullptr)
             watch_all();
-        go_on = awaited_kick_ != nullptr ? wait_for_kick() : wait_for_anything();
+        if (awaited_kick_ != nullptr)
+            wait_for_kick();
+        else
+            wait_for_anything();
     }
+    try_pause();
 }
 
 void Worker::call_after(std::chrono::nanoseconds time, std::uint32_t source) noexcept {
@@ -189,30 +219,39 @@ void Worker::call_due() noexcept {
     }
 }
 
-bool Worker::wait_for_anything() noexcept {
+void Worker::wait_for_anything() noexcept {
     std::array<epoll_event, kBatch> events{};
     const int count = wait(events);
     VMM_ASSERT(count >= 0 || errno == EINTR);
     call_due();
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (!dispatch(event.data.u64, event.events))
-            return false;
+        dispatch(event.data.u64, event.events);
     }
-    return true;
 }
 
 // post() signals the eventfd, too.
-bool Worker::wait_for_kick() noexcept {
+void Worker::wait_for_kick() noexcept {
     const std::size_t awaited = only_queue_->index();
     if (!commanded_.load(std::memory_order_acquire))
         only_queue_->kick_event().wait();
-    if (commanded_.load(std::memory_order_acquire) && !obey())
-        return false;
+    if (commanded_.load(std::memory_order_acquire))
+        obey();
     // What was taken may have been the driver's kick, whatever other queues a command opened.
-    if (awaited < open_.size() && open_[awaited])
+    if (awaited < heard_.size() && heard_[awaited])
         kicked(queues_[awaited]);
-    return true;
+}
+
+// What epoll has stays there: edges are not lost, and nobody has to remember what came.
+void Worker::wait_for_command() noexcept {
+    wake_.drain();  // before the look: what is posted after it signals again
+    if (commanded_.load(std::memory_order_acquire)) {
+        obey();
+        return;
+    }
+    pollfd wake{.fd = wake_.fd(), .events = POLLIN, .revents = 0};
+    const int count = ::poll(&wake, 1, -1);
+    VMM_ASSERT(count >= 0 || errno == EINTR);
 }
 
 void Worker::kicked(Queue& queue) noexcept {
@@ -241,20 +280,20 @@ void Worker::watch_all() noexcept {
 void Worker::find_only_queue() noexcept {
     if (awaited_kick_ != nullptr)
         watch_all();
-    const bool one = std::ranges::count(open_, true) == 1;
-    const auto first = std::ranges::find(open_, true) - open_.begin();
+    const bool one = std::ranges::count(heard_, true) == 1;
+    const auto first = std::ranges::find(heard_, true) - heard_.begin();
     only_queue_ = one ? &queues_[static_cast<std::size_t>(first)] : nullptr;
 }
 
-// False: quit.
-bool Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
+void Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
     const auto number = static_cast<std::uint32_t>(what);
     switch (static_cast<About>(what >> 32)) {
         case About::Wake:
-            return obey();
+            obey();
+            break;
         case About::Kick:
             // An event of this batch may be older than a command that closed the queue.
-            if (number < open_.size() && open_[number])
+            if (number < heard_.size() && heard_[number])
                 kicked(queues_[number]);
             break;
         case About::Source:
@@ -263,46 +302,85 @@ bool Worker::dispatch(std::uint64_t what, std::uint32_t events) noexcept {
                 handler_.ready(number, events);
             break;
     }
-    return true;
 }
 
-bool Worker::obey() noexcept {
+void Worker::obey() noexcept {
     {
         const std::scoped_lock held{mutex_};
         taken_.swap(commands_);
         commanded_.store(false, std::memory_order_release);
     }
-    bool go_on = true;
-    for (const Command& command : taken_) {
-        switch (command.kind) {
-            case Command::Kind::Activate:
-                activated(command);
-                break;
-            case Command::Kind::Reset:
-                close_all();
-                handler_.stopped();
-                active_ = false;
-                link_->reset_done();  // last: whoever hears it may free link and queues
-                break;
-            case Command::Kind::StopQueue:
-                close(queues_[command.queue]);
-                link_->queue_stopped(command.queue);
-                break;
-            case Command::Kind::StartQueue:
-                open(queues_[command.queue]);
-                break;
-            case Command::Kind::Quit:
-                go_on = false;
-                break;
-        }
-    }
+    for (const Command& command : taken_)
+        obey(command);
     taken_.clear();
-    return go_on;
+}
+
+void Worker::obey(const Command& command) noexcept {
+    switch (command.kind) {
+        case Command::Kind::Activate:
+            activated(command);
+            break;
+        case Command::Kind::Reset:
+            close_all();
+            handler_.stopped();
+            active_ = false;
+            link_->reset_done();  // last: whoever hears it may free link and queues
+            break;
+        case Command::Kind::StopQueue:
+            close(queues_[command.queue]);
+            link_->queue_stopped(command.queue);
+            break;
+        case Command::Kind::StartQueue:
+            open(queues_[command.queue]);
+            break;
+        case Command::Kind::Pause:
+            begin_pause();
+            break;
+        case Command::Kind::Resume:
+            end_pause();
+            break;
+        case Command::Kind::Quit:
+            mode_ = Mode::Quitting;
+            break;
+    }
+}
+
+// Pause and resume. To a thread that serves, a pause is queues that are not heard.
+
+void Worker::begin_pause() noexcept {
+    mode_ = Mode::Pausing;
+    pause_unanswered_ = true;
+    heard_.assign(heard_.size(), false);
+    find_only_queue();
+}
+
+void Worker::try_pause() noexcept {
+    if (mode_ != Mode::Pausing || !handler_.quiesce())
+        return;
+    mode_ = Mode::Paused;
+    answer_pause();
+}
+
+void Worker::end_pause() noexcept {
+    answer_pause();
+    mode_ = Mode::Serving;
+    heard_ = open_;
+    find_only_queue();
+    handler_.resumed();
+    for (Queue& queue : queues_)
+        if (open_[queue.index()])
+            queue.kick();
+}
+
+void Worker::answer_pause() noexcept {
+    if (std::exchange(pause_unanswered_, false))
+        link_->paused();
 }
 
 void Worker::activated(const Command& command) noexcept {
     queues_ = command.queues;
     open_.assign(queues_.size(), false);
+    heard_ = open_;
     active_ = true;
     handler_.started(command.features, queues_);
     for (Queue& queue : queues_)
@@ -325,6 +403,7 @@ void Worker::open(Queue& queue) noexcept {
         return;
     }
     open_[queue.index()] = true;
+    heard_[queue.index()] = mode_ == Mode::Serving;
     find_only_queue();
     queue.kick();  // for what is there; served after the commands that were taken with this one
 }
@@ -333,6 +412,7 @@ void Worker::close(Queue& queue) noexcept {
     if (!open_[queue.index()])
         return;
     open_[queue.index()] = false;
+    heard_[queue.index()] = false;
     find_only_queue();
     unwatch(queue.kick_event().fd());
     handler_.stop(queue);
@@ -343,7 +423,10 @@ void Worker::close_all() noexcept {
         close(queue);
     queues_ = {};
     open_.clear();
+    heard_.clear();
     calls_.clear();
+    mode_ = Mode::Serving;
+    pause_unanswered_ = false;
 }
 
 }  // namespace vmm::virtio

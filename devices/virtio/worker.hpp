@@ -4,6 +4,7 @@
 // The register side's calls become messages; everything a Handler does runs on the one thread. A
 // body with needs of its own (io_uring, a thread for each queue) does without and keeps to the
 // rules of virtio/device.hpp by itself.
+// A pause costs a running device nothing: the loop that serves kicks is left for another one.
 // Costs: the thread starts with the first activate(). A kick is one epoll_wait and nothing to read;
 // with one queue and nothing else to wait for it is one read of the kick's eventfd, which is less.
 #pragma once
@@ -54,8 +55,17 @@ public:
         virtual void ready(std::uint32_t source, std::uint32_t events) noexcept = 0;
         /// One queue goes back to the driver: forget its chains, do not touch it after this.
         virtual void stop(Queue& queue) noexcept = 0;
-        /// All queues went, after stop() for each that was enabled.
+        /// All queues went, after stop() for each that was enabled. Ends a pause, too.
         virtual void stopped() noexcept = 0;
+
+        /// A pause is asked for, and kicked() does not come any more. True once nothing is under
+        /// way that could change guest RAM, which then stays as it is until resumed(): whoever
+        /// writes there from other threads (a console's input) stops that first. Called again
+        /// after each event, ready() among them, until it gives true; then no event comes.
+        virtual bool quiesce() noexcept = 0;
+        /// The pause is over, whether or not quiesce() gave true. kicked() follows for each queue,
+        /// and ready() for what came meanwhile.
+        virtual void resumed() noexcept = 0;
     };
 
     /// `name` is the thread's: up to 15 characters count. With a stepper there is no thread.
@@ -73,6 +83,8 @@ public:
     void reset() noexcept;
     void stop_queue(std::uint16_t index) noexcept;
     void start_queue(Queue& queue) noexcept;
+    void pause() noexcept;
+    void resume() noexcept;
 
     // The I/O thread.
 
@@ -116,13 +128,29 @@ private:
     friend class Stepper;
     using Clock = std::chrono::steady_clock;
     static constexpr std::size_t kBatch = 16;  // events fetched at a time
+    static constexpr std::uint64_t kWake = 0;  // what epoll says of wake_
 
     struct Command {
-        enum class Kind : std::uint8_t { Activate, Reset, StopQueue, StartQueue, Quit };
+        enum class Kind : std::uint8_t {
+            Activate,
+            Reset,
+            StopQueue,
+            StartQueue,
+            Pause,
+            Resume,
+            Quit
+        };
         Kind kind = Kind::Quit;
         Features features = 0;
         std::span<Queue> queues;
         std::uint16_t queue = 0;
+    };
+
+    enum class Mode : std::uint8_t {
+        Serving,
+        Pausing,  ///< kicks are not heard; what is under way ends
+        Paused,   ///< nothing but commands is heard
+        Quitting,
     };
 
     Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
@@ -131,16 +159,23 @@ private:
     bool ensure_thread() noexcept;
     void post(const Command& command) noexcept;
     void run() noexcept;
+    void serve() noexcept;  // while Serving
     void kicked(Queue& queue) noexcept;
-    bool wait_for_kick() noexcept;      // false: quit
-    bool wait_for_anything() noexcept;  // false: quit
+    void wait_for_kick() noexcept;
+    void wait_for_anything() noexcept;
+    void wait_for_command() noexcept;
     int wait(std::span<epoll_event> events) noexcept;
     void call_due() noexcept;
     void find_only_queue() noexcept;
     void watch_only_queue() noexcept;
     void watch_all() noexcept;
-    bool dispatch(std::uint64_t what, std::uint32_t events) noexcept;
-    bool obey() noexcept;  // false: quit
+    void dispatch(std::uint64_t what, std::uint32_t events) noexcept;
+    void obey() noexcept;
+    void obey(const Command& command) noexcept;
+    void begin_pause() noexcept;
+    void try_pause() noexcept;  // after each batch of events while Pausing
+    void end_pause() noexcept;
+    void answer_pause() noexcept;
     void activated(const Command& command) noexcept;
     bool watch_kicks(const Queue& queue) noexcept;
     void open(Queue& queue) noexcept;
@@ -165,8 +200,11 @@ private:
     std::vector<Command> taken_;
     bool active_ = false;  // a driver runs: the handler is called, and may use the link
     std::span<Queue> queues_;
-    std::vector<bool> open_;         // by queue
-    Queue* only_queue_ = nullptr;    // the only one that is open
+    std::vector<bool> open_;   // by queue: it is ours
+    std::vector<bool> heard_;  // by queue: the same, and no pause
+    Mode mode_ = Mode::Serving;
+    bool pause_unanswered_ = false;
+    Queue* only_queue_ = nullptr;    // the only one that is heard
     unsigned kicks_only_turns_ = 0;  // times in a row that nothing but a kick could come
     Linger linger_{false};
     struct Call {

@@ -33,6 +33,10 @@ public:
     std::atomic<const std::function<void()>*> on_kick = nullptr;
     unsigned sources_ready = 0;
     unsigned stops = 0;
+    std::atomic<bool> idle = true;
+    std::atomic<unsigned> quiesces = 0;
+    std::atomic<unsigned> resumes = 0;
+    std::atomic<unsigned> pauses_answered = 0;
 
     using Link::lend;
 
@@ -52,10 +56,16 @@ private:
     }
     void stop(Queue&) noexcept override {}
     void stopped() noexcept override { ++stops; }
+    bool quiesce() noexcept override {
+        ++quiesces;
+        return idle;
+    }
+    void resumed() noexcept override { ++resumes; }
 
     void take_needs_reset() noexcept override {}
     void take_reset_done() noexcept override { reset = true; }
     void take_queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
+    void take_paused() noexcept override { ++pauses_answered; }
     Mutex& register_lock() noexcept override { return lock_; }
     void config_changed() noexcept override {}
 
@@ -135,6 +145,37 @@ TEST_F(WorkerTest, KickIsNotLostToAnotherQueueThatStarts) {
 
         ASSERT_TRUE(wait_until([&] { return counter.kicks[0] != before; })) << round;
     }
+}
+
+// The thread may be asleep on the only queue's kicks, on epoll, or on its commands.
+TEST_F(WorkerTest, ThreadServesNothingWhilePausedAndAllOfItAfterwards) {
+    for (unsigned round = 0; round < 100; ++round) {
+        counter.kicks_only = round % 2 == 0;
+        ASSERT_TRUE(round % 3 != 0 || stop_second());
+        for (unsigned i = 0; i < round % 25; ++i)
+            ASSERT_TRUE(kick_first());
+        worker->pause();
+        ASSERT_TRUE(wait_until([&] { return counter.pauses_answered == round + 1; })) << round;
+        const unsigned before = counter.kicks[0];
+        queues[0].kick();
+        if (round % 3 == 0)
+            worker->start_queue(queues[1]);
+        std::this_thread::sleep_for(std::chrono::microseconds{200});
+        EXPECT_EQ(counter.kicks[0], before);
+
+        worker->resume();
+
+        ASSERT_TRUE(wait_until([&] { return counter.kicks[0] != before; })) << round;
+    }
+}
+
+TEST_F(WorkerTest, ResetOfAPausedDeviceComesToItsEnd) {
+    worker->pause();
+    ASSERT_TRUE(wait_until([&] { return counter.pauses_answered == 1; }));
+
+    worker->reset();
+
+    EXPECT_TRUE(wait_until([&] { return counter.reset.load(); }));
 }
 
 struct WorkerCallTest : WorkerTest {
@@ -256,6 +297,119 @@ TEST_F(WorkerStepTest, StoppedQueueHearsNothingOfTheBatch) {
     EXPECT_EQ(counter.kicks[1], before[1] + 1);
 }
 
+TEST_F(WorkerStepTest, PauseIsAnsweredOnceNothingIsUnderWay) {
+    counter.idle = false;
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.pauses_answered, 0u);
+
+    watch();
+    counter.idle = true;
+    source.signal();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.sources_ready, 1u);  // the end of what was under way
+    EXPECT_EQ(counter.pauses_answered, 1u);
+}
+
+TEST_F(WorkerStepTest, WhatComesDuringAPauseIsLookedAtOnResume) {
+    watch();
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    const std::array<unsigned, 2> before{counter.kicks[0], counter.kicks[1]};
+    queues[0].kick();
+    source.signal();
+    ASSERT_TRUE(stepper.run());
+    stepper.make_calls();
+    EXPECT_EQ(counter.kicks[0], before[0]);
+    EXPECT_EQ(counter.sources_ready, 0u);
+
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.resumes, 1u);
+    EXPECT_EQ(counter.kicks[0], before[0] + 1);
+    EXPECT_EQ(counter.kicks[1], before[1] + 1);
+    EXPECT_EQ(counter.sources_ready, 1u);
+}
+
+// A kick that was fetched in the same batch as the pause is not heard, and not lost either.
+TEST_F(WorkerStepTest, KickThatWasFetchedWithAPauseWaits) {
+    worker->pause();
+    queues[0].kick();
+    const unsigned before = counter.kicks[0];
+    ASSERT_EQ(stepper.fetch(), 2u);
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.kicks[0], before);
+    EXPECT_EQ(counter.pauses_answered, 1u);
+
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.kicks[0], before + 1);
+}
+
+TEST_F(WorkerStepTest, ResumeAnswersAPauseThatDidNotComeToItsEnd) {
+    counter.idle = false;
+    worker->pause();
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.pauses_answered, 1u);
+
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.pauses_answered, 1u);
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.pauses_answered, 2u);
+    EXPECT_EQ(counter.resumes, 2u);
+}
+
+TEST_F(WorkerStepTest, ResetEndsAPause) {
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    worker->reset();
+    ASSERT_TRUE(stepper.run());
+    EXPECT_TRUE(counter.reset);
+    EXPECT_EQ(counter.stops, 1u);
+
+    const unsigned before = counter.kicks[0];
+    activate();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.kicks[0], before + 1);
+}
+
+TEST_F(WorkerStepTest, QueueThatStartsDuringAPauseIsServedAfterIt) {
+    worker->stop_queue(1);
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    const unsigned before = counter.kicks[1];
+    worker->start_queue(queues[1]);
+    ASSERT_TRUE(stepper.run());
+    EXPECT_EQ(counter.kicks[1], before);
+
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.kicks[1], before + 1);
+}
+
+TEST_F(WorkerStepTest, QueueThatStopsDuringAPauseIsNotServedAfterIt) {
+    worker->pause();
+    ASSERT_TRUE(stepper.run());
+    const unsigned before = counter.kicks[1];
+    worker->stop_queue(1);
+    ASSERT_TRUE(stepper.run());
+    EXPECT_TRUE(counter.stopped_one);
+
+    worker->resume();
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_EQ(counter.kicks[1], before);
+}
+
 // The mechanism behind it: a link that nobody may use any more says so, where it is looked at.
 using LinkDeathTest = WorkerStepTest;
 
@@ -267,6 +421,7 @@ TEST_F(LinkDeathTest, NothingIsSaidAfterResetDone) {
     EXPECT_DEATH(link.needs_reset(), "lent_");
     EXPECT_DEATH(link.reset_done(), "lent_");
     EXPECT_DEATH(link.queue_stopped(0), "lent_");
+    EXPECT_DEATH(link.paused(), "lent_");
     EXPECT_DEATH(link.update_config([] {}), "lent_");
     link.update_config_as_owner([] {});
 }

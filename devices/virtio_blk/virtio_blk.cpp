@@ -177,9 +177,8 @@ Result<std::unique_ptr<Blk>> Blk::create(BlkOptions options,
     std::unique_ptr<Blk> made{new Blk{std::move(options), std::move(backend)}};
     const BlkOptions& o = made->options_;
     made->io_ = VMM_TRY_OR(made->backend_->make_queue(o.queues * o.queue_size), o.name);
-    made->worker_ =
-        VMM_TRY_OR(virtio::Worker::create(cat("io-", o.name), *made, o.stepper), o.name);
-    VMM_TRY_OR(made->worker_->watch(made->io_->completion_fd(), EPOLLIN | EPOLLET, kCompletions),
+    VMM_TRY_OR(made->make_worker(cat("io-", o.name), o.stepper), o.name);
+    VMM_TRY_OR(made->worker().watch(made->io_->completion_fd(), EPOLLIN | EPOLLET, kCompletions),
                o.name);
     return made;
 }
@@ -196,7 +195,9 @@ Blk::Blk(BlkOptions options, std::unique_ptr<BlockBackend> backend)
         lanes_.emplace_back(size);
 }
 
-Blk::~Blk() = default;
+Blk::~Blk() {
+    end_worker();
+}
 
 Result<> Blk::resized() {
     const auto bytes = VMM_TRY_OR(backend_->current_size(), options_.name);
@@ -215,8 +216,8 @@ Result<> Blk::resized() {
         return {};
     // Under the register side's lock, so that a driver never reads half of it.
     const auto change = [&] { sectors_ = sectors; };
-    if (link_ != nullptr)
-        link_->update_config_as_owner(change);
+    if (link() != nullptr)
+        link()->update_config_as_owner(change);
     else
         change();
     return {};
@@ -275,18 +276,9 @@ void Blk::negotiated(virtio::Features features) noexcept {
     write_back_ = (features & f::kFlush) != 0;
 }
 
-void Blk::attach(virtio::Link& link) noexcept {
-    link_ = &link;
-    worker_->attach(link);
-}
-
-void Blk::activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept {
-    worker_->activate(features, queues);
-}
-
 void Blk::reset() noexcept {
     write_back_ = true;
-    worker_->reset();
+    WorkerDevice::reset();
 }
 
 // The I/O thread.
@@ -301,7 +293,7 @@ void Blk::kicked(virtio::Queue& queue) noexcept {
     lane.queue = &queue;
     serve(queue, lane);
     rest();
-    resume();
+    resume_lanes();
 }
 
 void Blk::serve(virtio::Queue& queue, Lane& lane) noexcept {
@@ -311,7 +303,7 @@ void Blk::serve(virtio::Queue& queue, Lane& lane) noexcept {
             hold(lane);
             return;
         }
-        if (take_batch(queue, lane) || worker_->linger(queue, [this] { collect(); }) ||
+        if (take_batch(queue, lane) || worker().linger(queue, [this] { collect(); }) ||
             queue.enable_kicks())
             continue;
         return;
@@ -330,7 +322,7 @@ bool Blk::let_go(Lane& lane) noexcept {
 }
 
 // What had to stay in the rings can be taken now: the rings are as if they had just been kicked.
-void Blk::resume() noexcept {
+void Blk::resume_lanes() noexcept {
     if (held_lanes_ == 0 || bytes_under_way_ > kResumeBytes)
         return;
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -343,13 +335,13 @@ void Blk::resume() noexcept {
 
 // A driver that always has more must not keep the other queues waiting, nor a reset.
 bool Blk::others_want_us(unsigned turns) const noexcept {
-    return worker_->commanded() || (queues_.size() > 1 && turns == kTurns);
+    return worker().commanded() || (queues_.size() > 1 && turns == kTurns);
 }
 
 void Blk::ready(std::uint32_t, std::uint32_t) noexcept {
     collect();
     rest();
-    resume();
+    resume_lanes();
 }
 
 // False if there may be nothing more.
@@ -438,7 +430,7 @@ void Blk::finish(Slot& slot) noexcept {
 void Blk::rest() noexcept {
     while (io_->arm()) {
         collect();
-        if (worker_->commanded()) {
+        if (worker().commanded()) {
             come_back();
             return;
         }
@@ -468,11 +460,18 @@ void Blk::stop(virtio::Queue& queue) noexcept {
     // Those of the other queues still want to wake us. Not rest(): the driver waits for this queue,
     // and others whose pieces are always there would keep it waiting.
     come_back();
-    resume();
+    resume_lanes();
 }
 
 void Blk::stopped() noexcept {
     queues_ = {};
+}
+
+// What is outstanding ends, however long the host takes; a reset cancels it meanwhile.
+bool Blk::quiesce() noexcept {
+    collect();
+    rest();
+    return under_way_ == 0;
 }
 
 Limits Blk::limits() const noexcept {

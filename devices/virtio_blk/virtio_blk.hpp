@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "virtio/device.hpp"
-#include "virtio/worker.hpp"
+#include "virtio/worker_device.hpp"
 #include "virtio_blk/request.hpp"
 #include "vmm/block_backend.hpp"
 #include "vmm/error.hpp"
@@ -41,14 +41,12 @@ struct BlkOptions {
     virtio::Stepper* stepper = nullptr;  ///< takes the thread's steps in its place
 };
 
-class Blk final : public virtio::Device, private virtio::Worker::Handler {
+class Blk final : public virtio::WorkerDevice {
 public:
     /// Whether the disk can be written to is the backend's word.
     static Result<std::unique_ptr<Blk>> create(BlkOptions options,
                                                std::unique_ptr<BlockBackend> backend);
     ~Blk() override;
-    Blk(const Blk&) = delete;
-    Blk& operator=(const Blk&) = delete;
 
     /// The medium may have another size now: looks, and tells the log and the driver if so. One
     /// call at a time.
@@ -62,11 +60,7 @@ public:
     void negotiated(virtio::Features features) noexcept override;
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept override;
-    void attach(virtio::Link& link) noexcept override;
-    void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override;
     void reset() noexcept override;
-    void stop_queue(std::uint16_t index) noexcept override { worker_->stop_queue(index); }
-    void start_queue(virtio::Queue& queue) noexcept override { worker_->start_queue(queue); }
 
 private:
     class Lane;
@@ -81,6 +75,8 @@ private:
     bool waits_for_kicks_only() const noexcept override { return under_way_ == 0; }
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
+    bool quiesce() noexcept override;
+    void resumed() noexcept override {}
 
     bool others_want_us(unsigned turns) const noexcept;
     bool take_batch(virtio::Queue& queue, Lane& lane) noexcept;
@@ -92,7 +88,7 @@ private:
     void serve(virtio::Queue& queue, Lane& lane) noexcept;
     void hold(Lane& lane) noexcept;
     bool let_go(Lane& lane) noexcept;
-    void resume() noexcept;
+    void resume_lanes() noexcept;
     void rest() noexcept;
     void come_back() noexcept;
     Limits limits() const noexcept;
@@ -101,7 +97,6 @@ private:
     BlkOptions options_;
     std::unique_ptr<BlockBackend> backend_;
     std::vector<std::uint16_t> sizes_;
-    virtio::Link* link_ = nullptr;
     std::uint64_t bytes_ = 0;  // of the medium when it was last looked at; resized()'s
     std::atomic<std::uint64_t> sectors_{0};
     std::atomic<bool> write_back_{true};  // config field `writeback`
@@ -117,8 +112,6 @@ private:
     std::size_t first_to_resume_ = 0;       // lane; they take turns
     std::unique_ptr<virtio::Chain> chain_;  // what was popped last
     std::array<bool, 5> complained_{};      // by kind of request
-
-    std::unique_ptr<virtio::Worker> worker_;  // last: its thread ends before what it uses
 };
 
 }  // namespace vmm::virtio_blk

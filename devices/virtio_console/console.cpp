@@ -24,10 +24,8 @@ bool plain(const std::vector<PortOptions>& ports) {
 
 Result<std::unique_ptr<Console>> Console::create(ConsoleOptions options) {
     std::unique_ptr<Console> made{new Console{options}};
-    virtio::Worker::Handler& handler = *made;
     made->make_ports(std::move(options.ports));
-    made->worker_ = VMM_TRY_OR(
-        virtio::Worker::create(cat("io-", options.name), handler, options.stepper), options.name);
+    VMM_TRY_OR(made->make_worker(cat("io-", options.name), options.stepper), options.name);
     return made;
 }
 
@@ -46,7 +44,9 @@ Console::Console(ConsoleOptions& options)
     sizes_.insert(sizes_.end(), 2 * (ports.size() - 1), options.queue_size);
 }
 
-Console::~Console() = default;
+Console::~Console() {
+    end_worker();
+}
 
 void Console::make_ports(std::vector<PortOptions> ports) {
     for (PortOptions& port : ports)
@@ -59,8 +59,8 @@ void Console::set_size(std::size_t port, std::uint16_t columns, std::uint16_t ro
     if (!ports_[port].options().console)
         return;
     const Size size{.columns = columns, .rows = rows};
-    if (port == 0 && link_ != nullptr)
-        link_->update_config_as_owner([&] { size_ = size; });
+    if (port == 0 && link() != nullptr)
+        link()->update_config_as_owner([&] { size_ = size; });
     else if (port == 0)
         size_ = size;
     const std::scoped_lock held{lock_};
@@ -93,11 +93,6 @@ void Console::write_config(std::uint32_t offset, std::span<const std::byte> from
     ByteSink& sink = *ports_[0].options().sink;
     if (sink.write(from.first(1)) == 0)
         sink.count_lost(1);
-}
-
-void Console::attach(virtio::Link& link) noexcept {
-    link_ = &link;
-    worker_->attach(link);
 }
 
 // The I/O thread.
@@ -146,6 +141,25 @@ void Console::stopped() noexcept {
     control_->forget();
     for (Port& port : ports_)
         port.set_open(false);
+    set_paused(false);
+}
+
+// Input and messages come from the machine's loop, too.
+bool Console::quiesce() noexcept {
+    const std::scoped_lock held{lock_};
+    set_paused(true);
+    return true;
+}
+
+void Console::resumed() noexcept {
+    const std::scoped_lock held{lock_};
+    set_paused(false);
+}
+
+void Console::set_paused(bool paused) noexcept {
+    for (Port& port : ports_)
+        port.set_paused(paused);
+    control_->set_paused(paused);
 }
 
 }  // namespace vmm::virtio_console

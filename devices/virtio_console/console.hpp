@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "virtio/device.hpp"
-#include "virtio/worker.hpp"
+#include "virtio/worker_device.hpp"
 #include "virtio_console/control.hpp"
 #include "virtio_console/port.hpp"
 #include "virtio_console/wire.hpp"
@@ -40,12 +40,10 @@ struct ConsoleOptions {
     virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
-class Console final : public virtio::Device, private virtio::Worker::Handler {
+class Console final : public virtio::WorkerDevice {
 public:
     static Result<std::unique_ptr<Console>> create(ConsoleOptions options);
     ~Console() override;
-    Console(const Console&) = delete;
-    Console& operator=(const Console&) = delete;
 
     /// For the host's side, which calls with lock() held.
     ByteChannelUser& port(std::size_t index) { return ports_.at(index); }
@@ -66,13 +64,6 @@ public:
     bool accepts(virtio::Features) const noexcept override { return true; }
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept override;
-    void attach(virtio::Link& link) noexcept override;
-    void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override {
-        worker_->activate(features, queues);
-    }
-    void reset() noexcept override { worker_->reset(); }
-    void stop_queue(std::uint16_t index) noexcept override { worker_->stop_queue(index); }
-    void start_queue(virtio::Queue& queue) noexcept override { worker_->start_queue(queue); }
 
 private:
     explicit Console(ConsoleOptions& options);
@@ -85,13 +76,15 @@ private:
     void ready(std::uint32_t, std::uint32_t) noexcept override {}  // nothing else is watched
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
+    bool quiesce() noexcept override;
+    void resumed() noexcept override;
 
+    void set_paused(bool paused) noexcept;
     bool is_control(const virtio::Queue& queue) const noexcept;
     Port& port_of(const virtio::Queue& queue) noexcept;
 
     virtio::Features offered_ = 0;
     std::vector<std::uint16_t> sizes_;
-    virtio::Link* link_ = nullptr;
     Size size_;  // of port 0; the register side's
 
     RankedMutex<LockRank::ConsolePorts> lock_;  // over what follows
@@ -99,8 +92,6 @@ private:
     std::deque<Port> ports_;
     std::unique_ptr<Control> control_;
     bool multiport_ = false;  // negotiated
-
-    std::unique_ptr<virtio::Worker> worker_;  // last: its thread ends before what it uses
 };
 
 }  // namespace vmm::virtio_console

@@ -96,13 +96,18 @@ void Control::leave(const virtio::Queue& queue) noexcept {
         to_driver_ = nullptr;
 }
 
+void Control::set_paused(bool paused) noexcept {
+    paused_ = paused;
+    tell();
+}
+
 void Control::forget() noexcept {
     device_ready(false);
 }
 
 // As much of what is due as there are buffers for.
 void Control::tell() noexcept {
-    if (to_driver_ == nullptr)
+    if (to_driver_ == nullptr || paused_)
         return;
     to_driver_->disable_kicks();
     bool room = true;

@@ -35,6 +35,9 @@ public:
     /// Of a console port.
     void set_size(std::size_t port, Size size) noexcept;
 
+    /// The machine is paused: messages wait.
+    void set_paused(bool paused) noexcept;
+
     /// A new driver knows of nothing.
     void forget() noexcept;
 
@@ -59,6 +62,7 @@ private:
     std::deque<Port>& ports_;
     virtio::Chain& chain_;
     virtio::Queue* to_driver_ = nullptr;
+    bool paused_ = false;
     std::vector<Notes> notes_;  // by port
 };
 

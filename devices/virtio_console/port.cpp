@@ -27,7 +27,7 @@ Port::Port(PortOptions options, virtio::Chain& chain)
 // Input.
 
 std::size_t Port::receive(std::span<const std::byte> bytes) noexcept {
-    if (input_ == nullptr || !open_) {
+    if (input_ == nullptr || !open_ || paused_) {
         starved_ = true;
         return 0;
     }
@@ -68,10 +68,16 @@ void Port::set_open(bool open) noexcept {
         ask_for_input();
 }
 
+void Port::set_paused(bool paused) noexcept {
+    paused_ = paused;
+    if (starved_)
+        ask_for_input();
+}
+
 // The host offers its input again only if there is a buffer for it: a driver that kicks without
 // adding any wakes nobody.
 void Port::ask_for_input() noexcept {
-    if (input_ == nullptr || !open_ || !input_->enable_kicks())
+    if (input_ == nullptr || !open_ || paused_ || !input_->enable_kicks())
         return;
     starved_ = false;
     input_->disable_kicks();

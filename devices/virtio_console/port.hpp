@@ -58,6 +58,8 @@ public:
 
     /// Somebody in the guest reads what comes in; until then it waits.
     void set_open(bool open) noexcept;
+    /// The machine is paused: input waits.
+    void set_paused(bool paused) noexcept;
 
 private:
     enum class Output : std::uint8_t {
@@ -79,6 +81,7 @@ private:
     virtio::Queue* input_ = nullptr;  ///< while they are ours
     virtio::Queue* output_ = nullptr;
     bool open_ = false;
+    bool paused_ = false;
     bool starved_ = false;  ///< receive() took less than all, and the host waits for us
 
     Output state_ = Output::Flows;

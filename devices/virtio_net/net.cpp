@@ -24,9 +24,7 @@ constexpr std::size_t kFrameAround = 18;  // bytes around a packet: Ethernet hea
 
 Result<std::unique_ptr<Net>> Net::create(std::unique_ptr<NetBackend> backend, Options options) {
     std::unique_ptr<Net> net{new Net{std::move(backend), std::move(options)}};
-    virtio::Worker::Handler& handler = *net;
-    net->worker_ =
-        VMM_TRY(virtio::Worker::create("io-" + net->options_.name, handler, net->options_.stepper));
+    VMM_TRY(net->make_worker("io-" + net->options_.name, net->options_.stepper));
     return net;
 }
 
@@ -54,7 +52,9 @@ Net::Net(std::unique_ptr<NetBackend> backend, Options options)
     offered_ |= pairs > 1 ? f::kMq : 0;
 }
 
-Net::~Net() = default;
+Net::~Net() {
+    end_worker();
+}
 
 Net::Traffic Net::traffic() const noexcept {
     Traffic sum;
@@ -69,18 +69,13 @@ Net::Traffic Net::traffic() const noexcept {
 
 // The register side.
 
-void Net::attach(virtio::Link& link) noexcept {
-    link_ = &link;
-    worker_->attach(link);
-}
-
 bool Net::accepts(Features features) const noexcept {
     return consistent(features);
 }
 
 void Net::activate(Features features, std::span<virtio::Queue> queues) noexcept {
     can_announce_ = (features & f::kGuestAnnounce) != 0;
-    worker_->activate(features, queues);
+    WorkerDevice::activate(features, queues);
 }
 
 void Net::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {
@@ -97,10 +92,10 @@ void Net::read_config(std::uint32_t offset, std::span<std::byte> to) noexcept {
 
 template <class Change>
 void Net::change_as_owner(Change&& change) noexcept {
-    if (link_ == nullptr)
+    if (link() == nullptr)
         change();
     else
-        link_->update_config_as_owner(std::forward<Change>(change));
+        link()->update_config_as_owner(std::forward<Change>(change));
 }
 
 void Net::set_link(bool up) noexcept {
@@ -144,7 +139,7 @@ void Net::watch_channels() noexcept {
     for (Pair& pair : pairs_) {
         if (pair.gone)
             continue;
-        const auto watched = worker_->watch(pair.channel->fd(), kReceiveEvents, pair.index);
+        const auto watched = worker().watch(pair.channel->fd(), kReceiveEvents, pair.index);
         if (watched)
             continue;
         log::error(options_.name, ": ", watched.error().one_line());
@@ -152,7 +147,7 @@ void Net::watch_channels() noexcept {
     }
     if (backend_->link_fd() < 0)
         return;
-    const auto watched = worker_->watch(backend_->link_fd(), kReceiveEvents, kLinkSource);
+    const auto watched = worker().watch(backend_->link_fd(), kReceiveEvents, kLinkSource);
     if (!watched)
         log::warn(options_.name, ": cannot follow the link: ", watched.error().one_line());
 }
@@ -226,7 +221,7 @@ bool Net::held_too_long(Pair& pair) noexcept {
     if (same)
         return now >= pair.held_until;
     pair.held_until = now + options_.patience;
-    worker_->call_after(options_.patience, pair.index);
+    worker().call_after(options_.patience, pair.index);
     return false;
 }
 
@@ -237,7 +232,7 @@ void Net::moderate(Pair& pair) noexcept {
                             Moderation::Clock::now());
     const bool rest = pair.moderation.rest().count() > 0;
     if (rest)
-        worker_->call_after(pair.moderation.rest(), pair.index);
+        worker().call_after(pair.moderation.rest(), pair.index);
     if (rest != std::exchange(pair.muted, rest))
         watch_again(pair);
 }
@@ -245,7 +240,7 @@ void Net::moderate(Pair& pair) noexcept {
 void Net::watch_again(Pair& pair) noexcept {
     const std::uint32_t events = (pair.muted ? 0u : EPOLLIN) | (pair.blocked ? EPOLLOUT : 0u);
     // Adds an edge at once if there is something by now.
-    if (!worker_->rewatch(pair.channel->fd(), events | EPOLLET, pair.index))
+    if (!worker().rewatch(pair.channel->fd(), events | EPOLLET, pair.index))
         lose(pair);
 }
 
@@ -279,7 +274,7 @@ void Net::unblock(Pair& pair) noexcept {
 void Net::lose(Pair& pair) noexcept {
     if (std::exchange(pair.gone, true))
         return;
-    worker_->unwatch(pair.channel->fd());
+    worker().unwatch(pair.channel->fd());
     pair.transmitter.lose();
     if (std::exchange(pair.blocked, false) && pair.transmitter.running())
         pair.transmitter.queue()->kick();
@@ -292,7 +287,7 @@ void Net::refresh_link() noexcept {
     const bool up = backend_->link_up() && !lost_;
     if (up == host_up_)  // only this thread changes it
         return;
-    link_->update_config([&] {
+    link()->update_config([&] {
         announcing_ = announcing_ || (up && can_announce_);
         host_up_ = up;
     });
@@ -316,19 +311,19 @@ void Net::stop(virtio::Queue& queue) noexcept {
 void Net::stopped() noexcept {
     for (Pair& pair : pairs_) {
         if (!pair.gone)
-            worker_->unwatch(pair.channel->fd());
+            worker().unwatch(pair.channel->fd());
         pair.moderation = {};
         pair.muted = false;
     }
     if (backend_->link_fd() >= 0)
-        worker_->unwatch(backend_->link_fd());
+        worker().unwatch(backend_->link_fd());
     // The next driver may not want what this one did, and frames wait for it from here on.
     given_ = {};
     backend_->use(given_);
     features_ = 0;
     active_ = 0;
     queues_ = {};
-    link_->update_config([&] {
+    link()->update_config([&] {
         mac_ = options_.mac;
         announcing_ = false;
         can_announce_ = false;
@@ -340,7 +335,7 @@ void Net::stopped() noexcept {
 void Net::run_control(virtio::Queue& queue) noexcept {
     queue.disable_kicks();
     // A command may take the host a while: whoever waits for the thread waits for one at most.
-    for (unsigned commands = 0; commands < kControlBudget && !worker_->commanded(); ++commands) {
+    for (unsigned commands = 0; commands < kControlBudget && !worker().commanded(); ++commands) {
         if (!queue.pop(*chain_)) {
             queue.publish();
             if (!queue.enable_kicks())
@@ -376,11 +371,11 @@ bool Net::set_pairs(std::uint16_t pairs) noexcept {
 }
 
 void Net::set_mac(const MacAddress& mac) noexcept {
-    link_->update_config([&] { mac_ = mac; });
+    link()->update_config([&] { mac_ = mac; });
 }
 
 void Net::acknowledge_announcement() noexcept {
-    link_->update_config([&] { announcing_ = false; });
+    link()->update_config([&] { announcing_ = false; });
 }
 
 void Net::set_guest_offloads(Features bits) noexcept {

@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "virtio/device.hpp"
-#include "virtio/worker.hpp"
+#include "virtio/worker_device.hpp"
 #include "virtio_net/control.hpp"
 #include "virtio_net/moderation.hpp"
 #include "virtio_net/receiver.hpp"
@@ -45,7 +45,7 @@ struct Options {
     virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
-class Net final : public virtio::Device, private virtio::Worker::Handler, private ControlTarget {
+class Net final : public virtio::WorkerDevice, private ControlTarget {
 public:
     /// A pair of queues for each of the backend's channels.
     static Result<std::unique_ptr<Net>> create(std::unique_ptr<NetBackend> backend,
@@ -74,11 +74,7 @@ public:
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     /// Nothing in it is the driver's to write.
     void write_config(std::uint32_t, std::span<const std::byte>) noexcept override {}
-    void attach(virtio::Link& link) noexcept override;
     void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override;
-    void reset() noexcept override { worker_->reset(); }
-    void stop_queue(std::uint16_t index) noexcept override { worker_->stop_queue(index); }
-    void start_queue(virtio::Queue& queue) noexcept override { worker_->start_queue(queue); }
 
 private:
     /// One of the backend's channels and the queues that go with it.
@@ -111,6 +107,9 @@ private:
     void ready(std::uint32_t source, std::uint32_t events) noexcept override;
     void stop(virtio::Queue& queue) noexcept override;
     void stopped() noexcept override;
+    // Buffers that wait for frames are not touched; frames stay with the host.
+    bool quiesce() noexcept override { return true; }
+    void resumed() noexcept override {}
 
     // ControlTarget
     bool set_pairs(std::uint16_t pairs) noexcept override;
@@ -139,7 +138,6 @@ private:
     Options options_;
     virtio::Features offered_ = 0;
     std::vector<std::uint16_t> queue_sizes_;
-    virtio::Link* link_ = nullptr;
 
     // Under the registers' lock.
     MacAddress mac_;
@@ -156,8 +154,6 @@ private:
     std::span<virtio::Queue> queues_;
     bool lost_ = false;  // a channel is gone, and that was said
     std::unique_ptr<virtio::Chain> chain_;
-
-    std::unique_ptr<virtio::Worker> worker_;  // last: its thread ends before the rest goes
 };
 
 }  // namespace vmm::virtio_net

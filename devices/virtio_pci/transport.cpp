@@ -541,6 +541,17 @@ void Transport::queues_released() noexcept {
         parts_.released->signal();
 }
 
+void Transport::device_paused() noexcept {
+    if (parts_.released != nullptr)
+        parts_.released->signal();
+}
+
+// A driver whose start had to wait for this runs now.
+void Transport::resume() noexcept {
+    registers_->resume();
+    place_doorbells();
+}
+
 // The window in configuration space. Spec: 4.1.4.9.
 
 std::optional<Transport::Target> Transport::window_target(unsigned offset,

@@ -41,7 +41,8 @@ struct Parts {
     GuestMemory& memory;
     MsiSink& msi;
     Doorbells* doorbells = nullptr;  ///< null: every kick is an exit to the bus
-    /// Signalled whenever the device has let go of its queues; null: nobody listens.
+    /// Signalled whenever the device has let go of its queues, or leaves them alone for a pause;
+    /// null: nobody listens.
     const EventFd* released = nullptr;
 };
 
@@ -86,6 +87,14 @@ public:
     void ask_reset() noexcept { registers_->ask_reset(); }
     bool released() noexcept { return registers_->released(); }
     void finish_reset() noexcept { place_doorbells(); }
+
+    // A pause of the machine, which does not wait either. No vCPU runs from before ask_pause()
+    // until after resume(). A reset ends it.
+
+    void ask_pause() noexcept { registers_->ask_pause(); }
+    /// The device changes no byte of guest RAM.
+    bool quiet() noexcept { return registers_->quiet(); }
+    void resume() noexcept;
 
 private:
     /// The BAR.
@@ -135,6 +144,7 @@ private:
     void config_changed() noexcept override;
     void registers_cleared() noexcept override;
     void queues_released() noexcept override;
+    void device_paused() noexcept override;
     Mutex& lock() noexcept override { return function_.lock(); }
 
     // pci::Placement

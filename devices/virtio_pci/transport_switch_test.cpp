@@ -179,5 +179,43 @@ TEST_F(VirtioPciSwitchTest, StartAtTheEndOfADrainGetsItsDoorbells) {
     device.answers_at_once = true;
 }
 
+// A pause of the machine.
+
+TEST_F(VirtioPciTest, PauseIsAskedForAndTold) {
+    m.start();
+    device.answers_at_once = false;
+
+    m.transport->ask_pause();
+    EXPECT_FALSE(m.transport->quiet());
+    EXPECT_FALSE(m.released.drain());
+    device.link->paused();
+
+    EXPECT_TRUE(m.transport->quiet());
+    EXPECT_TRUE(m.released.drain());
+    device.answers_at_once = true;
+    m.transport->resume();
+    EXPECT_EQ(device.resumes, 1);
+    use_a_buffer();
+    EXPECT_TRUE(m.line.high);
+}
+
+// The last driver's requests end during the pause.
+TEST_F(VirtioPciTest, DriverThatStartsOnResumeHasItsDoorbells) {
+    m.start();
+    device.answers_at_once = false;
+    m.status(0);
+    m.start();
+    m.transport->ask_pause();
+    device.link->reset_done();
+    device.answers_at_once = true;
+    EXPECT_TRUE(m.transport->quiet());
+    EXPECT_EQ(device.activations, 1);
+
+    m.transport->resume();
+
+    EXPECT_EQ(device.activations, 2);
+    EXPECT_EQ(m.doorbells.connected.size(), 2u);
+}
+
 }  // namespace
 }  // namespace vmm::virtio_pci

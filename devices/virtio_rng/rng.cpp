@@ -17,10 +17,7 @@ constexpr unsigned kBatchRequests = 64;
 
 Result<std::unique_ptr<Rng>> Rng::create(RngOptions options, EntropySource& source) {
     std::unique_ptr<Rng> made{new Rng{options, source}};
-    virtio::Worker::Handler& handler = *made;
-    const std::string name = std::move(options.name);
-    made->worker_ =
-        VMM_TRY_OR(virtio::Worker::create(cat("io-", name), handler, options.stepper), name);
+    VMM_TRY_OR(made->make_worker(cat("io-", options.name), options.stepper), options.name);
     return made;
 }
 
@@ -29,7 +26,9 @@ Rng::Rng(const RngOptions& options, EntropySource& source)
       sizes_{options.queue_size},
       chain_{std::make_unique_for_overwrite<virtio::Chain>()} {}
 
-Rng::~Rng() = default;
+Rng::~Rng() {
+    end_worker();
+}
 
 void Rng::kicked(virtio::Queue& queue) noexcept {
     queue.disable_kicks();

@@ -15,7 +15,7 @@
 #include <string>
 
 #include "virtio/device.hpp"
-#include "virtio/worker.hpp"
+#include "virtio/worker_device.hpp"
 #include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
 
@@ -27,13 +27,11 @@ struct RngOptions {
     virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
-class Rng final : public virtio::Device, private virtio::Worker::Handler {
+class Rng final : public virtio::WorkerDevice {
 public:
     /// `source` is asked by the I/O thread only, for 64 KiB at a time at most, and outlives this.
     static Result<std::unique_ptr<Rng>> create(RngOptions options, EntropySource& source);
     ~Rng() override;
-    Rng(const Rng&) = delete;
-    Rng& operator=(const Rng&) = delete;
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Rng; }
     virtio::Features features() const noexcept override { return virtio::f::kInOrder; }
@@ -42,13 +40,6 @@ public:
     bool accepts(virtio::Features) const noexcept override { return true; }
     void read_config(std::uint32_t, std::span<std::byte>) noexcept override {}
     void write_config(std::uint32_t, std::span<const std::byte>) noexcept override {}
-    void attach(virtio::Link& link) noexcept override { worker_->attach(link); }
-    void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override {
-        worker_->activate(features, queues);
-    }
-    void reset() noexcept override { worker_->reset(); }
-    void stop_queue(std::uint16_t index) noexcept override { worker_->stop_queue(index); }
-    void start_queue(virtio::Queue& queue) noexcept override { worker_->start_queue(queue); }
 
 private:
     Rng(const RngOptions& options, EntropySource& source);
@@ -60,14 +51,14 @@ private:
     bool waits_for_kicks_only() const noexcept override { return true; }
     void stop(virtio::Queue&) noexcept override {}
     void stopped() noexcept override {}
+    bool quiesce() noexcept override { return true; }
+    void resumed() noexcept override {}
 
     bool serve_batch(virtio::Queue& queue) noexcept;
 
     EntropySource& source_;
     std::array<std::uint16_t, 1> sizes_;
     std::unique_ptr<virtio::Chain> chain_;  // what was popped last; the I/O thread's
-
-    std::unique_ptr<virtio::Worker> worker_;  // last: its thread ends before what it uses
 };
 
 }  // namespace vmm::virtio_rng

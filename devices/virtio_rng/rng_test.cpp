@@ -116,6 +116,21 @@ TEST_P(RngTest, ResetWaitsForTheSourceWithoutHoldingTheDriver) {
     EXPECT_TRUE(DeviceRig::wait_until([&] { return rig->status() == 0; }));
 }
 
+TEST_P(RngTest, PausedMachineGetsNoEntropyUntilItIsResumed) {
+    start({.ram = 1 << 20});
+    ASSERT_EQ(ask(rig->room(8), 8), 8);
+    ASSERT_TRUE(rig->pause());
+    const std::uint16_t id = rig->queue(0).add({{rig->room(16), 16, true}});
+    rig->kick(0);
+    const std::string before = rig->memory().text(Gpa{0}, 1 << 20);
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    EXPECT_TRUE(rig->memory().text(Gpa{0}, 1 << 20) == before);
+
+    rig->resume();
+
+    EXPECT_EQ(rig->wait_used(0), (UsedBuffer{id, 16}));
+}
+
 TEST_P(RngTest, WorksAgainAfterResetAndAfterTheQueueAloneWasReset) {
     start();
     ASSERT_EQ(ask(rig->room(8), 8), 8);

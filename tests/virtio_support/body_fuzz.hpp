@@ -66,7 +66,7 @@ public:
                     stepper_.dispatch(number % stepper_.fetched());
                 break;
             case 9:
-                stepper_.make_calls();
+                pause_or_call(number);
                 break;
             case 10:
                 stepper_.run(number + 1);
@@ -93,6 +93,7 @@ public:
 
     /// Whatever happened, the driver can begin again.
     void finish() {
+        rig_.resume();
         reset();
         check(stepper_.run(kMostSteps) && rig_.status() == 0);
         check(rig_.start() && stepper_.run(kMostSteps));
@@ -139,6 +140,14 @@ private:
         before_command();
         rig_.write_status(0);
         begun_ = false;
+    }
+    void pause_or_call(unsigned number) {
+        if (number % 4 == 0)
+            rig_.registers().ask_pause();
+        else if (number % 4 == 1)
+            rig_.resume();
+        else
+            stepper_.make_calls();
     }
     void reset_queue(std::uint16_t index) {
         if (!begun_)

@@ -37,11 +37,13 @@ struct CountingTransport final : virtio::Transport {
     void config_changed() noexcept override { ++config; }
     void registers_cleared() noexcept override { ++cleared; }
     void queues_released() noexcept override { ++released; }
+    void device_paused() noexcept override { ++paused; }
     Mutex& lock() noexcept override { return mutex; }
 
     std::vector<std::atomic<int>> used;  ///< by queue
     std::atomic<int> config{0};
     std::atomic<int> cleared{0};
+    std::atomic<int> paused{0};
     int released = 0;
     RankedMutex<LockRank::Device> mutex;
 };
@@ -211,6 +213,13 @@ public:
         }
         return true;
     }
+
+    /// As for a pause of the machine, whose answer this waits for.
+    bool pause() {
+        registers_->ask_pause();
+        return wait_until([&] { return registers_->quiet(); });
+    }
+    void resume() { registers_->resume(); }
 
     // Guest memory.
 

@@ -6,17 +6,17 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "virtio/device.hpp"
-#include "virtio/worker.hpp"
+#include "virtio/worker_device.hpp"
 
 namespace vmm::test {
 
-class EchoDevice final : public virtio::Device, private virtio::Worker::Handler {
+class EchoDevice final : public virtio::WorkerDevice {
 public:
-    EchoDevice() : worker_{virtio::Worker::create("io-echo", *this).value()} {}
+    EchoDevice() { make_worker("io-echo", nullptr).value(); }
+    ~EchoDevice() override { end_worker(); }
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Rng; }
     virtio::Features features() const noexcept override { return virtio::f::kInOrder; }
@@ -25,13 +25,6 @@ public:
     bool accepts(virtio::Features) const noexcept override { return true; }
     void read_config(std::uint32_t, std::span<std::byte>) noexcept override {}
     void write_config(std::uint32_t, std::span<const std::byte>) noexcept override {}
-    void attach(virtio::Link& link) noexcept override { worker_->attach(link); }
-    void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override {
-        worker_->activate(features, queues);
-    }
-    void reset() noexcept override { worker_->reset(); }
-    void stop_queue(std::uint16_t index) noexcept override { worker_->stop_queue(index); }
-    void start_queue(virtio::Queue& queue) noexcept override { worker_->start_queue(queue); }
 
 private:
     static constexpr std::array<std::uint16_t, 2> kSizes{16, 16};
@@ -48,6 +41,8 @@ private:
     void ready(std::uint32_t, std::uint32_t) noexcept override {}
     void stop(virtio::Queue&) noexcept override {}
     void stopped() noexcept override {}
+    bool quiesce() noexcept override { return true; }
+    void resumed() noexcept override {}
 
     std::uint32_t serve(GuestMemory& memory) noexcept {
         std::array<std::byte, 64> buffer;
@@ -63,7 +58,6 @@ private:
     }
 
     virtio::Chain chain_;
-    std::unique_ptr<virtio::Worker> worker_;
 };
 
 }  // namespace vmm::test

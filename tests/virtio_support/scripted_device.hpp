@@ -19,7 +19,7 @@ struct ScriptedDevice final : virtio::Device {
     std::vector<std::uint16_t> sizes{64, 8};
     std::array<std::uint8_t, 24> config_bytes{};
     bool agrees = true;           ///< accepts()
-    bool answers_at_once = true;  ///< reset() and stop_queue()
+    bool answers_at_once = true;  ///< reset(), stop_queue() and pause()
 
     // What happened.
     virtio::Link* link = nullptr;
@@ -27,6 +27,8 @@ struct ScriptedDevice final : virtio::Device {
     std::span<virtio::Queue> queues;
     int activations = 0;
     int resets = 0;
+    int pauses = 0;
+    int resumes = 0;
     std::vector<std::uint16_t> stopped;
     std::vector<std::uint16_t> started;
 
@@ -60,6 +62,12 @@ struct ScriptedDevice final : virtio::Device {
             link->queue_stopped(index);
     }
     void start_queue(virtio::Queue& queue) noexcept override { started.push_back(queue.index()); }
+    void pause() noexcept override {
+        ++pauses;
+        if (answers_at_once)
+            link->paused();
+    }
+    void resume() noexcept override { ++resumes; }
 };
 
 }  // namespace vmm::test
