@@ -42,7 +42,7 @@ constexpr std::uint16_t kAlwaysWritable = Command{}
                                               .with(Command::interrupt_disable, true)
                                               .raw();
 
-constexpr std::uint16_t kStatusInterrupt = 1u << 3;
+constexpr std::uint32_t kStatusInterrupt = 1u << 3;
 constexpr std::uint16_t kStatusCapabilities = 1u << 4;
 
 // Low bits of a base address. Spec: 6.2.5.1.
@@ -54,6 +54,7 @@ constexpr std::uint32_t kMemoryFlags = 15;
 
 constexpr std::uint8_t kExpressId = 0x10;
 constexpr unsigned kCapabilityHeader = 2;  // bytes: id, next
+constexpr unsigned kExtendedHeader = 4;    // bytes
 
 constexpr unsigned bar_offset(unsigned index) {
     return kBar0 + 4 * index;
@@ -68,16 +69,14 @@ void put(std::span<std::uint8_t> bytes, unsigned offset, T value) {
 }  // namespace
 
 Function::Function(const Identity& identity) {
-    put(value_, kVendorId, identity.vendor);
-    put(value_, kDeviceId, identity.device);
-    put(value_, kSubsystemVendorId, identity.subsystem_vendor);
-    put(value_, kSubsystemId, identity.subsystem);
-    put(value_, kRevision, identity.revision);
-    for (unsigned i = 0; i < 3; ++i)
-        value_[kClassCode + i] = static_cast<std::uint8_t>(identity.class_code >> (8 * i));
-    put(writable_, kCommand, kAlwaysWritable);
-    writable_[kCacheLineSize] = 0xff;
-    writable_[kInterruptLine] = 0xff;
+    space_.put(kVendorId, identity.vendor);
+    space_.put(kDeviceId, identity.device);
+    space_.put(kSubsystemVendorId, identity.subsystem_vendor);
+    space_.put(kSubsystemId, identity.subsystem);
+    space_.put(kRevision, identity.class_code << 8 | identity.revision);
+    space_.let_write(kCommand, kAlwaysWritable);
+    space_.let_write(kCacheLineSize, std::uint8_t{0xff});
+    space_.let_write(kInterruptLine, std::uint8_t{0xff});
 }
 
 void Function::add_bar(unsigned index, BarShape shape, IoDevice& region) {
@@ -95,18 +94,17 @@ void Function::add_bar(unsigned index, BarShape shape, IoDevice& region) {
         flags |= kBar64;
     if (shape.prefetchable && shape.kind != BarKind::Io)
         flags |= kBarPrefetchable;
-    put(value_, bar_offset(index), flags);
-    put(writable_, bar_offset(index), static_cast<std::uint32_t>(mask));
+    space_.put(bar_offset(index), flags);
+    space_.let_write(bar_offset(index), static_cast<std::uint32_t>(mask));
     if (wide)
-        put(writable_, bar_offset(index + 1), static_cast<std::uint32_t>(mask >> 32));
+        space_.let_write(bar_offset(index + 1), static_cast<std::uint32_t>(mask >> 32));
 
     // "Devices that do not have I/O (memory) space hardwire the bit to zero."
-    const Command writable{
-        static_cast<std::uint16_t>(writable_[kCommand] | writable_[kCommand + 1] << 8)};
-    put(writable_, kCommand,
-        (shape.kind == BarKind::Io ? writable.with(Command::io_space, true)
-                                   : writable.with(Command::memory_space, true))
-            .raw());
+    const Command writable{space_.writable<std::uint16_t>(kCommand)};
+    space_.let_write(kCommand,
+                     (shape.kind == BarKind::Io ? writable.with(Command::io_space, true)
+                                                : writable.with(Command::memory_space, true))
+                         .raw());
 }
 
 unsigned Function::add_capability(std::uint8_t id, std::span<const std::uint8_t> body,
@@ -114,21 +112,16 @@ unsigned Function::add_capability(std::uint8_t id, std::span<const std::uint8_t>
                                   CapabilityRegisters* registers) {
     const auto size = static_cast<unsigned>(body.size()) + kCapabilityHeader;
     const unsigned at = free_;
-    VMM_ASSERT(capability_count_ < kMaxCapabilities && at + size <= kConfigSize &&
-               writable.size() <= body.size());
+    VMM_ASSERT(capability_count_ < kMaxCapabilities && at + size <= kConventionalSize);
     free_ = (at + size + 3) & ~3u;
     capabilities_[capability_count_++] = {.offset = at, .size = size, .registers = registers};
 
-    value_[at] = id;
-    for (unsigned i = 0; i < body.size(); ++i)
-        value_[at + kCapabilityHeader + i] = power_on_[at + kCapabilityHeader + i] = body[i];
-    for (unsigned i = 0; i < writable.size(); ++i)
-        writable_[at + kCapabilityHeader + i] = writable[i];
-
+    space_.put(at, id);
+    space_.define(at + kCapabilityHeader, body, writable);
     const unsigned pointer = last_capability_ == 0 ? kCapabilityPointer : last_capability_ + 1;
-    value_[pointer] = static_cast<std::uint8_t>(at);
+    space_.put(pointer, static_cast<std::uint8_t>(at));
     last_capability_ = at;
-    set_word(kStatus, static_cast<std::uint16_t>(config_word(kStatus) | kStatusCapabilities));
+    space_.put(kStatus, static_cast<std::uint16_t>(config_word(kStatus) | kStatusCapabilities));
     return at;
 }
 
@@ -145,32 +138,41 @@ unsigned Function::add_express() {
     return add_capability(kExpressId, body, writable);
 }
 
+// Header: id (15:0), version (19:16), offset of the next one (31:20). An empty list is one header
+// of zeros. Spec: PCI Express 6.0, 7.6.3, 7.6.1.
+unsigned Function::add_extended_capability(std::uint16_t id, std::uint8_t version,
+                                           std::span<const std::uint8_t> body,
+                                           std::span<const std::uint8_t> writable) {
+    const unsigned at = free_extended_;
+    VMM_ASSERT(express_ && version < 16 && at + kExtendedHeader + body.size() <= kConfigSize);
+    space_.extend();
+    free_extended_ = (at + kExtendedHeader + static_cast<unsigned>(body.size()) + 3) & ~3u;
+    space_.put(at, std::uint32_t{id} | std::uint32_t{version} << 16);
+    space_.define(at + kExtendedHeader, body, writable);
+    if (last_extended_ != 0)
+        space_.put(last_extended_, config_dword(last_extended_) | at << 20);
+    last_extended_ = at;
+    return at;
+}
+
 std::uint32_t Function::read_config(unsigned offset, unsigned size) noexcept {
-    if (offset >= kConfigSize)
+    if (!space_.has(offset))
         // No extended capabilities; on a conventional function, no such space at all.
         return express_ ? 0 : ~std::uint32_t{0};
     unsigned inside = 0;
     if (CapabilityRegisters* const registers = registers_at(offset, size, inside))
         registers->before_read(inside, size);
-    std::uint32_t value = 0;
-    for (unsigned i = 0; i < size; ++i) {
-        std::uint32_t byte = value_[offset + i];
-        if (offset + i == kStatus && intx_status_.load(std::memory_order_relaxed))
-            byte |= kStatusInterrupt;
-        value |= byte << (8 * i);
-    }
+    std::uint32_t value = space_.read(offset, size);
+    if (offset <= kStatus && kStatus < offset + size &&
+        intx_status_.load(std::memory_order_relaxed))
+        value |= kStatusInterrupt << (8 * (kStatus - offset));
     return value;
 }
 
 void Function::write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept {
-    if (offset >= kConfigSize)
+    if (!space_.has(offset))
         return;
-    for (unsigned i = 0; i < size; ++i) {
-        const std::uint8_t mask = writable_[offset + i];
-        const auto byte = static_cast<std::uint8_t>(value >> (8 * i));
-        value_[offset + i] =
-            static_cast<std::uint8_t>((value_[offset + i] & ~mask) | (byte & mask));
-    }
+    space_.write(offset, size, value);
     if (offset <= kCommand + 1 && offset + size > kCommand)
         command_changed();
     unsigned inside = 0;
@@ -213,10 +215,33 @@ void Function::set_bar_address(unsigned index, std::uint64_t at) noexcept {
         set_config_dword(bar_offset(index + 1), static_cast<std::uint32_t>(at >> 32));
 }
 
-bool Function::decodes(unsigned index) const noexcept {
+void Function::set_initial_address(unsigned bar, std::uint64_t at) noexcept {
+    initial_[bar] = at;
+    set_bar_address(bar, at);
+}
+
+std::optional<std::uint64_t> Function::decoded_at(unsigned bar) const noexcept {
     const Command command{config_word(kCommand)};
-    return bars_[index].shape.kind == BarKind::Io ? command[Command::io_space]
-                                                  : command[Command::memory_space];
+    const bool decodes = bars_[bar].shape.kind == BarKind::Io ? command[Command::io_space]
+                                                              : command[Command::memory_space];
+    if (bars_[bar].region == nullptr || !decodes)
+        return std::nullopt;
+    return bar_address(bar);
+}
+
+void Function::bar_mapped(unsigned bar, std::uint64_t at) noexcept {
+    if (placement_ != nullptr)
+        placement_->bar_mapped(bar, at);
+}
+
+void Function::bar_unmapped(unsigned bar) noexcept {
+    if (placement_ != nullptr)
+        placement_->bar_unmapped(bar);
+}
+
+void Function::after_config_write() noexcept {
+    if (placement_ != nullptr)
+        placement_->after_config_write();
 }
 
 bool Function::bus_master() const noexcept {
@@ -224,8 +249,10 @@ bool Function::bus_master() const noexcept {
 }
 
 void Function::connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept {
-    value_[kInterruptPin] = pin;
-    value_[kInterruptLine] = power_on_[kInterruptLine] = line;
+    const std::array lines{line};
+    const std::array<std::uint8_t, 1> writable{0xff};
+    space_.define(kInterruptLine, lines, writable);
+    space_.put(kInterruptPin, pin);
     const std::scoped_lock held{pin_lock_};
     pin_ = &to;
     drive_pin();
@@ -237,12 +264,10 @@ void Function::disconnect_pin() noexcept {
 }
 
 void Function::reset() noexcept {
-    for (unsigned i = 0; i < kConfigSize; ++i)
-        value_[i] =
-            static_cast<std::uint8_t>((value_[i] & ~writable_[i]) | (power_on_[i] & writable_[i]));
+    space_.reset();
     for (unsigned i = 0; i < kBarCount; ++i)
         if (bars_[i].region != nullptr)
-            set_bar_address(i, bars_[i].initial);
+            set_bar_address(i, initial_[i]);
     command_changed();
     for (unsigned i = 0; i < capability_count_; ++i)
         if (capabilities_[i].registers != nullptr)
@@ -265,22 +290,6 @@ void Function::command_changed() noexcept {
 void Function::drive_pin() noexcept {
     if (pin_ != nullptr)
         pin_->set(intx_high_ && !intx_disabled_);
-}
-
-std::uint16_t Function::config_word(unsigned offset) const noexcept {
-    return static_cast<std::uint16_t>(value_[offset] | value_[offset + 1] << 8);
-}
-
-std::uint32_t Function::config_dword(unsigned offset) const noexcept {
-    return config_word(offset) | std::uint32_t{config_word(offset + 2)} << 16;
-}
-
-void Function::set_word(unsigned offset, std::uint16_t to) noexcept {
-    put(value_, offset, to);
-}
-
-void Function::set_config_dword(unsigned offset, std::uint32_t to) noexcept {
-    put(value_, offset, to);
 }
 
 }  // namespace vmm::pci

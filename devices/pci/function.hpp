@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One PCI function: its configuration space, its BARs, its interrupt pin.
+// An emulated PCI function: its configuration space, its BARs, its interrupt pin.
 //
-// Spec: PCI Local Bus 3.0, chapter 6 (type 0 header, 6.2.5 base addresses, 6.7 capabilities).
+// Spec: PCI Local Bus 3.0, chapter 6 (type 0 header, 6.2.5 base addresses, 6.7 capabilities);
+// PCI Express 6.0, 7.6.3 (extended capabilities).
 // Here: what every function has. Not here: where it sits and where its BARs may lie
 // (pci/host_bridge.hpp), message interrupts (pci/msix.hpp, pci/msi.hpp), bridges, expansion ROMs
 // (read as absent).
@@ -12,16 +13,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <utility>
 
+#include "pci/config_space.hpp"
+#include "pci/endpoint.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/mutex.hpp"
 
 namespace vmm::pci {
-
-inline constexpr unsigned kBarCount = 6;
-inline constexpr unsigned kConfigSize = 256;  // bytes; the extended space behind it is empty
 
 struct Identity {
     std::uint16_t vendor = 0;
@@ -30,15 +30,6 @@ struct Identity {
     std::uint16_t subsystem = 0;
     std::uint32_t class_code = 0;  ///< 24 bits: base class, subclass, programming interface
     std::uint8_t revision = 0;
-};
-
-enum class BarKind : std::uint8_t { Io, Memory32, Memory64 };
-
-/// What a BAR is, apart from its address. `size` is a power of two of at least 4 (I/O) or 16.
-struct BarShape {
-    BarKind kind = BarKind::Memory32;
-    bool prefetchable = false;
-    std::uint64_t size = 0;  ///< bytes
 };
 
 /// What the device behind a function is told of its place. Calls come one at a time, with no lock
@@ -63,17 +54,9 @@ public:
     virtual void cleared() noexcept = 0;
 };
 
-/// Takes the level of an interrupt pin; the host bridge makes one per function out of its shared
-/// lines.
-class InterruptPin {
-public:
-    virtual ~InterruptPin() = default;
-    virtual void set(bool high) noexcept = 0;  ///< a leaf call; repeating a level changes nothing
-};
-
-/// Threads: read_config(), write_config() and the set-up functions with lock() held (set-up before
-/// the first vCPU runs needs no lock); set_intx() from any thread.
-class Function final {
+/// Threads: as Endpoint; the set-up functions before the function is put on a bus, set_intx() from
+/// any thread.
+class Function final : public Endpoint {
 public:
     explicit Function(const Identity& identity);
     Function(const Function&) = delete;
@@ -93,41 +76,32 @@ public:
     /// PCI Express capability of an endpoint that sits on the root bus (no link).
     /// Spec: PCI Express 6.0, 7.5.3.
     unsigned add_express();
-    /// The function signals on a pin; which one, the host bridge decides (A for function 0).
+    /// An extended capability, from 0x100 on; only for a function with add_express(). `body` and
+    /// `writable` as above, after the four bytes of the header. Gives its offset.
+    unsigned add_extended_capability(std::uint16_t id, std::uint8_t version,
+                                     std::span<const std::uint8_t> body,
+                                     std::span<const std::uint8_t> writable = {});
+    /// The function signals on a pin.
     void use_intx() { uses_intx_ = true; }
 
-    // The host bridge's side.
+    // Endpoint
 
-    /// `size` is 1, 2 or 4, `offset` a multiple of it below 4096.
-    std::uint32_t read_config(unsigned offset, unsigned size) noexcept;
-    void write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept;
-    Mutex& lock() noexcept { return lock_; }
+    Mutex& lock() noexcept override { return lock_; }
+    std::uint32_t read_config(unsigned offset, unsigned size) noexcept override;
+    void write_config(unsigned offset, unsigned size, std::uint32_t value) noexcept override;
+    std::optional<std::uint64_t> decoded_at(unsigned bar) const noexcept override;
+    void reset() noexcept override;
+    std::span<const Bar> bars() const noexcept override { return bars_; }
+    void set_initial_address(unsigned bar, std::uint64_t at) noexcept override;
+    void bar_mapped(unsigned bar, std::uint64_t at) noexcept override;
+    void bar_unmapped(unsigned bar) noexcept override;
+    void after_config_write() noexcept override;
+    bool uses_intx() const noexcept override { return uses_intx_; }
+    void connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept override;
+    void disconnect_pin() noexcept override;
 
-    struct Bar {
-        BarShape shape;
-        IoDevice* region = nullptr;   ///< null: no such BAR
-        std::uint64_t initial = 0;    ///< what reset puts into the register
-        std::uint64_t mapped_at = 0;  ///< the bridge's: where the region is on an IoBus now
-        bool mapped = false;          ///< the bridge's
-    };
-    std::array<Bar, kBarCount>& bars() noexcept { return bars_; }
     /// Where the register says BAR `index` is; any number, as the guest left it.
     std::uint64_t bar_address(unsigned index) const noexcept;
-    void set_bar_address(unsigned index, std::uint64_t at) noexcept;
-    /// The command register lets accesses of this BAR's kind through.
-    bool decodes(unsigned index) const noexcept;
-    Placement* placement() const noexcept { return placement_; }
-    bool uses_intx() const noexcept { return uses_intx_; }
-    void connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept;
-    /// The host bridge goes; levels lead nowhere from here on.
-    void disconnect_pin() noexcept;
-
-    /// Power-on values; BARs return to their initial addresses.
-    void reset() noexcept;
-
-    /// Marks that after_config_write() is due; take_touch() tells and forgets. lock() held.
-    void touch() noexcept { touched_ = true; }
-    bool take_touch() noexcept { return std::exchange(touched_, false); }
 
     // The device's side.
 
@@ -136,11 +110,16 @@ public:
 
     /// The guest lets the device touch memory. lock() held.
     bool bus_master() const noexcept;
-    std::uint8_t config_byte(unsigned offset) const noexcept { return value_[offset]; }
-    std::uint16_t config_word(unsigned offset) const noexcept;
-    std::uint32_t config_dword(unsigned offset) const noexcept;
-    void set_config_byte(unsigned offset, std::uint8_t to) noexcept { value_[offset] = to; }
-    void set_config_dword(unsigned offset, std::uint32_t to) noexcept;
+    std::uint8_t config_byte(unsigned offset) const noexcept {
+        return space_.get<std::uint8_t>(offset);
+    }
+    std::uint16_t config_word(unsigned offset) const noexcept {
+        return space_.get<std::uint16_t>(offset);
+    }
+    std::uint32_t config_dword(unsigned offset) const noexcept {
+        return space_.get<std::uint32_t>(offset);
+    }
+    void set_config_dword(unsigned offset, std::uint32_t to) noexcept { space_.put(offset, to); }
 
 private:
     struct Capability {
@@ -149,26 +128,25 @@ private:
         CapabilityRegisters* registers = nullptr;
     };
     static constexpr unsigned kMaxCapabilities = 12;
-
     CapabilityRegisters* registers_at(unsigned offset, unsigned size,
                                       unsigned& inside) const noexcept;
-    void set_word(unsigned offset, std::uint16_t to) noexcept;
+    void set_bar_address(unsigned index, std::uint64_t at) noexcept;
     void command_changed() noexcept;
     void drive_pin() noexcept;  // pin_lock_ held
 
     RankedMutex<LockRank::Device> lock_;
-    std::array<std::uint8_t, kConfigSize> value_{};
-    std::array<std::uint8_t, kConfigSize> writable_{};
-    std::array<std::uint8_t, kConfigSize> power_on_{};  // of the bytes a guest can write
+    ConfigSpace space_;
     std::array<Bar, kBarCount> bars_{};
+    std::array<std::uint64_t, kBarCount> initial_{};  // what reset puts into the registers
     std::array<Capability, kMaxCapabilities> capabilities_{};
     unsigned capability_count_ = 0;
     unsigned last_capability_ = 0;  // offset, 0: none yet
     unsigned free_ = 0x40;          // where the next capability goes
+    unsigned last_extended_ = 0;    // offset, 0: none yet
+    unsigned free_extended_ = kConventionalSize;
     Placement* placement_ = nullptr;
     bool uses_intx_ = false;
     bool express_ = false;
-    bool touched_ = false;
 
     RankedMutex<LockRank::PciPin> pin_lock_;  // over what follows; a leaf
     InterruptPin* pin_ = nullptr;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
+#include <utility>
 
 #include "vmm/assert.hpp"
 #include "vmm/mutex.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned kUsable = kSlots - 1;  // slot 0 is the bridge's alone
 constexpr unsigned kHeaderType = 0x0e;
-constexpr std::uint8_t kMultiFunction = 0x80;
+constexpr std::uint32_t kMultiFunction = 0x80;
 
 // The bridge drivers know as "QEMU PCIe Host bridge": it has no registers of its own.
 constexpr Identity kHostBridge{.vendor = 0x1b36,
@@ -167,13 +167,12 @@ HostBridge::HostBridge(const HostBridgeParts& parts)
     for (unsigned i = 0; i < kPins; ++i)
         if (parts_.lines[i] != nullptr)
             lines_[i] = std::make_unique<SharedLine>(*parts_.lines[i]);
-    functions_[0] = &own_function_;
-    present_.push_back(&own_function_);
+    take({}, own_function_);
 }
 
 HostBridge::~HostBridge() {
-    for (auto* const function : present_)
-        function->disconnect_pin();
+    for (const Seat* const seat : present_)
+        seat->taken().disconnect_pin();
 }
 
 IoDevice& HostBridge::ecam() noexcept {
@@ -205,25 +204,36 @@ Error HostBridge::no_place() {
         "Attach fewer devices.");
 }
 
-Result<Address> HostBridge::add(Function& function) {
+Result<Address> HostBridge::add(Endpoint& endpoint) {
     const auto share = static_cast<unsigned>((parts_.expected + kUsable - 1) / kUsable);
     const auto place = free_place(std::clamp(share, 1u, kFunctions));
     if (!place)
         return std::unexpected(no_place());
-    present_.push_back(&function);
-    connect_pin(function, *place);
-    publish(function, *place);
+    take(*place, endpoint);
     return *place;
 }
 
-void HostBridge::connect_pin(Function& function, Address place) {
+void HostBridge::take(Address place, Endpoint& endpoint, std::span<const std::uint64_t> addresses) {
+    const unsigned index = place.slot * kFunctions + place.function;
+    Seat* seat = this->seat(index);
+    if (seat == nullptr) {
+        seat = made_.emplace_back(std::make_unique<Seat>()).get();
+        seats_[index].store(seat, std::memory_order_release);
+    }
+    for (unsigned i = 0; i < addresses.size(); ++i)
+        seat->bars[i].initial = addresses[i];
+    present_.push_back(seat);
+    connect_pin(*seat, endpoint, place);
+    seat->endpoint.store(&endpoint, std::memory_order_release);  // from here on it is found
+}
+
+void HostBridge::connect_pin(Seat& seat, Endpoint& endpoint, Address place) {
     const unsigned number = 1 + place.function % kPins;
     const unsigned line = line_of(place.slot, number);
-    if (!function.uses_intx() || lines_[line] == nullptr)
+    if (!endpoint.uses_intx() || lines_[line] == nullptr)
         return;
-    auto& pin = pins_[place.slot * kFunctions + place.function];
-    pin = std::make_unique<Pin>(*lines_[line]);
-    function.connect_pin(static_cast<std::uint8_t>(number), parts_.line_numbers[line], *pin);
+    seat.pin = std::make_unique<Pin>(*lines_[line]);
+    endpoint.connect_pin(static_cast<std::uint8_t>(number), parts_.line_numbers[line], *seat.pin);
 }
 
 bool HostBridge::is_shared(unsigned slot) const noexcept {
@@ -233,28 +243,23 @@ bool HostBridge::is_shared(unsigned slot) const noexcept {
     return false;
 }
 
-void HostBridge::publish(Function& function, Address place) noexcept {
-    functions_[place.slot * kFunctions + place.function].store(&function,
-                                                               std::memory_order_release);
-    if (place.function == 0)
-        return;
-    Function& first = *at(place.slot, 0);
-    const std::scoped_lock held{first.lock()};
-    first.set_config_byte(kHeaderType, kMultiFunction);
+// What function 0 of a slot says of it. An endpoint does not know its neighbours.
+bool HostBridge::is_multi_function(unsigned index) const noexcept {
+    return index % kFunctions == 0 && is_shared(index / kFunctions);
 }
 
 Result<> HostBridge::assign_addresses() {
     struct Want {
-        Function* function;
+        Seat* seat;
         unsigned bar;
         BarShape shape;
         std::size_t order;
     };
     std::vector<Want> wants;
-    for (Function* const function : present_)
+    for (Seat* const seat : present_)
         for (unsigned bar = 0; bar < kBarCount; ++bar)
-            if (function->bars()[bar].region != nullptr)
-                wants.push_back({function, bar, function->bars()[bar].shape, wants.size()});
+            if (const Bar& is = seat->taken().bars()[bar]; is.region != nullptr)
+                wants.push_back({seat, bar, is.shape, wants.size()});
     // Largest first; equals in the order of the slots, so that the same machine looks the same
     // again.
     std::ranges::sort(wants, [](const Want& a, const Want& b) {
@@ -271,7 +276,7 @@ Result<> HostBridge::assign_addresses() {
         from.size -= skip + size;
         return at;
     };
-    for (const auto& [function, bar, shape, order] : wants) {
+    for (const auto& [seat, bar, shape, order] : wants) {
         const bool io = shape.kind == BarKind::Io;
         const std::uint64_t size = bar_space(shape);
         std::uint64_t where = 0;
@@ -281,15 +286,15 @@ Result<> HostBridge::assign_addresses() {
             where = take(io ? left.io : left.memory32, size, size);
         if (where == 0)
             return std::unexpected(no_room(shape));
-        function->bars()[bar].initial = where;
-        function->set_bar_address(bar, where);
+        seat->bars[bar].initial = where;
+        seat->taken().set_initial_address(bar, where);
     }
     return {};
 }
 
 // While vCPUs run.
 
-Result<Address> HostBridge::plug(Function& function) {
+Result<Address> HostBridge::plug(Endpoint& endpoint) {
     const std::scoped_lock held{layout_lock_};
     const auto place = free_place(1);
     if (!place)
@@ -298,7 +303,7 @@ Result<Address> HostBridge::plug(Function& function) {
     auto taken_io = taken_ranges(true);
     auto taken_memory = taken_ranges(false);
     for (unsigned i = 0; i < kBarCount; ++i) {
-        const auto& bar = function.bars()[i];
+        const Bar& bar = endpoint.bars()[i];
         if (bar.region == nullptr)
             continue;
         const bool io = bar.shape.kind == BarKind::Io;
@@ -308,27 +313,25 @@ Result<Address> HostBridge::plug(Function& function) {
         addresses[i] = *at;
     }
     for (unsigned i = 0; i < kBarCount; ++i)
-        if (function.bars()[i].region != nullptr) {
-            function.bars()[i].initial = addresses[i];
-            function.set_bar_address(i, addresses[i]);
-        }
-    present_.push_back(&function);
-    connect_pin(function, *place);
-    publish(function, *place);
+        if (endpoint.bars()[i].region != nullptr)
+            endpoint.set_initial_address(i, addresses[i]);
+    take(*place, endpoint, addresses);
     return *place;
 }
 
 // Where a BAR is after a reset, and where it is now if the guest has moved it.
 std::vector<HostBridge::Range> HostBridge::taken_ranges(bool io) const {
     std::vector<Range> taken;
-    for (Function* const function : present_)
-        for (const auto& bar : function->bars()) {
+    for (const Seat* const seat : present_)
+        for (unsigned i = 0; i < kBarCount; ++i) {
+            const Bar& bar = seat->taken().bars()[i];
             if (bar.region == nullptr || (bar.shape.kind == BarKind::Io) != io)
                 continue;
             const std::uint64_t last = bar_space(bar.shape) - 1;
-            taken.push_back({bar.initial, bar.initial + last});
-            if (bar.mapped && bar.mapped_at != bar.initial)
-                taken.push_back({bar.mapped_at, bar.mapped_at + last});
+            const auto& [initial, mapped] = seat->bars[i];
+            taken.push_back({initial, initial + last});
+            if (mapped && *mapped != initial)
+                taken.push_back({*mapped, *mapped + last});
         }
     std::ranges::sort(taken, {}, &Range::base);
     return taken;
@@ -356,68 +359,71 @@ std::optional<std::uint64_t> HostBridge::free_range(const BarShape& shape,
     return found;
 }
 
-void HostBridge::unplug(Function& function) noexcept {
+void HostBridge::unplug(Endpoint& endpoint) noexcept {
     const std::scoped_lock held{layout_lock_};
-    const auto place = std::ranges::find_if(functions_, [&](const auto& each) {
-        return each.load(std::memory_order_relaxed) == &function;
-    });
-    if (place == functions_.end())
+    const auto found = std::ranges::find_if(
+        present_, [&](const Seat* each) { return &each->taken() == &endpoint; });
+    if (found == present_.end())
         return;
-    const auto index = static_cast<unsigned>(place - functions_.begin());
-    place->store(nullptr, std::memory_order_release);
-    std::erase(present_, &function);
+    Seat& seat = **found;
+    present_.erase(found);
+    seat.endpoint.store(nullptr, std::memory_order_release);
     {
-        const std::scoped_lock registers{function.lock()};
-        function.reset();
+        const std::scoped_lock registers{endpoint.lock()};
+        endpoint.reset();
     }
-    unmap_stale(function);
-    for (Function* const other : present_)  // that it may have lain on top of
+    // Whatever the registers say: a vCPU that is still inside may write to them again.
+    for (unsigned i = 0; i < kBarCount; ++i)
+        unmap(seat, endpoint, i);
+    for (Seat* const other : present_)  // that it may have lain on top of
         map_wanted(*other);
-    function.disconnect_pin();
-    if (const auto pin = std::move(pins_[index]))
+    endpoint.disconnect_pin();
+    if (const auto pin = std::move(seat.pin))
         pin->set(false);
-    const unsigned slot = index / kFunctions;
-    if (index % kFunctions != 0 && !is_shared(slot)) {
-        Function& first = *at(slot, 0);
-        const std::scoped_lock registers{first.lock()};
-        first.set_config_byte(kHeaderType, 0);
-    }
 }
 
-bool HostBridge::can_unplug(const Function& function) const noexcept {
+bool HostBridge::can_unplug(const Endpoint& endpoint) const noexcept {
     for (unsigned slot = 1; slot < kSlots; ++slot)
-        if (at(slot, 0) == &function)
+        if (at(slot, 0) == &endpoint)
             return !is_shared(slot);
-    return &function != &own_function_;
+    return &endpoint != &own_function_;
 }
 
 std::uint32_t HostBridge::read(unsigned index, unsigned offset, unsigned size) noexcept {
-    Function* const function =
-        index < functions_.size() ? at(index / kFunctions, index % kFunctions) : nullptr;
-    if (function == nullptr)
+    const Seat* const seat = this->seat(index);
+    Endpoint* const endpoint = seat == nullptr ? nullptr : seat->endpoint.load();
+    if (endpoint == nullptr)
         return ~std::uint32_t{0};  // master abort
-    const std::scoped_lock held{function->lock()};
-    return function->read_config(offset, size);
+    std::uint32_t value = 0;
+    {
+        const std::scoped_lock held{endpoint->lock()};
+        value = endpoint->read_config(offset, size);
+    }
+    if (offset <= kHeaderType && kHeaderType < offset + size && is_multi_function(index))
+        value |= kMultiFunction << (8 * (kHeaderType - offset));
+    return value;
 }
 
 void HostBridge::write(unsigned index, unsigned offset, unsigned size,
                        std::uint32_t value) noexcept {
-    Function* const function =
-        index < functions_.size() ? at(index / kFunctions, index % kFunctions) : nullptr;
-    if (function == nullptr)
+    Seat* const seat = this->seat(index);
+    Endpoint* const endpoint = seat == nullptr ? nullptr : seat->endpoint.load();
+    if (endpoint == nullptr)
         return;
-    const std::scoped_lock held{function->lock()};
-    function->write_config(offset, size, value);
-    function->touch();
+    {
+        const std::scoped_lock held{endpoint->lock()};
+        endpoint->write_config(offset, size, value);
+    }
+    seat->written.store(true, std::memory_order_release);
     unsettled_.store(true, std::memory_order_release);
 }
 
 void HostBridge::reset() noexcept {
     cam_->reset();
-    for (Function* const function : present_) {
-        const std::scoped_lock held{function->lock()};
-        function->reset();
-        function->touch();
+    for (Seat* const seat : present_) {
+        const std::scoped_lock held{seat->taken().lock()};
+        seat->taken().reset();
+        seat->written.store(true, std::memory_order_release);
     }
     unsettled_.store(true, std::memory_order_release);
     settle();
@@ -431,18 +437,13 @@ void HostBridge::settle() noexcept {
         return;
     // First everything that goes, then everything that comes: two BARs may change places, and one
     // that lay on top of another appears when that one leaves.
-    for (Function* const function : present_)
-        unmap_stale(*function);
-    for (Function* const function : present_)
-        map_wanted(*function);
-    for (Function* const function : present_)
-        if (take_touch(*function) && function->placement() != nullptr)
-            function->placement()->after_config_write();
-}
-
-bool HostBridge::take_touch(Function& function) noexcept {
-    const std::scoped_lock held{function.lock()};
-    return function.take_touch();
+    for (Seat* const seat : present_)
+        unmap_stale(*seat);
+    for (Seat* const seat : present_)
+        map_wanted(*seat);
+    for (Seat* const seat : present_)
+        if (seat->written.exchange(false, std::memory_order_acq_rel))
+            seat->taken().after_config_write();
 }
 
 bool HostBridge::inside_window(const BarShape& shape, std::uint64_t at) const noexcept {
@@ -455,12 +456,13 @@ bool HostBridge::inside_window(const BarShape& shape, std::uint64_t at) const no
 }
 
 // Where the guest wants the BAR to be, if that is a place where a BAR can be.
-std::optional<std::uint64_t> HostBridge::wanted(Function& function, unsigned bar) const noexcept {
-    const std::scoped_lock held{function.lock()};
-    if (function.bars()[bar].region == nullptr || !function.decodes(bar))
-        return std::nullopt;
-    const std::uint64_t at = function.bar_address(bar);
-    if (!inside_window(function.bars()[bar].shape, at))
+std::optional<std::uint64_t> HostBridge::wanted(Endpoint& endpoint, unsigned bar) const noexcept {
+    std::optional<std::uint64_t> at;
+    {
+        const std::scoped_lock held{endpoint.lock()};
+        at = endpoint.decoded_at(bar);
+    }
+    if (at && !inside_window(endpoint.bars()[bar].shape, *at))
         return std::nullopt;
     return at;
 }
@@ -469,31 +471,34 @@ IoBus& HostBridge::bus_of(const BarShape& shape) const noexcept {
     return shape.kind == BarKind::Io ? parts_.io : parts_.mmio;
 }
 
-void HostBridge::unmap_stale(Function& function) noexcept {
-    for (unsigned i = 0; i < kBarCount; ++i) {
-        Function::Bar& bar = function.bars()[i];
-        if (!bar.mapped || wanted(function, i) == bar.mapped_at)
-            continue;
-        if (function.placement() != nullptr)
-            function.placement()->bar_unmapped(i);
-        bus_of(bar.shape).unmap(bar.mapped_at);
-        bar.mapped = false;
-    }
+void HostBridge::unmap(Seat& seat, Endpoint& endpoint, unsigned bar) noexcept {
+    auto& mapped = seat.bars[bar].mapped;
+    if (!mapped)
+        return;
+    endpoint.bar_unmapped(bar);
+    bus_of(endpoint.bars()[bar].shape).unmap(*mapped);
+    mapped = std::nullopt;
 }
 
-void HostBridge::map_wanted(Function& function) noexcept {
+void HostBridge::unmap_stale(Seat& seat) noexcept {
+    for (unsigned i = 0; i < kBarCount; ++i)
+        if (seat.bars[i].mapped && wanted(seat.taken(), i) != seat.bars[i].mapped)
+            unmap(seat, seat.taken(), i);
+}
+
+void HostBridge::map_wanted(Seat& seat) noexcept {
+    Endpoint& endpoint = seat.taken();
     for (unsigned i = 0; i < kBarCount; ++i) {
-        Function::Bar& bar = function.bars()[i];
-        if (bar.region == nullptr || bar.mapped)
+        const Bar& bar = endpoint.bars()[i];
+        auto& mapped = seat.bars[i].mapped;
+        if (bar.region == nullptr || mapped)
             continue;
-        const auto where = wanted(function, i);
+        const auto where = wanted(endpoint, i);
         // On top of something else it is not decoded, and that is the guest's business alone.
         if (!where || !bus_of(bar.shape).map(*where, bar.shape.size, *bar.region))
             continue;
-        bar.mapped = true;
-        bar.mapped_at = *where;
-        if (function.placement() != nullptr)
-            function.placement()->bar_mapped(i, *where);
+        mapped = where;
+        endpoint.bar_mapped(i, *where);
     }
 }
 

@@ -20,8 +20,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "pci/endpoint.hpp"
 #include "pci/function.hpp"
 #include "vmm/error.hpp"
 #include "vmm/io_bus.hpp"
@@ -70,7 +72,7 @@ struct HostBridgeParts {
     std::array<IrqLine*, kPins> lines;  ///< level triggered; may be null: no INTx
     /// What the guest finds in Interrupt Line for each line (PC: 8259 input or GSI); 0xff unknown.
     std::array<std::uint8_t, kPins> line_numbers{0xff, 0xff, 0xff, 0xff};
-    std::size_t expected = 0;  ///< how many functions add() will be called for; 0 unknown
+    std::size_t expected = 0;  ///< how many endpoints add() will be called for; 0 unknown
 };
 
 class HostBridge final : public Resettable {
@@ -80,8 +82,8 @@ public:
     HostBridge(const HostBridge&) = delete;
     HostBridge& operator=(const HostBridge&) = delete;
 
-    /// `function` outlives the bridge. Fails when all places are taken (Config).
-    Result<Address> add(Function& function);
+    /// `endpoint` outlives the bridge. Fails when all places are taken (Config).
+    Result<Address> add(Endpoint& endpoint);
 
     /// Gives every BAR its initial address: largest first, from the windows. Fails when a window
     /// is too small (Config).
@@ -89,23 +91,23 @@ public:
 
     // While vCPUs run, from one thread.
 
-    /// Both in one, for a function that comes later: whoever finds it finds it whole. It gets the
+    /// Both in one, for an endpoint that comes later: whoever finds it finds it whole. It gets the
     /// first free slot, and shares one if there is none; others stay where they are. Changes
     /// nothing if it fails.
-    Result<Address> plug(Function& function);
-    /// Nobody finds the function any more: its configuration space reads as all ones, its BARs are
+    Result<Address> plug(Endpoint& endpoint);
+    /// Nobody finds the endpoint any more: its configuration space reads as all ones, its BARs are
     /// unmapped, its vectors masked, its pin is low. A vCPU may still be inside of it, so it must
     /// stay alive until each has left, and so must what its BARs lead to. Its place is free.
-    void unplug(Function& function) noexcept;
+    void unplug(Endpoint& endpoint) noexcept;
     /// Not if others share its slot: without function 0 a guest would not find these.
-    bool can_unplug(const Function& function) const noexcept;
+    bool can_unplug(const Endpoint& endpoint) const noexcept;
 
     IoDevice& ecam() noexcept;  ///< kEcamSize bytes
     IoDevice& cam() noexcept;   ///< kCamSize ports from kCamPort
 
     void reset() noexcept override;
 
-    /// Brings the I/O buses in line with what the functions' registers say. Called after each
+    /// Brings the I/O buses in line with what the endpoints' registers say. Called after each
     /// configuration write; never with a device's lock held.
     void settle() noexcept;
 
@@ -115,15 +117,36 @@ private:
     class SharedLine;
     class Pin;
 
+    /// Where a BAR is: after power-on, and on its I/O bus now (nothing: nowhere).
+    struct Placed {
+        std::uint64_t initial = 0;
+        std::optional<std::uint64_t> mapped;
+    };
+    /// A place on the bus that has been taken once; it stays, because a vCPU may still be inside.
+    struct Seat {
+        std::atomic<Endpoint*> endpoint{nullptr};  // null: free again
+        std::atomic<bool> written{false};          // since the last settle()
+        // Under layout_lock_.
+        std::array<Placed, kBarCount> bars{};
+        std::unique_ptr<Pin> pin;  // null: no interrupt pin
+
+        Endpoint& taken() const noexcept { return *endpoint.load(std::memory_order_relaxed); }
+    };
+
     /// The first `share` functions of a slot are taken before the next slot is.
     std::optional<Address> free_place(unsigned share) const noexcept;
     static Error no_place();
-    Function* at(unsigned slot, unsigned function) const noexcept {
-        return functions_[slot * kFunctions + function].load(std::memory_order_acquire);
+    Seat* seat(unsigned index) const noexcept {
+        return index < seats_.size() ? seats_[index].load(std::memory_order_acquire) : nullptr;
     }
-    void connect_pin(Function& function, Address place);
+    Endpoint* at(unsigned slot, unsigned function) const noexcept {
+        const Seat* const found = seat(slot * kFunctions + function);
+        return found == nullptr ? nullptr : found->endpoint.load(std::memory_order_acquire);
+    }
+    void take(Address place, Endpoint& endpoint, std::span<const std::uint64_t> addresses = {});
+    void connect_pin(Seat& seat, Endpoint& endpoint, Address place);
     bool is_shared(unsigned slot) const noexcept;
-    void publish(Function& function, Address place) noexcept;
+    bool is_multi_function(unsigned index) const noexcept;
     struct Range {
         std::uint64_t base;
         std::uint64_t last;
@@ -133,26 +156,26 @@ private:
     std::uint32_t read(unsigned index, unsigned offset, unsigned size) noexcept;
     void write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept;
 
-    static bool take_touch(Function& function) noexcept;
-    std::optional<std::uint64_t> wanted(Function& function, unsigned bar) const noexcept;
+    std::optional<std::uint64_t> wanted(Endpoint& endpoint, unsigned bar) const noexcept;
     bool inside_window(const BarShape& shape, std::uint64_t at) const noexcept;
     IoBus& bus_of(const BarShape& shape) const noexcept;
-    void unmap_stale(Function& function) noexcept;
-    void map_wanted(Function& function) noexcept;
+    void unmap(Seat& seat, Endpoint& endpoint, unsigned bar) noexcept;
+    void unmap_stale(Seat& seat) noexcept;
+    void map_wanted(Seat& seat) noexcept;
 
     HostBridgeParts parts_;
     /// vCPUs look here without a lock.
-    std::array<std::atomic<Function*>, kSlots * kFunctions> functions_{};
-    std::vector<Function*> present_;  // in the order of add(); changes under layout_lock_
+    std::array<std::atomic<Seat*>, kSlots * kFunctions> seats_{};
+    std::vector<std::unique_ptr<Seat>> made_;  // what seats_ points to
+    std::vector<Seat*> present_;  // taken, in the order of add(); changes under layout_lock_
     Function own_function_;
     std::array<std::unique_ptr<SharedLine>, kPins> lines_;
-    std::array<std::unique_ptr<Pin>, kSlots * kFunctions> pins_;  // by place
     std::unique_ptr<Ecam> ecam_;
     std::unique_ptr<Cam> cam_;
     /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
-    /// waits here until that is done. Taken before a function's lock, never after it.
+    /// waits here until that is done. Taken before an endpoint's lock, never after it.
     RankedMutex<LockRank::PciLayout> layout_lock_;
-    std::atomic<bool> unsettled_{false};  // some function was written to since the last settle()
+    std::atomic<bool> unsettled_{false};  // some endpoint was written to since the last settle()
 };
 
 }  // namespace vmm::pci

@@ -89,6 +89,46 @@ TEST_F(PciHostBridgeTest, ExpressCapabilityIsAnIntegratedEndpoint) {
     EXPECT_EQ(mmio.read32(config(1, 0, 0x100)), 0u);
 }
 
+TEST_F(PciHostBridgeTest, ExtendedCapabilitiesFormAListOfTheirOwn) {
+    constexpr std::array<std::uint8_t, 8> kFirst{1, 2, 3, 4, 5, 6, 7, 8};
+    constexpr std::array<std::uint8_t, 4> kMask{0xf0};
+    constexpr std::array<std::uint8_t, 2> kSecond{9, 10};
+    function.add_express();
+    function.add_extended_capability(0x0003, 1, kFirst, kMask);
+    function.add_extended_capability(0x000b, 2, kSecond);
+    plug({.kind = BarKind::Memory32, .size = 0x1000});
+
+    mmio.write32(config(1, 0, 0x104), 0xffff'ffff);
+
+    EXPECT_EQ(mmio.read32(config(1, 0, 0x100)), 0x10c1'0003u);
+    EXPECT_EQ(mmio.read32(config(1, 0, 0x104)), 0x0403'02f1u);
+    EXPECT_EQ(mmio.read32(config(1, 0, 0x10c)), 0x0002'000bu);
+    EXPECT_EQ(mmio.read32(config(1, 0, 0x110)), 0x0000'0a09u);
+    EXPECT_EQ(mmio.read32(config(1, 0, 0xffc)), 0u);
+}
+
+TEST_F(PciHostBridgeTest, ResetBringsBackExtendedCapabilities) {
+    constexpr std::array<std::uint8_t, 4> kBody{0x11, 0x22, 0x33, 0x44};
+    constexpr std::array<std::uint8_t, 4> kMask{0xff, 0xff, 0xff, 0xff};
+    function.add_express();
+    function.add_extended_capability(0x000b, 1, kBody, kMask);
+    plug({.kind = BarKind::Memory32, .size = 0x1000});
+    mmio.write32(config(1, 0, 0x104), 0);
+
+    bridge.reset();
+
+    EXPECT_EQ(mmio.read32(config(1, 0, 0x104)), 0x4433'2211u);
+}
+
+TEST_F(PciHostBridgeTest, ExtendedRegistersAreOutOfReachOfThePorts) {
+    constexpr std::array<std::uint8_t, 4> kBody{1, 2, 3, 4};
+    function.add_express();
+    function.add_extended_capability(0x000b, 1, kBody);
+    plug({.kind = BarKind::Memory32, .size = 0x1000});
+
+    EXPECT_EQ(cam_read32(0x8100'0800), 0x5678'1234u);  // register 0, whatever bits 27:24 say
+}
+
 TEST_F(PciHostBridgeTest, ConventionalFunctionHasNoExtendedSpace) {
     plug({.kind = BarKind::Memory32, .size = 0x1000});
 

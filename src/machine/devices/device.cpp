@@ -15,7 +15,7 @@ public:
                  std::unique_ptr<virtio_pci::Transport> transport)
         : backend_{std::move(backend)}, body_{std::move(body)}, transport_{std::move(transport)} {}
 
-    pci::Function& function() noexcept override { return transport_->function(); }
+    pci::Endpoint& endpoint() noexcept override { return transport_->function(); }
     void ask_reset() noexcept override { transport_->ask_reset(); }
     bool released() noexcept override { return transport_->released(); }
     void finish_reset() noexcept override { transport_->finish_reset(); }

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "config/vm_config.hpp"
-#include "pci/function.hpp"
+#include "pci/endpoint.hpp"
 #include "virtio/device.hpp"
 #include "virtio_blk/virtio_blk.hpp"
 #include "virtio_console/console.hpp"
@@ -33,7 +33,7 @@ class PciDevice {
 public:
     virtual ~PciDevice() = default;
 
-    virtual pci::Function& function() noexcept = 0;
+    virtual pci::Endpoint& endpoint() noexcept = 0;
 
     // A reset in steps, none of which waits for the host: ask, wait until it has released its
     // queues, finish. No vCPU is inside the device meanwhile.

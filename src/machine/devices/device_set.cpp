@@ -50,7 +50,7 @@ Result<> DeviceSet::make_host_bridge(const pci::Windows& windows) {
     }
     host_bridge_ = std::make_unique<pci::HostBridge>(parts);
     for (const auto& member : members_)
-        VMM_TRY(host_bridge_->add(member.device->function()));
+        VMM_TRY(host_bridge_->add(member.device->endpoint()));
     return host_bridge_->assign_addresses();
 }
 

@@ -4,6 +4,7 @@
 
 #include "config/device_name.hpp"
 #include "machine/devices/kinds.hpp"
+#include "pci/function.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -23,7 +24,7 @@ public:
         function_.add_bar(0, {.kind = pci::BarKind::Memory32, .size = kSmallestBar}, registers_);
     }
 
-    pci::Function& function() noexcept override { return function_; }
+    pci::Endpoint& endpoint() noexcept override { return function_; }
     // It has neither queues nor state of its own.
     void ask_reset() noexcept override {}
     bool released() noexcept override { return true; }
