@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acpi_power/acpi_power.hpp"
 
+#include <cstdint>
+#include <mutex>
 #include <utility>
 
 namespace vmm {
@@ -8,6 +10,10 @@ namespace {
 
 using acpi::GedEvents;
 using acpi::SleepControl;
+
+constexpr std::uint16_t kStateVersion = 1;
+constexpr auto kEventsKnown = GedEvents{}.with(GedEvents::power_button, true);
+static_assert(kEventsKnown.raw() == 1);
 
 }  // namespace
 
@@ -49,6 +55,30 @@ void AcpiPower::press_power_button() noexcept {
 void AcpiPower::reset() noexcept {
     sleep_control_ = SleepControl{};
     take_events();
+}
+
+// What the guest wrote last, and events that it has not read yet.
+void AcpiPower::save(StateWriter& to) {
+    const std::scoped_lock held{lock()};
+    const StateWriter::Section section{to, kStateVersion};
+    to.put(sleep_control_.raw());
+    to.put(pending_.raw());
+}
+
+Result<> AcpiPower::restore(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("power device", kStateVersion));
+    const SleepControl control{state.get<std::uint8_t>("sleep control")};
+    const GedEvents pending{state.get<std::uint8_t>("pending events", kEventsKnown.raw())};
+    const auto type =
+        SleepControl{}.with(SleepControl::sleep_type, control[SleepControl::sleep_type]);
+    state.require(control == type, "sleep control", "has bits that are not kept");
+    VMM_TRY(state.done());
+
+    const std::scoped_lock held{lock()};
+    sleep_control_ = control;
+    pending_ = pending;
+    irq_.set(pending_ != GedEvents{});
+    return {};
 }
 
 }  // namespace vmm

@@ -14,10 +14,11 @@
 #include "vmm/guest_events.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/irq_line.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm {
 
-class AcpiPower final : public IoDevice, public Resettable {
+class AcpiPower final : public IoDevice, public Resettable, public Stateful {
 public:
     static constexpr std::uint64_t kRegionSize = 0x10;  // bytes
 
@@ -33,6 +34,8 @@ public:
     std::uint64_t read(Access access) noexcept override;
     void write(Access access, std::uint64_t value) noexcept override;
     void reset() noexcept override;
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
 
     /// The guest finds the event when it reads the register, also much later.
     void press_power_button() noexcept;

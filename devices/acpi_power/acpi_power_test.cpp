@@ -8,6 +8,7 @@
 
 #include "support/recording_guest_events.hpp"
 #include "support/recording_irq_line.hpp"
+#include "support/saved_state.hpp"
 
 namespace vmm {
 namespace {
@@ -152,6 +153,42 @@ TEST_F(AcpiPowerTest, HostileAccessesLeaveTheButtonWorking) {
 
     EXPECT_TRUE(irq.high);
     EXPECT_EQ(device.read(kEvents), 0x01u);
+    EXPECT_THAT(events.seen, IsEmpty());
+}
+
+TEST_F(AcpiPowerTest, StateComesBackInAnotherDevice) {
+    device.write(kControl, 0x14);
+    device.press_power_button();
+    test::RecordingIrqLine other_irq;
+    AcpiPower other{events, other_irq};
+
+    EXPECT_EQ(test::restored(other, test::saved(device)), "");
+
+    EXPECT_TRUE(other_irq.high);
+    EXPECT_EQ(other.read(kControl), 0x14u);
+    EXPECT_EQ(other.read(kEvents), 0x01u);
+    EXPECT_FALSE(other_irq.high);
+}
+
+TEST_F(AcpiPowerTest, RestoredWithoutAnEventTheLineFalls) {
+    const auto state = test::saved(device);
+    device.press_power_button();
+
+    EXPECT_EQ(test::restored(device, state), "");
+
+    EXPECT_FALSE(irq.high);
+}
+
+TEST_F(AcpiPowerTest, BadStateIsRefusedAsAWhole) {
+    device.write(kControl, 0x14);
+    device.press_power_button();
+    EXPECT_EQ(test::half_taken_states(device), 0u);
+
+    auto state = test::saved(device);
+    state[6] = std::byte{0x34};
+    EXPECT_EQ(test::restored(device, state),
+              "the state of the power device is wrong: field 'sleep control' has bits that are "
+              "not kept");
     EXPECT_THAT(events.seen, IsEmpty());
 }
 

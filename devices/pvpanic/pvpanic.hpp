@@ -11,10 +11,11 @@
 #include "vmm/guest_events.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/register.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm {
 
-class PvPanic final : public IoDevice {
+class PvPanic final : public IoDevice, public Stateful {
 public:
     static constexpr std::uint64_t kRegionSize = 1;  // bytes
 
@@ -30,6 +31,10 @@ public:
 
     std::uint64_t read(Access access) noexcept override;
     void write(Access access, std::uint64_t value) noexcept override;
+
+    /// A section without fields.
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
 
 private:
     GuestEvents& events_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "support/recording_guest_events.hpp"
+#include "support/saved_state.hpp"
 
 namespace vmm {
 namespace {
@@ -78,6 +79,12 @@ TEST_F(PvPanicTest, EveryByteValueNotifiesAtMostItsThreeBits) {
     // Each of the three bits is set in half of the values.
     EXPECT_EQ(events.seen.size(), 3u * 128u);
     EXPECT_EQ(device.read(kEvents), 0b111u);
+}
+
+TEST_F(PvPanicTest, StateIsASectionWithoutFields) {
+    EXPECT_EQ(test::saved(device).size(), 6u);
+    EXPECT_EQ(test::restored(device, test::saved(device)), "");
+    EXPECT_EQ(test::half_taken_states(device), 0u);
 }
 
 }  // namespace

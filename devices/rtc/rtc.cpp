@@ -2,6 +2,9 @@
 #include "rtc/rtc.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <span>
+#include <string_view>
 
 namespace vmm {
 namespace {
@@ -34,6 +37,11 @@ constexpr std::uint8_t kPm = 0x80;  // of the hour in 12 hour mode
 
 // "UIP is set 244 us before the update": a guest that sees it clear has that long to read the time.
 constexpr nanoseconds kUpdate = 244us;
+
+constexpr std::uint16_t kStateVersion = 1;
+/// Seconds: more than there are in the ten thousand years that the registers can show.
+constexpr std::uint64_t kFarthest = 400'000'000'000;
+constexpr std::uint16_t kLargestField = 0x1ff;  // more than any byte decodes to
 
 }  // namespace
 
@@ -216,6 +224,65 @@ unsigned Rtc::decode_hour(std::uint8_t value) const {
         return decode(value);
     const unsigned of_half = decode(value & static_cast<std::uint8_t>(~kPm)) % 12;
     return (value & kPm) != 0 ? of_half + 12 : of_half;
+}
+
+void Rtc::save(StateWriter& to) {
+    const std::scoped_lock held{lock()};
+    const StateWriter::Section section{to, kStateVersion};
+    to.put(index_);
+    to.put(status_a_.raw());
+    to.put(status_b_.raw());
+    to.put(kFarthest + static_cast<std::uint64_t>(ahead_.count()));
+    save_fields(to, held_);
+    to.put(host_time() != seen_);
+    to.put_bytes(std::as_bytes(std::span{ram_}));
+}
+
+Result<> Rtc::restore(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("clock", kStateVersion));
+    const auto index = state.get<std::uint8_t>("index", kIndexMask);
+    const StatusA status_a{state.get<std::uint8_t>("register A", StatusA::kWritable)};
+    const StatusB status_b{state.get<std::uint8_t>("register B")};
+    state.require(!status_b[StatusB::set] || !status_b[StatusB::update_ended_interrupt],
+                  "register B", "has UIE with SET");
+    const auto ahead = state.get<std::uint64_t>("distance to the host's time", 2 * kFarthest);
+    const Fields stands = restore_fields(state);
+    const bool update_ended = state.get_flag("update ended");
+    std::array<std::uint8_t, 128> ram{};
+    state.get_bytes(std::as_writable_bytes(std::span{ram}));
+    VMM_TRY(state.done());
+
+    const std::scoped_lock held{lock()};
+    index_ = index;
+    status_a_ = status_a;
+    status_b_ = status_b;
+    ahead_ = seconds{static_cast<std::int64_t>(ahead) - static_cast<std::int64_t>(kFarthest)};
+    held_ = stands;
+    seen_ = host_time() - (update_ended ? 1s : 0s);
+    ram_ = ram;
+    return {};
+}
+
+void Rtc::save_fields(StateWriter& to, const Fields& fields) {
+    for (const unsigned value : {fields.second, fields.minute, fields.hour, fields.weekday,
+                                 fields.day, fields.month, fields.year, fields.century})
+        to.put(static_cast<std::uint16_t>(value));
+}
+
+Rtc::Fields Rtc::restore_fields(StateReader& from) {
+    const auto field = [&](std::string_view name) {
+        return unsigned{from.get<std::uint16_t>(name, kLargestField)};
+    };
+    Fields fields;
+    fields.second = field("second");
+    fields.minute = field("minute");
+    fields.hour = field("hour");
+    fields.weekday = field("weekday");
+    fields.day = field("day");
+    fields.month = field("month");
+    fields.year = field("year");
+    fields.century = field("century");
+    return fields;
 }
 
 }  // namespace vmm

@@ -18,10 +18,11 @@
 #include "vmm/clock.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/register.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm {
 
-class Rtc final : public IoDevice, public Resettable {
+class Rtc final : public IoDevice, public Resettable, public Stateful {
 public:
     static constexpr std::uint64_t kRegionSize = 2;  // bytes: index, data
     static constexpr std::uint8_t kCentury = 0x32;   // index of the century byte
@@ -54,6 +55,10 @@ public:
     /// As a board with a battery: time and RAM stay.
     void reset() noexcept override;
 
+    /// The guest's time is saved as its distance to the host's: it goes on while nobody runs.
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
+
 private:
     /// As the guest wrote them, which need not be a date: fields come one after the other.
     struct Fields {
@@ -67,6 +72,8 @@ private:
         unsigned century = 0;
     };
 
+    static void save_fields(StateWriter& to, const Fields& fields);
+    static Fields restore_fields(StateReader& from);
     static Fields fields_of(std::chrono::sys_seconds time);
     static std::chrono::sys_seconds time_of(const Fields& fields);
 

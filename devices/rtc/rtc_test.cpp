@@ -7,6 +7,7 @@
 #include <random>
 
 #include "support/fake_clock.hpp"
+#include "support/saved_state.hpp"
 
 namespace vmm {
 namespace {
@@ -269,6 +270,60 @@ TEST_F(RtcTest, HostileWritesLeaveADate) {
     EXPECT_THAT(in(7), testing::AllOf(testing::Ge(1u), testing::Le(31u)));
     EXPECT_THAT(in(8), testing::AllOf(testing::Ge(1u), testing::Le(12u)));
     EXPECT_LT(in(0x32), 100u);
+}
+
+TEST_F(RtcTest, StateComesBackAndTheTimeHasGoneOn) {
+    out(0x0a, 0x2a);
+    out(0x0b, 0x06);  // 24 hours, binary
+    out(9, 30);
+    out(0x40, 0xa5);
+    const auto state = test::saved(*device);
+    clock.now += 1h;
+    device.emplace(clock);
+
+    EXPECT_EQ(test::restored(*device, state), "");
+
+    EXPECT_EQ(in(0x0a), 0x2au);
+    EXPECT_EQ(in(0x0b), 0x06u);
+    EXPECT_EQ(in(0x40), 0xa5u);
+    EXPECT_EQ(in(9), 30u);
+    EXPECT_EQ(in(4), 0u);  // an hour after 23:59:58
+    EXPECT_EQ(in(2), 59u);
+}
+
+TEST_F(RtcTest, TimeThatStandsStillIsRestoredAsItWas) {
+    out(0x0b, 0x82);  // SET
+    out(4, 0x11);
+    const auto state = test::saved(*device);
+    clock.now += 1h;
+    device.emplace(clock);
+
+    EXPECT_EQ(test::restored(*device, state), "");
+
+    EXPECT_EQ(time(), 0x115958u);
+}
+
+TEST_F(RtcTest, BadStateIsRefusedAsAWhole) {
+    EXPECT_EQ(test::half_taken_states(*device), 0u);
+    out(0x0b, 0x82);
+    EXPECT_EQ(test::half_taken_states(*device), 0u);
+
+    auto state = test::saved(*device);
+    state[6] = std::byte{0x80};
+    EXPECT_EQ(test::restored(*device, state),
+              "the state of the clock is wrong: field 'index' is out of range");
+}
+
+// Ten thousand years on either side of today: the calendar must not overflow.
+TEST_F(RtcTest, FarthestDistanceIsADate) {
+    for (const unsigned byte : {0x00u, 0xffu}) {
+        auto state = test::saved(*device);
+        std::fill(state.begin() + 9, state.begin() + 13,
+                  std::byte{static_cast<unsigned char>(byte)});
+        EXPECT_EQ(test::restored(*device, state), "");
+        EXPECT_LE(time(), 0x235959u);
+        (void)date();
+    }
 }
 
 }  // namespace

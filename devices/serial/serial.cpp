@@ -2,6 +2,7 @@
 #include "serial/serial.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 namespace vmm {
@@ -34,6 +35,8 @@ constexpr std::uint8_t kDeltas = 0x0f;  // modem status, bits that fall when rea
 // A guest that looks at the line status this often in a row, while it has nothing to send, waits
 // for input without the interrupt. Linux does at most a few such reads when it opens the port.
 constexpr unsigned kPollsOfAListener = 16;
+
+constexpr std::uint16_t kStateVersion = 1;
 
 using Ier = Serial::InterruptEnable;
 using Fcr = Serial::FifoControl;
@@ -346,6 +349,83 @@ void Serial::reset() noexcept {
     transmit_interrupt_ = false;
     polls_ = 0;
     update_interrupt();
+}
+
+void Serial::Fifo::save(StateWriter& to) const {
+    to.put(static_cast<std::uint8_t>(count_));
+    for (std::size_t i = 0; i < count_; ++i)
+        to.put(std::to_integer<std::uint8_t>(bytes_[(first_ + i) % kFifoSize]));
+}
+
+Serial::Fifo Serial::Fifo::restored(StateReader& from, std::string_view name,
+                                    std::size_t capacity) {
+    const auto count = from.get<std::uint8_t>(name, static_cast<std::uint8_t>(capacity));
+    Fifo fifo;
+    for (unsigned i = 0; i < count; ++i)
+        fifo.push(from.get<std::uint8_t>(name));
+    return fifo;
+}
+
+// What follows from the rest is left out: data ready, transmitter empty, the modem's lines, the
+// level of the interrupt.
+void Serial::save(StateWriter& to) {
+    const std::scoped_lock held{lock()};
+    const StateWriter::Section section{to, kStateVersion};
+    to.put(interrupt_enable_.raw());
+    to.put(fifo_control_.raw());
+    to.put(line_control_.raw());
+    to.put(modem_control_.raw());
+    to.put(line_status_[Lsr::overrun]);
+    to.put(static_cast<std::uint8_t>(modem_status_.raw() & kDeltas));
+    to.put(scratch_);
+    to.put(divisor_);
+    to.put(transmit_interrupt_);
+    to.put(static_cast<std::uint8_t>(std::min(polls_, kPollsOfAListener)));
+    received_.save(to);
+    sending_.save(to);
+}
+
+Result<> Serial::restore(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("serial port", kStateVersion));
+    const Ier enable{state.get<std::uint8_t>("interrupt enable", Ier::kWritable)};
+    const Fcr fifo{state.get<std::uint8_t>("FIFO control")};
+    state.require(!fifo[Fcr::clear_receive] && !fifo[Fcr::clear_transmit] &&
+                      (fifo[Fcr::enable] || fifo == Fcr{}),
+                  "FIFO control", "has bits that are not kept");
+    const Lcr line{state.get<std::uint8_t>("line control")};
+    const Mcr modem{state.get<std::uint8_t>("modem control", Mcr::kWritable)};
+    const bool overrun = state.get_flag("overrun");
+    const auto deltas = state.get<std::uint8_t>("modem status", kDeltas);
+    const auto scratch = state.get<std::uint8_t>("scratch");
+    const auto divisor = state.get<std::uint16_t>("divisor");
+    const bool transmit_interrupt = state.get_flag("transmitter interrupt");
+    const auto polls = state.get<std::uint8_t>("polls", kPollsOfAListener);
+    const Fifo received = Fifo::restored(state, "received bytes", capacity(fifo));
+    const Fifo sending = Fifo::restored(state, "bytes to send", capacity(fifo));
+    VMM_TRY(state.done());
+
+    const std::scoped_lock held{lock()};
+    interrupt_enable_ = enable;
+    fifo_control_ = fifo;
+    line_control_ = line;
+    modem_control_ = modem;
+    const bool idle = sending.empty();
+    line_status_ = Lsr{}
+                       .with(Lsr::overrun, overrun)
+                       .with(Lsr::data_ready, !received.empty())
+                       .with(Lsr::transmit_empty, idle)
+                       .with(Lsr::transmitter_idle, idle);
+    modem_status_ = Msr{static_cast<std::uint8_t>(lines_seen(modem).raw() | deltas)};
+    scratch_ = scratch;
+    divisor_ = divisor;
+    transmit_interrupt_ = transmit_interrupt;
+    polls_ = polls;
+    received_ = received;
+    sending_ = sending;
+    update_interrupt();
+    on_room();
+    ask_for_input();
+    return {};
 }
 
 }  // namespace vmm

@@ -16,16 +16,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "vmm/byte_channel.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/irq_line.hpp"
 #include "vmm/register.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm {
 
-class Serial final : public IoDevice, public ByteChannelUser, public Resettable {
+class Serial final : public IoDevice, public ByteChannelUser, public Resettable, public Stateful {
 public:
     static constexpr std::uint64_t kRegionSize = 8;  // bytes
     static constexpr std::size_t kFifoSize = 16;     // bytes, each way
@@ -94,6 +96,10 @@ public:
 
     void reset() noexcept override;
 
+    /// Input that the host holds back is the host's. Output that waits for room goes on.
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
+
     /// For the end of the machine: whether bytes that the guest has sent still wait for room on the
     /// host; and an end to them, which gives how many they were. No vCPU runs.
     bool has_output() const noexcept { return !sending_.empty(); }
@@ -113,6 +119,10 @@ private:
         /// The oldest bytes that lie in a row in memory: all but what wrapped around.
         std::span<const std::byte> front() const;
 
+        void save(StateWriter& to) const;
+        /// At most `capacity` bytes; `name` is for errors.
+        static Fifo restored(StateReader& from, std::string_view name, std::size_t capacity);
+
     private:
         std::array<std::byte, kFifoSize> bytes_{};
         std::size_t first_ = 0;
@@ -120,7 +130,10 @@ private:
     };
 
     bool listening() const;
-    std::size_t capacity() const { return fifo_control_[FifoControl::enable] ? kFifoSize : 1; }
+    static std::size_t capacity(FifoControl control) {
+        return control[FifoControl::enable] ? kFifoSize : 1;
+    }
+    std::size_t capacity() const { return capacity(fifo_control_); }
     std::uint8_t take_received();
     std::uint8_t take_line_status();
     std::uint8_t take_modem_status();

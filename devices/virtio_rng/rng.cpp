@@ -13,6 +13,8 @@ namespace {
 constexpr std::uint32_t kBatchBytes = 4 * kMaxBytes;
 constexpr unsigned kBatchRequests = 64;
 
+constexpr std::uint16_t kStateVersion = 1;
+
 }  // namespace
 
 Result<std::unique_ptr<Rng>> Rng::create(RngOptions options, EntropySource& source) {
@@ -50,6 +52,14 @@ bool Rng::serve_batch(virtio::Queue& queue) noexcept {
         bytes += written;
     }
     return false;
+}
+
+void Rng::save(StateWriter& to) {
+    const StateWriter::Section section{to, kStateVersion};
+}
+
+Result<> Rng::restore(StateReader& from) {
+    return VMM_TRY(from.section("entropy device", kStateVersion)).done();
 }
 
 }  // namespace vmm::virtio_rng

@@ -18,6 +18,7 @@
 #include "virtio/worker_device.hpp"
 #include "vmm/entropy_source.hpp"
 #include "vmm/error.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::virtio_rng {
 
@@ -27,7 +28,7 @@ struct RngOptions {
     virtio::Stepper* stepper = nullptr;  ///< of a test
 };
 
-class Rng final : public virtio::WorkerDevice {
+class Rng final : public virtio::WorkerDevice, public Stateful {
 public:
     /// `source` is asked by the I/O thread only, for 64 KiB at a time at most, and outlives this.
     static Result<std::unique_ptr<Rng>> create(RngOptions options, EntropySource& source);
@@ -40,6 +41,10 @@ public:
     bool accepts(virtio::Features) const noexcept override { return true; }
     void read_config(std::uint32_t, std::span<std::byte>) noexcept override {}
     void write_config(std::uint32_t, std::span<const std::byte>) noexcept override {}
+
+    /// A section without fields: all that a driver knows of it is in the transport.
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
 
 private:
     Rng(const RngOptions& options, EntropySource& source);

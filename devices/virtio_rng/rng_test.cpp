@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtio_rng/rng.hpp"
 
+#include "support/saved_state.hpp"
 #include "virtio_rng/rng_rig.hpp"
 
 namespace vmm::test {
@@ -142,6 +143,13 @@ TEST_P(RngTest, WorksAgainAfterResetAndAfterTheQueueAloneWasReset) {
     rig->set_up_queue(0);
 
     EXPECT_EQ(ask(rig->room(8), 8), 8);
+}
+
+TEST_P(RngTest, StateOfTheBodyHasNoFields) {
+    make();
+    EXPECT_EQ(saved(*device).size(), 6u);
+    EXPECT_EQ(restored(*device, saved(*device)), "");
+    EXPECT_EQ(half_taken_states(*device), 0u);
 }
 
 }  // namespace
