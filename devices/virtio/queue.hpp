@@ -113,6 +113,13 @@ public:
         return packed_ ? packed_ring_.position() : split_ring_.position();
     }
 
+    /// Where another device goes on. Chains that are in flight are taken again then: only a device
+    /// that completes in order may have any.
+    RingPosition next_position() const noexcept {
+        const RingPosition now = position();
+        return {.available = in_flight_ == 0 ? now.available : now.used, .used = now.used};
+    }
+
 private:
     /// Chains in the order in which they were popped; IN_ORDER only.
     struct Ordered {

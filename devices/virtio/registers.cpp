@@ -82,10 +82,10 @@ void Registers::set_driver_feature(std::uint32_t to) noexcept {
     driver_features_ = with_half(driver_features_, driver_feature_select_ == 1, to);
 }
 
-bool Registers::features_acceptable() const noexcept {
-    const bool subset = (driver_features_ & ~offered_) == 0;
-    const bool complete = (driver_features_ & required_) == required_;
-    return subset && complete && device_.accepts(driver_features_);
+bool Registers::acceptable(Features features) const noexcept {
+    const bool subset = (features & ~offered_) == 0;
+    const bool complete = (features & required_) == required_;
+    return subset && complete && device_.accepts(features);
 }
 
 // Status. Spec: 2.1, 3.1.1.
@@ -108,7 +108,7 @@ void Registers::set_device_status(std::uint8_t to) noexcept {
     if ((status_ & status::kFailed) != 0)
         return;
     if ((to & status::kFeaturesOk) != 0 && (status_ & status::kFeaturesOk) == 0 &&
-        features_acceptable()) {
+        acceptable(driver_features_)) {
         status_ |= status::kFeaturesOk;
         device_.negotiated(driver_features_);
     }
@@ -132,7 +132,9 @@ void Registers::start() noexcept {
     bool good = true;
     for (std::size_t i = 0; i < queues_.size(); ++i)
         if (registers_[i].enabled)
-            good = queues_[i].start(registers_[i].ring, driver_features_) && good;
+            good = queues_[i].start(registers_[i].ring, driver_features_,
+                                    std::exchange(registers_[i].from, {})) &&
+                   good;
     if (!good) {
         // Rings that are not RAM. Nothing runs: the driver has to begin again.
         for (Queue& queue : queues_)
@@ -229,6 +231,10 @@ void Registers::ask_pause() noexcept {
 
 bool Registers::quiet() noexcept {
     const std::scoped_lock held{transport_.lock()};
+    return is_quiet();
+}
+
+bool Registers::is_quiet() const noexcept {
     if (state_ == State::Active)
         return paused_ && pauses_answered_.load(std::memory_order_acquire) == pauses_;
     return state_ == State::Idle;

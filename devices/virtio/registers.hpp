@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -27,6 +28,7 @@
 #include "vmm/error.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::virtio {
 
@@ -53,7 +55,7 @@ struct CommonOptions {
     bool access_platform = false;  ///< insist on ACCESS_PLATFORM (confidential guests)
 };
 
-class Registers final : public Link, private QueueEvents {
+class Registers final : public Link, public Stateful, private QueueEvents {
 public:
     /// All references outlive this object. Attaches to the device.
     static Result<std::unique_ptr<Registers>> create(Device& device, GuestMemory& memory,
@@ -124,6 +126,14 @@ public:
     /// Also before the device is quiet.
     void resume() noexcept;
 
+    // Stateful. What the driver wrote, and how far each queue has come.
+
+    /// The device is quiet.
+    void save(StateWriter& to) override;
+    /// No driver runs. One that did when this was saved does again, at once or from resume() on;
+    /// guest RAM is restored before this: rings that are not there are a wrong state.
+    Result<> restore(StateReader& from) override;
+
 private:
     enum class State : std::uint8_t {
         Idle,      ///< the queues are the register side's
@@ -133,8 +143,20 @@ private:
     struct QueueRegisters {
         RingConfig ring;
         bool enabled = false;
-        bool resetting = false;  ///< stop_queue() was asked for
-        bool was_reset = false;  ///< since DRIVER_OK: may be set up again
+        bool resetting = false;              ///< stop_queue() was asked for
+        bool was_reset = false;              ///< since DRIVER_OK: may be set up again
+        std::optional<RingPosition> from{};  ///< where it starts; empty: at the beginning
+    };
+    /// What save() writes.
+    struct Saved {
+        std::uint8_t status = 0;
+        bool needs_reset = false;
+        std::uint8_t generation = 0;
+        std::uint32_t device_feature_select = 0;
+        std::uint32_t driver_feature_select = 0;
+        Features driver_features = 0;
+        std::uint16_t queue_select = 0;
+        std::vector<QueueRegisters> queues;
     };
 
     Registers(Device& device, Transport& transport, CommonOptions options);
@@ -155,7 +177,11 @@ private:
     void config_changed() noexcept override;
 
     bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
-    bool features_acceptable() const noexcept;
+    bool acceptable(Features features) const noexcept;
+    Saved read_state(StateReader& from) const;
+    QueueRegisters read_queue(StateReader& from, std::uint8_t status, const Queue& queue) const;
+    void require_rings(StateReader& from, const Saved& saved) noexcept;
+    bool is_quiet() const noexcept;
     QueueRegisters* writable_queue() noexcept;
     const QueueRegisters* selected() const noexcept;
     Gpa& area_of(QueueRegisters& queue, Area area) const noexcept;

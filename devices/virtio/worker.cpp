@@ -102,6 +102,11 @@ void Worker::activate(Features features, std::span<Queue> queues) noexcept {
         return;
     }
     post({.kind = Command::Kind::Activate, .features = features, .queues = queues});
+    // Looked at here: by the time the thread has the command, more may be enabled, and those come
+    // by start_queue().
+    for (Queue& queue : queues)
+        if (queue.enabled())
+            start_queue(queue);
 }
 
 void Worker::reset() noexcept {
@@ -383,9 +388,6 @@ void Worker::activated(const Command& command) noexcept {
     heard_ = open_;
     active_ = true;
     handler_.started(command.features, queues_);
-    for (Queue& queue : queues_)
-        if (queue.enabled())
-            open(queue);
 }
 
 // Edge triggered: each kick wakes us once, and nothing has to be read to make it go away.

@@ -297,6 +297,22 @@ TEST_F(WorkerStepTest, StoppedQueueHearsNothingOfTheBatch) {
     EXPECT_EQ(counter.kicks[1], before[1] + 1);
 }
 
+// A driver that was restored in the middle of a queue's reset is as quick as this.
+TEST_F(WorkerStepTest, QueueThatIsEnabledBeforeTheThreadHasSeenTheStartIsOpenedOnce) {
+    worker->reset();
+    ASSERT_TRUE(stepper.run());
+    queues[1].stop();
+    activate();
+    const unsigned before = counter.kicks[1];
+
+    ASSERT_TRUE(queues[1].start(queues[1].rings(), f::kVersion1));
+    worker->start_queue(queues[1]);
+    ASSERT_TRUE(stepper.run());
+
+    EXPECT_FALSE(queues[1].broken());
+    EXPECT_EQ(counter.kicks[1], before + 1);
+}
+
 TEST_F(WorkerStepTest, PauseIsAnsweredOnceNothingIsUnderWay) {
     counter.idle = false;
     worker->pause();

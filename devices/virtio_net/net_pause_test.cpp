@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "support/saved_state.hpp"
 #include "virtio_net/net_test_support.hpp"
 
 namespace vmm::virtio_net {
@@ -64,6 +65,29 @@ TEST_P(NetPauseTest, HangUpIsToldOnResume) {
     b.rig.resume();
 
     EXPECT_TRUE(DeviceRig::wait_until([&] { return b.rig.config<std::uint16_t>(6) == 0; }));
+}
+
+// Buffers that were taken for frames to come are taken again by the device that goes on.
+TEST_P(NetPauseTest, BuffersThatWaitedForFramesAreTakenAgainAfterARestore) {
+    Bench b{DeviceRig::Options{.kind = GetParam(), .ram = kRam}};
+    ASSERT_TRUE(b.rig.start());
+    ReceiveBuffers buffers{b, 32, 2048};
+    for (unsigned i = 0; i < 5; ++i) {
+        ASSERT_TRUE(b.wire().put(frame_of(60, i)));
+        ASSERT_EQ(buffers.take(), frame_of(60, i));
+    }
+    ASSERT_TRUE(b.rig.pause());
+    const auto state = test::saved(b.rig.registers());
+    b.rig.registers().ask_reset();
+    ASSERT_TRUE(DeviceRig::wait_until([&] { return b.rig.registers().released(); }));
+
+    ASSERT_EQ(test::restored(b.rig.registers(), state), "");
+
+    b.rig.kick(kRx);
+    for (unsigned i = 10; i < 50; ++i) {
+        ASSERT_TRUE(b.wire().put(frame_of(100, i)));
+        ASSERT_EQ(buffers.take(), frame_of(100, i));
+    }
 }
 
 }  // namespace
