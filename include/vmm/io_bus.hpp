@@ -14,7 +14,7 @@ namespace vmm {
 ///
 /// Threads: any, but never from inside IoDevice::read() or write() (use after_write()). A vCPU that
 /// is inside an access when the map changes finishes on the old map; a device must therefore stay
-/// alive until the bus is gone, not merely until unmap().
+/// alive until each vCPU has left it, not merely until unmap().
 class IoBus {
 public:
     virtual ~IoBus() = default;

@@ -56,6 +56,7 @@ enum class LockRank : std::uint8_t {
     // No calls are made under these.
     BlockPool,   ///< [backends] requests that wait for a thread, or are done
     EventTexts,  ///< [machine] texts for the user about an event
+    DiskSizes,   ///< [machine] disks whose size is to be asked for
     // Records may be logged under any lock.
     LogSink,        ///< [base] spdlog's, while it formats a record
     MessageStream,  ///< [base] what has been begun and not written

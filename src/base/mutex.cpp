@@ -70,6 +70,8 @@ constexpr std::string_view name_of(LockRank rank) {
             return "BlockPool";
         case LockRank::EventTexts:
             return "EventTexts";
+        case LockRank::DiskSizes:
+            return "DiskSizes";
         case LockRank::LogSink:
             return "LogSink";
         case LockRank::MessageStream:

@@ -19,12 +19,11 @@ void look_at_size(virtio_blk::Blk& disk) {
 }
 
 Result<std::unique_ptr<DiskSizes>> DiskSizes::create(boost::asio::io_context& loop,
-                                                     std::vector<Disk> disks,
                                                      const EventFd& ended) {
     auto request = VMM_TRY(EventFd::create_waitable());
     auto looked = VMM_TRY(EventFd::create());
     std::unique_ptr<DiskSizes> made{
-        new DiskSizes{loop, std::move(disks), ended, std::move(request), std::move(looked)}};
+        new DiskSizes{loop, ended, std::move(request), std::move(looked)}};
     const SignalsBlocked blocked;
     try {
         made->thread_ = std::thread{[sizes = made.get()] { sizes->run(); }};
@@ -34,10 +33,9 @@ Result<std::unique_ptr<DiskSizes>> DiskSizes::create(boost::asio::io_context& lo
     return made;
 }
 
-DiskSizes::DiskSizes(boost::asio::io_context& loop, std::vector<Disk> disks, const EventFd& ended,
-                     EventFd request, EventFd looked)
-    : disks_{std::move(disks)},
-      ended_{ended},
+DiskSizes::DiskSizes(boost::asio::io_context& loop, const EventFd& ended, EventFd request,
+                     EventFd looked)
+    : ended_{ended},
       request_{std::move(request)},
       looked_{std::move(looked)},
       looked_came_{loop, looked_.fd()} {
@@ -52,19 +50,33 @@ DiskSizes::~DiskSizes() {
     thread_.join();
 }
 
-void DiskSizes::look(Answer answer) {
-    asked_.push_back({++wanted_, std::move(answer)});
+void DiskSizes::look(std::vector<Disk> disks, Answer answer) {
+    answers_.push_back(std::move(answer));
+    {
+        const std::lock_guard guard{mutex_};
+        looks_.push_back(std::move(disks));
+    }
     request_.signal();
+}
+
+bool DiskSizes::forget(const virtio_blk::Blk& disk) {
+    const std::lock_guard guard{mutex_};
+    for (auto& look : looks_)
+        std::erase_if(look, [&disk](const Disk& each) { return each.body == &disk; });
+    return !now_ || now_->body != &disk;
 }
 
 void DiskSizes::end() noexcept {
-    ending_ = true;
+    {
+        const std::lock_guard guard{mutex_};
+        ending_ = true;
+    }
     request_.signal();
 }
 
-const std::string* DiskSizes::busy() const noexcept {
-    const Disk* const now = now_;
-    return now == nullptr ? nullptr : &now->name;
+std::optional<std::string> DiskSizes::busy() const {
+    const std::lock_guard guard{mutex_};
+    return now_ ? std::optional{now_->name} : std::nullopt;
 }
 
 void DiskSizes::await_looked() {
@@ -73,13 +85,22 @@ void DiskSizes::await_looked() {
                                 if (failed)
                                     return;
                                 looked_.drain();
-                                while (!asked_.empty() && asked_.front().number <= done_) {
-                                    auto answer = std::move(asked_.front().answer);
-                                    asked_.pop_front();
-                                    answer({});
-                                }
+                                answer_looked();
                                 await_looked();
                             });
+}
+
+void DiskSizes::answer_looked() {
+    std::size_t finished = 0;
+    {
+        const std::lock_guard guard{mutex_};
+        finished = std::exchange(finished_, 0);
+    }
+    for (; finished > 0; --finished) {
+        auto answer = std::move(answers_.front());
+        answers_.pop_front();
+        answer({});
+    }
 }
 
 void DiskSizes::run() noexcept {
@@ -87,21 +108,32 @@ void DiskSizes::run() noexcept {
     ::pthread_setname_np(::pthread_self(), "disk-sizes");
     for (;;) {
         request_.wait();
-        const auto number = wanted_.load();
-        for (const Disk& disk : disks_) {
-            // In this order, as end() and busy() are called the other way round: either the end is
-            // seen here, or this disk there.
-            now_ = &disk;
-            if (!ending_)
-                look_at_size(*disk.body);
-            now_ = nullptr;
-            ended_.signal();
-        }
+        while (virtio_blk::Blk* const disk = next())
+            look_at_size(*disk);
+        const std::lock_guard guard{mutex_};
         if (ending_)
             return;
-        done_ = number;
+    }
+}
+
+// What was looked at is done with, and what is given is being looked at: both in one, so that
+// whoever asks about a disk in between is told the truth.
+virtio_blk::Blk* DiskSizes::next() {
+    const std::lock_guard guard{mutex_};
+    if (std::exchange(now_, std::nullopt))
+        ended_.signal();
+    while (!ending_ && !looks_.empty()) {
+        auto& look = looks_.front();
+        if (!look.empty()) {
+            now_ = std::move(look.front());
+            look.erase(look.begin());
+            return now_->body;
+        }
+        looks_.pop_front();
+        ++finished_;
         looked_.signal();
     }
+    return nullptr;
 }
 
 }  // namespace vmm::machine

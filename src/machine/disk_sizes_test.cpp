@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
@@ -127,31 +128,33 @@ TEST_F(DiskSizesTest, ShrunkToNothingAndBackAgain) {
 TEST_F(DiskSizesTest, LooksAreAnsweredFromTheLoopInTheirOrder) {
     boost::asio::io_context loop{1};
     const EventFd ended = EventFd::create().value();
-    auto sizes = DiskSizes::create(loop, {{"disk0", disks[0]}, {"disk1", disks[1]}}, ended);
+    auto sizes = DiskSizes::create(loop, ended);
     ASSERT_TRUE(sizes);
     std::string answers;
     media[1]->resize(2 << 20);
 
-    (*sizes)->look([&](const Result<>& done) { answers += done ? "a" : "x"; });
-    (*sizes)->look([&](const Result<>& done) { answers += done ? "b" : "x"; });
+    (*sizes)->look({{"disk0", disks[0]}},
+                   [&](const Result<>& done) { answers += done ? "a" : "x"; });
+    (*sizes)->look({{"disk0", disks[0]}, {"disk1", disks[1]}},
+                   [&](const Result<>& done) { answers += done ? "b" : "x"; });
     EXPECT_EQ(answers, "");
     while (answers.size() < 2)
         loop.run_one();
 
     EXPECT_EQ(answers, "ab");
     EXPECT_EQ(sectors(1), 4096u);
-    EXPECT_EQ((*sizes)->busy(), nullptr);
+    EXPECT_EQ((*sizes)->busy(), std::nullopt);
     EXPECT_TRUE(ended.drain());
 }
 
 TEST_F(DiskSizesTest, NoDiskNothingHappens) {
     boost::asio::io_context loop{1};
     const EventFd ended = EventFd::create().value();
-    auto sizes = DiskSizes::create(loop, {}, ended);
+    auto sizes = DiskSizes::create(loop, ended);
     ASSERT_TRUE(sizes);
     bool answered = false;
 
-    (*sizes)->look([&](const Result<>& done) { answered = done.has_value(); });
+    (*sizes)->look({}, [&](const Result<>& done) { answered = done.has_value(); });
     loop.run_one();
 
     EXPECT_TRUE(answered);
@@ -161,15 +164,48 @@ TEST_F(DiskSizesTest, NoDiskNothingHappens) {
 TEST_F(DiskSizesTest, AfterItsEndNoDiskIsLookedAt) {
     boost::asio::io_context loop{1};
     const EventFd ended = EventFd::create().value();
-    auto sizes = DiskSizes::create(loop, {{"disk0", disks[0]}}, ended);
+    auto sizes = DiskSizes::create(loop, ended);
     ASSERT_TRUE(sizes);
     media[0]->resize(2 << 20);
 
     (*sizes)->end();
-    (*sizes)->look([](const Result<>&) {});
+    (*sizes)->look({{"disk0", disks[0]}}, [](const Result<>&) {});
     sizes->reset();
 
     EXPECT_EQ(sectors(0), 2048u);
+}
+
+TEST_F(DiskSizesTest, ForgottenDiskIsLookedAtNoMoreAndTheLookIsAnswered) {
+    boost::asio::io_context loop{1};
+    const EventFd ended = EventFd::create().value();
+    auto sizes = DiskSizes::create(loop, ended);
+    ASSERT_TRUE(sizes);
+    std::atomic<bool> asked = false;
+    std::atomic<bool> told = false;
+    media[0]->before_size = [&] {
+        asked = true;
+        asked.notify_all();
+        told.wait(false);
+    };
+    media[1]->resize(2 << 20);
+    bool answered = false;
+    (*sizes)->look({{"disk0", disks[0]}, {"disk1", disks[1]}},
+                   [&](const Result<>& done) { answered = done.has_value(); });
+    asked.wait(false);
+
+    const bool busy_one_forgotten = (*sizes)->forget(*disks[0]);
+    const bool later_one_forgotten = (*sizes)->forget(*disks[1]);
+    const auto busy = (*sizes)->busy();
+    told = true;
+    told.notify_all();
+    while (!answered)
+        loop.run_one();
+
+    EXPECT_FALSE(busy_one_forgotten);
+    EXPECT_TRUE(later_one_forgotten);
+    EXPECT_EQ(busy, "disk0");
+    EXPECT_TRUE((*sizes)->forget(*disks[0]));
+    EXPECT_EQ(sectors(1), 2048u);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ Machine::Machine(MachineParts parts)
       loop_{parts.loop},
       events_{parts.events},
       commands_{parts.commands},
+      hotplug_{parts.hotplug},
       consoles_{parts.config, parts.loop, *this, parts.tell},
       platform_{std::move(parts.platform)},
       vcpu_set_{ports_, mmio_, [this](unsigned index, const VcpuStop& stop) noexcept {
@@ -91,7 +92,9 @@ Result<> Machine::add_pci_devices() {
                                       .lines = platform_->pci_lines(),
                                       .events = events_,
                                       .console = consoles_.console(),
-                                      .console_ports = consoles_.ports()}));
+                                      .console_ports = consoles_.ports(),
+                                      .vcpus = vcpu_set_,
+                                      .hotplug = hotplug_}));
     if (const auto size = consoles_.console_size())
         pci_->console()->set_size(0, size->columns, size->rows);
     return {};
@@ -139,9 +142,11 @@ int Machine::ended_fd() const noexcept {
     return pci_ ? pci_->released().fd() : -1;
 }
 
-void Machine::device_ended() noexcept {
-    if (pci_)
-        pci_->released().drain();
+void Machine::device_ended() {
+    if (!pci_)
+        return;
+    pci_->released().drain();
+    pci_->step();
 }
 
 Result<> Machine::finish_reset() {
@@ -159,9 +164,17 @@ Result<> Machine::finish_reset() {
 
 void Machine::pause() {
     vcpu_set_.pause();
+    if (pci_)
+        pci_->ask_pause();
+}
+
+std::vector<std::string> Machine::devices_not_quiet() const {
+    return pci_ ? pci_->not_quiet() : std::vector<std::string>{};
 }
 
 void Machine::resume() {
+    if (pci_)
+        pci_->resume();
     vcpu_set_.resume();
 }
 
@@ -184,6 +197,30 @@ std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most
         pollfd ended{.fd = ended_fd(), .events = POLLIN, .revents = 0};
         ::poll(&ended, 1, static_cast<int>(left.count()));
     }
+}
+
+Result<> Machine::add_device(NewDevice device) {
+    if (!pci_)
+        return std::unexpected(
+            Error{ErrorKind::Config, "the machine has no PCI bus to add a device to"}.hint(
+                "Start it with a device, such as --rng."));
+    return pci_->add(std::move(device));
+}
+
+std::optional<pci::Address> Machine::find_device(std::string_view id) const noexcept {
+    return pci_ ? pci_->find(id) : std::nullopt;
+}
+
+void Machine::remove_device(std::string_view id, Removal how, Answer answer) {
+    if (!pci_)
+        return answer(std::unexpected(
+            Error{ErrorKind::Config, cat("there is no device with the id '", id, "'")}));
+    pci_->remove(id, how, std::move(answer));
+}
+
+void Machine::guest_released(pci::Address where) {
+    if (pci_)
+        pci_->consented(where);
 }
 
 void Machine::press_power_button() {

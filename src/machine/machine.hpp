@@ -12,7 +12,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/char/char_backend.hpp"
@@ -37,6 +39,7 @@ struct MachineParts {
     Commands& commands;  ///< for the keys on the terminal
     const Tell& tell;
     std::unique_ptr<Platform> platform;
+    GuestHotplug* hotplug = nullptr;  ///< null: the guest hears of no device that comes or goes
 };
 
 class Machine final : private CharBackendEvents {
@@ -47,8 +50,13 @@ public:
     Machine& operator=(const Machine&) = delete;
 
     Result<> start();  ///< the vCPUs run from here on
-    void pause();      ///< parks the vCPUs
+
+    /// Parks the vCPUs, and asks the devices to leave the guest's RAM alone.
+    void pause();
+    /// Names of those that have not come to that yet. Ask again when ended_fd() is readable.
+    std::vector<std::string> devices_not_quiet() const;
     void resume();
+
     void stop();  ///< ends and joins the vCPU threads
 
     // A reset in steps, none of which waits for the host's side of a device: begin, wait until no
@@ -58,13 +66,22 @@ public:
     Result<> finish_reset();  ///< power-on state, payload loaded again, vCPUs running
     /// Names of devices that work at what the guest asked for, although it runs no more.
     std::vector<std::string> busy_devices() const;
-    /// Readable when a device has come to an end; -1: there are none. Drained by device_ended().
+    /// Readable when a device has come to an end or can be removed; -1: there are none.
     int ended_fd() const noexcept;
-    void device_ended() noexcept;
+    void device_ended();  ///< drains that, and goes on with removals
 
     /// Asks the devices to stop and waits for them. After stop(). Names of those that have not
     /// stopped by then, or whose size is still being asked for: destroying the machine would wait.
     std::vector<std::string> stop_devices(std::chrono::milliseconds at_most);
+
+    // Devices that come and go, while vCPUs run or are parked; not during a reset.
+
+    Result<> add_device(NewDevice device);
+    /// Where the guest finds it.
+    std::optional<pci::Address> find_device(std::string_view id) const noexcept;
+    /// The answer may come from device_ended().
+    void remove_device(std::string_view id, Removal how, Answer answer);
+    void guest_released(pci::Address where);  ///< the answer to GuestHotplug::ask_for_device()
 
     void press_power_button();
     void look_at_disks(Answer answer);  ///< they may have other sizes now; in any state
@@ -96,6 +113,7 @@ private:
     boost::asio::io_context& loop_;
     Events& events_;
     Commands& commands_;
+    GuestHotplug* const hotplug_;
 
     std::unique_ptr<GuestRam> ram_;
     Bus ports_;

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <thread>
 
-#include "machine/fake_pc_test_support.hpp"
+#include "machine/machine_test_support.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -20,51 +20,6 @@ using fake::out;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
-
-struct NoCommands final : Commands {
-    void ask(Command, Answer) override { FAIL() << "no key was pressed"; }
-};
-
-class MachineTest : public FakePcTest {
-protected:
-    ~MachineTest() override { machine.reset(); }
-    /// Of a machine whose devices stop by themselves.
-    Result<> reset() const {
-        machine->begin_reset();
-        while (!machine->busy_devices().empty())
-            std::this_thread::yield();
-        return machine->finish_reset();
-    }
-    Result<> build() {
-        auto platform = VMM_TRY(make_pc());
-        machine =
-            VMM_TRY(Machine::create({config, loop, *events, commands, tell, std::move(platform)}));
-        return {};
-    }
-    void start(std::vector<fake::Step> steps = {}) {
-        vm->plan(0, std::move(steps));
-        const auto built = build();
-        ASSERT_TRUE(built) << built.error().one_line();
-        const auto started = machine->start();
-        ASSERT_TRUE(started) << started.error().one_line();
-    }
-    bool idle() { return vm->vcpu(0)->wait_until_idle(); }
-    std::optional<Event> event() {
-        for (const auto end = std::chrono::steady_clock::now() + 20s;
-             std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(1ms))
-            if (const auto taken = events->take())
-                return taken->event;
-        return std::nullopt;
-    }
-    std::byte* ram(std::uint64_t at) { return vm->ram().at(0).host + at; }
-
-    boost::asio::io_context loop;
-    std::unique_ptr<Events> events = std::move(*Events::create({}));
-    NoCommands commands;
-    std::vector<std::string> told;
-    Tell tell = [this](std::string_view text) { told.emplace_back(text); };
-    std::unique_ptr<Machine> machine;
-};
 
 TEST_F(MachineTest, StartLoadsThePayloadAndEntersIt) {
     start();

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "machine/devices/device.hpp"
 #include "machine/held_signal.hpp"
 #include "machine/machine.hpp"
 #include "vmm/log.hpp"
@@ -108,7 +109,28 @@ public:
         }
     }
 
+    void add_device(NewDevice device, Answer answer) override {
+        if (const auto now = may_change_devices(); !now)
+            return answer(now);
+        answer(machine_->add_device(std::move(device)));
+    }
+
+    void remove_device(std::string id, Removal how, Answer answer) override {
+        if (const auto now = may_change_devices(); !now)
+            return answer(now);
+        await_devices();
+        machine_->remove_device(id, how, std::move(answer));
+    }
+
 private:
+    Result<> may_change_devices() const {
+        if (over())
+            return refusal("the machine has ended", {});
+        if (resetting_)
+            return refusal("the machine is being reset", "Try it again when that is done.");
+        return {};
+    }
+
     void pause(Answer answer) {
         if (resetting_)
             return answer(refusal("the machine is being reset", "Pause it when that is done."));
@@ -183,8 +205,7 @@ private:
             return;
         log::info("reset");
         machine_->begin_reset();
-        if (const int fd = machine_->ended_fd(); fd >= 0 && !device_ended_.is_open())
-            device_ended_.assign(fd);
+        await_devices();
         stop_limit_.expires_after(stop_timeout());
         stop_limit_.async_wait([this](error_code cancelled) {
             if (!cancelled && !over())
@@ -196,11 +217,29 @@ private:
     void reset_when_stopped() {
         machine_->device_ended();  // before the look: what ends after it is told
         if (machine_->busy_devices().empty())
-            return finish_reset();
+            finish_reset();
+    }
+
+    /// From the first time on that somebody waits for a device.
+    void await_devices() {
+        const int fd = machine_->ended_fd();
+        if (fd < 0 || device_ended_.is_open())
+            return;
+        device_ended_.assign(fd);
+        await_device();
+    }
+
+    void await_device() {
         device_ended_.async_wait(asio::posix::stream_descriptor::wait_read,
                                  [this](error_code failed) {
-                                     if (!failed && !over())
+                                     if (failed || over())
+                                         return;
+                                     if (resetting_)
                                          reset_when_stopped();
+                                     else
+                                         machine_->device_ended();
+                                     if (!over())
+                                         await_device();
                                  });
     }
 

@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "machine/devices/kinds.hpp"
 #include "machine/fake_pc_test_support.hpp"
 
 namespace vmm::machine {
@@ -133,6 +137,84 @@ TEST_F(SessionTest, ResetThatFailsIsAnsweredSoAndEndsTheMachineAsTheHosts) {
     EXPECT_EQ(outcome.error().kind(), ErrorKind::Os);
     EXPECT_THAT(outcome.error().one_line(), HasSubstr("reset the machine: "));
     EXPECT_EQ(answer, outcome.error().one_line());
+}
+
+// Devices.
+
+/// Busy at a reset until the test says that it has ended.
+struct BusyDevice final : PciDevice {
+    BusyDevice(bool& busy, const EventFd*& told, const DeviceParts& parts) : busy_{busy} {
+        told = &parts.released;
+    }
+    pci::Function& function() noexcept override { return function_; }
+    void ask_reset() noexcept override {}
+    bool released() noexcept override { return !busy_; }
+    void finish_reset() noexcept override {}
+    void ask_pause() noexcept override {}
+    bool quiet() noexcept override { return true; }
+    void resume() noexcept override {}
+
+    bool& busy_;
+    pci::Function function_{{.vendor = 0x1234, .device = 1}};
+};
+
+struct DeviceCommandsTest : SessionTest {
+    DeviceCommandsTest() { config.rng.emplace(); }
+
+    Answer note() {
+        return [this](const Result<>& done) {
+            answers.push_back(done ? "done" : done.error().one_line());
+        };
+    }
+    NewDevice busy_device() {
+        return {"busy", [this](const std::string&, const DeviceParts& parts) -> Result<MadeDevice> {
+                    return MadeDevice{std::make_unique<BusyDevice>(busy, ended, parts), {}};
+                }};
+    }
+    std::vector<std::string> answers;
+    bool busy = true;
+    const EventFd* ended = nullptr;
+};
+
+TEST_F(DeviceCommandsTest, DevicesComeAndGoAndARemovalIsAnsweredFromTheLoop) {
+    const auto outcome = live({}, [&](Commands& commands) {
+        commands.add_device(busy_device(), note());
+        commands.add_device(busy_device(), note());
+        commands.remove_device("nobody", Removal::AtOnce, note());
+        commands.remove_device("busy", Removal::AtOnce, note());
+        commands.remove_device("busy", Removal::AtOnce, [&](const Result<>& done) {
+            note()(done);
+            commands.ask(Command::Quit);
+            commands.add_device(busy_device(), note());
+            commands.remove_device("rng", Removal::AtOnce, note());
+        });
+        answers.emplace_back("asked");
+        busy = false;
+        ended->signal();
+    });
+
+    ASSERT_TRUE(outcome) << outcome.error().one_line();
+    EXPECT_THAT(answers, ElementsAre("done", "there is a device with the id 'busy' already",
+                                     "there is no device with the id 'nobody'", "asked", "done",
+                                     "done", "the machine has ended", "the machine has ended"));
+}
+
+TEST_F(DeviceCommandsTest, DuringAResetDevicesNeitherComeNorGo) {
+    const auto outcome = live({}, [&](Commands& commands) {
+        commands.add_device(busy_device(), note());
+        commands.ask(Command::Reset, [&](const Result<>& done) {
+            note()(done);
+            commands.ask(Command::Quit);
+        });
+        commands.add_device(busy_device(), note());
+        commands.remove_device("rng", Removal::AtOnce, note());
+        busy = false;
+        ended->signal();
+    });
+
+    ASSERT_TRUE(outcome) << outcome.error().one_line();
+    EXPECT_THAT(answers, ElementsAre("done", "the machine is being reset",
+                                     "the machine is being reset", "done"));
 }
 
 TEST_F(SessionTest, FailureToSayThatItHasStartedEndsIt) {

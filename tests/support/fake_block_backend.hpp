@@ -125,6 +125,8 @@ public:
     /// Called on the I/O thread after each batch, and each request; set before the device starts.
     std::function<void()> after_commit;
     std::function<void()> after_submit;
+    /// Called by whoever asks for its size; set before somebody does.
+    std::function<void()> before_size;
 
     // What happened.
     std::vector<Seen> seen() {
@@ -142,6 +144,8 @@ public:
 
     const BlockInfo& info() const noexcept override { return info_; }
     Result<std::uint64_t> current_size() const override {
+        if (before_size)
+            before_size();
         const std::scoped_lock held{mutex_};
         if (size_error_ != 0)
             return std::unexpected(Error::os("fstat", size_error_));

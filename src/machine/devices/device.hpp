@@ -41,6 +41,12 @@ public:
     virtual void ask_reset() noexcept = 0;
     virtual bool released() noexcept = 0;
     virtual void finish_reset() noexcept = 0;
+
+    // A pause, likewise. A reset ends it.
+
+    virtual void ask_pause() noexcept = 0;
+    virtual bool quiet() noexcept = 0;  ///< it changes no byte of guest RAM
+    virtual void resume() noexcept = 0;
 };
 
 /// I/O ports for the kicks of virtio devices, of which there are only so many.
@@ -49,6 +55,7 @@ public:
     explicit NotifyPorts(std::uint64_t available) : available_{available} {}
     /// False: they do not suffice.
     bool take(std::uint64_t ports) noexcept;
+    void give_back(std::uint64_t ports) noexcept { available_ += ports; }
 
 private:
     std::uint64_t available_;
@@ -60,8 +67,9 @@ struct DeviceParts {
     hv::Vm& vm;
     GuestEvents& events;
     NotifyPorts& notify_ports;
-    const EventFd& released;                 ///< signalled when a device has released its queues
-    ByteSink* console = nullptr;             ///< where hvc0 prints; null: there is no console
+    const EventFd& released;      ///< signalled when a device has released its queues, or
+                                  ///< leaves them alone for a pause
+    ByteSink* console = nullptr;  ///< where hvc0 prints; null: there is no console
     std::vector<ByteSink*> console_ports{};  ///< where each of the configuration's prints
 };
 
@@ -73,7 +81,7 @@ struct MadeDevice {
     DeviceFace face;
 };
 
-/// A device that is to be made.
+/// A device that is to be made. Its configuration outlives the call that makes it.
 struct NewDevice {
     std::string id;
     std::move_only_function<Result<MadeDevice>(const std::string& id, const DeviceParts&)> make;

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The PCI devices of a machine, on one bus.
+// The PCI devices of a machine, on one bus. They can come and go while the guest runs.
 //
 // No architecture is known here: where windows lie and how INTx is wired comes from the platform.
 // Threads: the machine's main thread; the devices have I/O threads of their own.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,6 +24,7 @@
 #include "machine/devices/device.hpp"
 #include "machine/disk_sizes.hpp"
 #include "machine/platform.hpp"
+#include "machine/vcpu_set.hpp"
 #include "pci/host_bridge.hpp"
 #include "virtio_console/console.hpp"
 #include "vmm/byte_channel.hpp"
@@ -33,6 +38,16 @@
 
 namespace vmm::machine {
 
+/// How a guest hears of devices that come and go. Which slot it may power down and when it has done
+/// so is for a hot-plug controller to say.
+class GuestHotplug {
+public:
+    virtual ~GuestHotplug() = default;
+    virtual void device_came(pci::Address where) = 0;
+    /// The guest answers with DeviceSet::consented(), or not at all.
+    virtual void ask_for_device(pci::Address where) = 0;
+};
+
 struct DeviceSetParts {
     const VmConfig& config;
     boost::asio::io_context& loop;
@@ -45,6 +60,8 @@ struct DeviceSetParts {
     GuestEvents& events;
     ByteSink* console = nullptr;             ///< where hvc0 prints; null: there is none
     std::vector<ByteSink*> console_ports{};  ///< where each of the configuration's prints
+    VcpuSet& vcpus;                          ///< may come up later than this, and end before it
+    GuestHotplug* hotplug = nullptr;         ///< null: the guest hears nothing and is not asked
 };
 
 class DeviceSet final {
@@ -64,27 +81,74 @@ public:
     /// The device with the configured ports, in their order; null: there are none.
     virtio_console::Console* console_ports() const noexcept;
 
+    // While vCPUs run, or are parked.
+
+    /// The device gets a slot that is free and moves no other one. Refused if its id is taken.
+    Result<> add(NewDevice device);
+    /// Where the guest finds it; none if the guest does not.
+    std::optional<pci::Address> find(std::string_view id) const noexcept;
+    /// Does not wait: what is under way goes on in step(). Nobody can be asked to let go of a
+    /// console, and a device whose slot others share goes after them.
+    void remove(std::string_view id, Removal how, Answer answer);
+    /// The guest has let go of what is there, if it was asked to.
+    void consented(pci::Address where);
+    /// Goes on with removals: when released() is readable, and after a reset.
+    void step();
+
     // A reset, which can take as long as the host's side of a device does: ask, wait until none is
     // busy, finish. No vCPU runs meanwhile.
 
-    void ask_reset() noexcept;
+    void ask_reset();
     /// Names of the devices that still work at what their driver asked for.
     std::vector<std::string> busy() const;
-    /// Readable when one of them has come to an end. Whoever waits drains it.
+    /// Readable when one of them has come to an end, and when step() has something to do. Whoever
+    /// waits drains it.
     const EventFd& released() const noexcept { return released_; }
     /// None is busy.
     void finish_reset() noexcept;
 
+    // A pause, in the same way. A reset ends it.
+
+    void ask_pause() noexcept;
+    /// Names of the devices that may still change guest RAM.
+    std::vector<std::string> not_quiet() const;
+    void resume() noexcept;
+
     /// A reset that is not finished, after which nobody looks at disks.
-    void ask_end() noexcept;
-    /// As busy(), and the disk whose host has not said its size yet.
+    void ask_end();
+    /// As busy(), those that are being freed, and the disk whose host has not said its size yet.
     std::vector<std::string> busy_at_end() const;
 
 private:
+    /// What a removal has come to.
+    enum class Stage : std::uint8_t {
+        Working,   ///< nobody wants it away
+        Asked,     ///< the guest has it, and was asked to let it go
+        Leaving,   ///< the guest finds it no more; a vCPU may still be inside of it
+        Draining,  ///< nobody is inside of it; its queues are its I/O thread's
+        Freeing,   ///< nothing of it is at work; `device` is the freeing thread's
+    };
     struct Member {
         std::string id;
         std::unique_ptr<PciDevice> device;
         DeviceFace face;
+        pci::Address where;
+        Stage stage = Stage::Working;
+        std::uint64_t grace_period = 0;
+        std::vector<Answer> answers;                       // of those who want it away
+        std::unique_ptr<boost::asio::steady_timer> limit;  // of their patience
+
+        std::atomic<bool> freed = false;
+        std::thread freeing;
+
+        Member() = default;
+        ~Member();
+        Member(const Member&) = delete;
+        Member& operator=(const Member&) = delete;
+
+        bool is_plugged() const noexcept { return stage <= Stage::Asked; }
+        /// It may use what the guest gave it.
+        bool is_alive() const noexcept { return stage < Stage::Freeing; }
     };
 
     DeviceSet(const DeviceSetParts& parts, EventFd released)
@@ -100,6 +164,14 @@ private:
                         .console_ports = parts.console_ports} {}
 
     Result<> make(NewDevice wanted);
+    Result<> may_go(const Member& member, Removal how) const;
+    void unplug(const std::shared_ptr<Member>& member);
+    void limit_wait(const std::shared_ptr<Member>& member);
+    void give_up_waiting(Member& member);
+    bool is_idle(const Member& member) const;
+    void free(Member& member);
+    bool has_gone(Member& member);
+    static void answer_all(Member& member, const Result<>& done);
     virtio_console::Console* console_of(std::string_view id) const noexcept;
 
     DeviceSetParts parts_;
@@ -107,7 +179,7 @@ private:
     NotifyPorts notify_ports_;
     DeviceParts device_parts_;
     std::array<std::unique_ptr<IrqLine>, pci::kPins> lines_;
-    std::vector<Member> members_;                   // in the order of their places on the bus
+    std::vector<std::shared_ptr<Member>> members_;  // timers have weak ones
     std::unique_ptr<DiskSizes> sizes_;              // from the first look on; goes before them
     std::unique_ptr<pci::HostBridge> host_bridge_;  // last: it points to all functions
 };

@@ -25,10 +25,13 @@ public:
     }
 
     pci::Endpoint& endpoint() noexcept override { return function_; }
-    // It has neither queues nor state of its own.
+    // It has neither queues nor state of its own, and never touches RAM.
     void ask_reset() noexcept override {}
     bool released() noexcept override { return true; }
     void finish_reset() noexcept override {}
+    void ask_pause() noexcept override {}
+    bool quiet() noexcept override { return true; }
+    void resume() noexcept override {}
 
 private:
     PvPanic registers_;
