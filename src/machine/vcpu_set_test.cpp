@@ -212,6 +212,7 @@ TEST_F(VcpuSetTest, GracePeriodLastsAsLongAsAVcpuIsInsideOfADevice) {
     EXPECT_FALSE(told_while_inside);
     ASSERT_TRUE(vcpu.wait_until_idle());
     EXPECT_THAT(vcpu.answers(), ElementsAre(little_endian(0x5a, 1), little_endian(0xff, 1)));
+    set.stop();
     EXPECT_TRUE(over.drain());
     EXPECT_FALSE(over.drain()) << "told twice";
 }
@@ -257,8 +258,10 @@ TEST_F(VcpuSetTest, VcpuThatWasParkedCountsAgainOnceItRuns) {
     const auto period = set.begin_grace_period(over);
     const bool over_while_inside = set.grace_period_over(period);
     slow.let_go();
+    set.stop();
 
     EXPECT_FALSE(over_while_inside);
+    EXPECT_TRUE(over.drain());
 }
 
 }  // namespace
