@@ -16,7 +16,7 @@ struct NewDevice;
 enum class Command : std::uint8_t {
     PowerButton,   ///< asks the guest to power off; done when it was asked
     Reset,         ///< as at a machine's reset button; done when the guest runs again
-    Pause,         ///< done when no vCPU runs
+    Pause,         ///< done when no vCPU runs and no device changes the guest's RAM
     Resume,        ///< refused unless it is paused
     Quit,          ///< the machine ends without a word to the guest
     RecheckDisks,  ///< they may have other sizes now; in any state; done when all have been asked

@@ -18,6 +18,7 @@
 #include "machine/devices/device.hpp"
 #include "machine/held_signal.hpp"
 #include "machine/machine.hpp"
+#include "vmm/error_record.hpp"
 #include "vmm/log.hpp"
 #include "vmm/signals.hpp"
 #include "vmm/text.hpp"
@@ -137,12 +138,40 @@ private:
         if (std::exchange(paused_, true))
             return answer(refusal("the machine is paused already", {}));
         machine_->pause();
-        answer({});
+        await_devices();
+        pause_answer_ = std::move(answer);
+        stop_limit_.expires_after(stop_timeout());
+        stop_limit_.async_wait([this](error_code cancelled) {
+            if (!cancelled && !over() && pause_answer_)
+                answer_pause(std::unexpected(not_quiet(machine_->devices_not_quiet())));
+        });
+        pause_when_quiet();
+    }
+
+    /// Devices are asked to finish what they have, and the loop goes on meanwhile.
+    void pause_when_quiet() {
+        if (pause_answer_ && machine_->devices_not_quiet().empty())
+            answer_pause({});
+    }
+
+    void answer_pause(const Result<>& done) {
+        stop_limit_.cancel();
+        std::exchange(pause_answer_, {})(done);
+    }
+
+    Error not_quiet(const std::vector<std::string>& devices) const {
+        return Error{ErrorKind::Os,
+                     cat(listed(devices), " did not stop within ", config_.stop_timeout,
+                         " s (--stop-timeout): the host does not answer what the guest asked of "
+                         "it")}
+            .hint("No vCPU runs, but these may still change the guest's RAM.");
     }
 
     void resume(Answer answer) {
         if (!std::exchange(paused_, false))
             return answer(refusal("the machine is not paused", {}));
+        if (pause_answer_)
+            answer_pause(refusal("the machine was resumed before its devices had paused", {}));
         machine_->resume();
         answer({});
     }
@@ -177,7 +206,10 @@ private:
                 log::warn(
                     "the guest's kernel panicked: paused, as --on-panic says; SIGTERM ends the "
                     "machine");
-                return Commands::ask(Command::Pause);
+                return ask(Command::Pause, [](const Result<>& done) {
+                    if (!done)
+                        log::warn("the machine is not paused whole: ", record_of(done.error()));
+                });
             case Decision::Do::Reset:
                 return reset();
             case Decision::Do::End:
@@ -204,6 +236,8 @@ private:
         if (std::exchange(resetting_, true))
             return;
         log::info("reset");
+        if (pause_answer_)
+            answer_pause(refusal("the machine was reset before its devices had paused", {}));
         machine_->begin_reset();
         await_devices();
         stop_limit_.expires_after(stop_timeout());
@@ -237,10 +271,15 @@ private:
                                      if (resetting_)
                                          reset_when_stopped();
                                      else
-                                         machine_->device_ended();
+                                         device_ended();
                                      if (!over())
                                          await_device();
                                  });
+    }
+
+    void device_ended() {
+        machine_->device_ended();
+        pause_when_quiet();
     }
 
     void finish_reset() {
@@ -355,9 +394,10 @@ private:
     asio::posix::stream_descriptor look_came_{loop_};
     asio::posix::stream_descriptor told_{loop_};
     asio::posix::stream_descriptor device_ended_{loop_};
-    asio::steady_timer stop_limit_{loop_};
+    asio::steady_timer stop_limit_{loop_};  // of devices, for a reset or a pause
     asio::steady_timer patience_{loop_};
     std::unique_ptr<Machine> machine_;
+    Answer pause_answer_;                // null: no pause is under way
     std::vector<Answer> reset_answers_;  // of those who asked for the reset that is under way
     bool resetting_ = false;
     bool paused_ = false;

@@ -141,21 +141,15 @@ TEST_F(SessionTest, ResetThatFailsIsAnsweredSoAndEndsTheMachineAsTheHosts) {
 
 // Devices.
 
-/// Busy at a reset until the test says that it has ended.
-struct BusyDevice final : PciDevice {
+/// Busy at a reset or pause until the test says that it has ended.
+struct BusyDevice final : StubDevice {
     BusyDevice(bool& busy, const EventFd*& told, const DeviceParts& parts) : busy_{busy} {
         told = &parts.released;
     }
-    pci::Function& function() noexcept override { return function_; }
-    void ask_reset() noexcept override {}
     bool released() noexcept override { return !busy_; }
-    void finish_reset() noexcept override {}
-    void ask_pause() noexcept override {}
-    bool quiet() noexcept override { return true; }
-    void resume() noexcept override {}
+    bool quiet() noexcept override { return !busy_; }
 
     bool& busy_;
-    pci::Function function_{{.vendor = 0x1234, .device = 1}};
 };
 
 struct DeviceCommandsTest : SessionTest {
@@ -215,6 +209,56 @@ TEST_F(DeviceCommandsTest, DuringAResetDevicesNeitherComeNorGo) {
     ASSERT_TRUE(outcome) << outcome.error().one_line();
     EXPECT_THAT(answers, ElementsAre("done", "the machine is being reset",
                                      "the machine is being reset", "done"));
+}
+
+TEST_F(DeviceCommandsTest, PauseIsAnsweredWhenTheDevicesAreQuiet) {
+    const auto outcome = live({}, [&](Commands& commands) {
+        commands.add_device(busy_device(), note());
+        commands.ask(Command::Pause, [&](const Result<>& done) {
+            note()(done);
+            commands.ask(Command::Quit);
+        });
+        answers.emplace_back("asked");
+        busy = false;
+        ended->signal();
+    });
+
+    ASSERT_TRUE(outcome) << outcome.error().one_line();
+    EXPECT_THAT(answers, ElementsAre("done", "asked", "done"));
+}
+
+TEST_F(DeviceCommandsTest, PauseThatIsOvertakenSaysByWhat) {
+    const auto outcome = live({}, [&](Commands& commands) {
+        commands.add_device(busy_device(), note());
+        commands.ask(Command::Pause, note());
+        commands.ask(Command::Resume, note());
+        commands.ask(Command::Pause, note());
+        commands.ask(Command::Reset, [&](const Result<>&) { commands.ask(Command::Quit); });
+        busy = false;
+        ended->signal();
+    });
+
+    ASSERT_TRUE(outcome) << outcome.error().one_line();
+    EXPECT_THAT(answers,
+                ElementsAre("done", "the machine was resumed before its devices had paused", "done",
+                            "the machine was reset before its devices had paused"));
+}
+
+TEST_F(DeviceCommandsTest, PauseOfADeviceThatHangsIsAnErrorThatNamesIt) {
+    config.stop_timeout = 0;
+    const auto outcome = live({}, [&](Commands& commands) {
+        commands.add_device(busy_device(), note());
+        commands.ask(Command::Pause, [&](const Result<>& done) {
+            note()(done);
+            busy = false;
+            commands.ask(Command::Quit);
+        });
+    });
+
+    ASSERT_TRUE(outcome) << outcome.error().one_line();
+    EXPECT_THAT(answers, ElementsAre("done",
+                                     "busy did not stop within 0 s (--stop-timeout): the host does "
+                                     "not answer what the guest asked of it"));
 }
 
 TEST_F(SessionTest, FailureToSayThatItHasStartedEndsIt) {
