@@ -24,6 +24,17 @@
 
 namespace vmm::virtio {
 
+/// For a body whose queues somebody else serves (vhost in the kernel, a vhost-user process).
+class CallObserver {
+public:
+    virtual ~CallObserver() = default;
+    /// Link::call_fd() of a queue is another one. Comes from the register side, with the device's
+    /// lock held: like Device's functions it may not wait for that somebody. Whoever raises
+    /// interrupts signals the new one once when it has it: what went to the old one meanwhile may
+    /// be lost.
+    virtual void call_changed(std::uint16_t queue, int eventfd) noexcept = 0;
+};
+
 /// The body's way back to the register side. The I/O threads may use it from Device::activate()
 /// until they say reset_done(), and not once after that: whoever waits for the word may have freed
 /// it. Builds for development abort on any other use.
@@ -59,6 +70,22 @@ public:
         take_paused();
     }
 
+    // Interrupts of a queue that somebody else serves. Queue::publish() does without.
+
+    /// What vhost names the call descriptor: an eventfd that raises the queue's interrupt, or holds
+    /// it back while that is masked. -1: there is none, because the driver uses INTx or gave the
+    /// queue no vector; what the other side then signals elsewhere, used_buffers() brings. Stays
+    /// open as long as the transport is there. Register side.
+    virtual int call_fd(std::uint16_t queue) const noexcept = 0;
+    /// From here on `observer`, which outlives the transport, hears of changes. Once, in
+    /// Device::attach().
+    void observe_calls(CallObserver& observer) noexcept { observer_ = &observer; }
+    /// Interrupts the driver about a queue, by whatever it uses. A leaf call, from an I/O thread.
+    void used_buffers(std::uint16_t queue) noexcept {
+        assert_lent();
+        take_used_buffers(queue);
+    }
+
     /// Changes what read_config() shows, under the device's lock, and tells the driver.
     /// Never from inside a call to the Device.
     template <class Change>
@@ -85,12 +112,19 @@ protected:
     virtual void take_reset_done() noexcept = 0;
     virtual void take_queue_stopped(std::uint16_t index) noexcept = 0;
     virtual void take_paused() noexcept = 0;
+    virtual void take_used_buffers(std::uint16_t queue) noexcept = 0;
     virtual Mutex& register_lock() noexcept = 0;
     /// A new configuration generation and, when a driver runs, an interrupt.
     virtual void config_changed() noexcept = 0;
 
+    void tell_call(std::uint16_t queue, int eventfd) noexcept {
+        if (observer_ != nullptr)
+            observer_->call_changed(queue, eventfd);
+    }
+
 private:
     std::atomic<bool> lent_{false};
+    CallObserver* observer_ = nullptr;
 };
 
 /// A device body. All calls come one at a time, with the device's lock held; none may block.

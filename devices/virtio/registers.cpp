@@ -36,7 +36,10 @@ Result<std::unique_ptr<Registers>> Registers::create(Device& device, GuestMemory
 }
 
 Registers::Registers(Device& device, Transport& transport, CommonOptions options)
-    : device_{device}, transport_{transport}, stopped_(device.queue_sizes().size()) {
+    : device_{device},
+      transport_{transport},
+      calls_(device.queue_sizes().size(), -1),
+      stopped_(device.queue_sizes().size()) {
     required_ = f::kVersion1;
     if (options.access_platform)
         required_ |= f::kAccessPlatform;
@@ -208,6 +211,11 @@ void Registers::clear() noexcept {
 void Registers::clear(std::size_t queue) noexcept {
     registers_[queue] = {};
     registers_[queue].ring.size = queues_[queue].max_size();
+}
+
+void Registers::set_call(std::uint16_t queue, int eventfd) noexcept {
+    if (std::exchange(calls_[queue], eventfd) != eventfd)
+        tell_call(queue, eventfd);
 }
 
 void Registers::ask_reset() noexcept {

@@ -109,6 +109,9 @@ public:
     bool running(std::uint16_t queue) const noexcept;
     /// Any thread; a kick for a queue that does not run is of no effect.
     const Queue* queue(std::uint64_t index) const noexcept;
+    /// What raises the queue's interrupt: Link::call_fd(). lock() is held.
+    void set_call(std::uint16_t queue, int eventfd) noexcept;
+    int call_fd(std::uint16_t queue) const noexcept override { return calls_[queue]; }
     /// Clears everything and asks the device to let go of its queues; released() says whether it
     /// has, Transport::queues_released() when. lock() is not held, no vCPU runs.
     void ask_reset() noexcept;
@@ -167,12 +170,12 @@ private:
     void take_reset_done() noexcept override;
     void take_queue_stopped(std::uint16_t index) noexcept override;
     void take_paused() noexcept override;
-    // QueueEvents.
-    void needs_reset() noexcept override { Link::needs_reset(); }
-    void used_buffers(std::uint16_t queue) noexcept override {
-        assert_lent();
+    void take_used_buffers(std::uint16_t queue) noexcept override {
         transport_.used_buffers(queue);
     }
+    // QueueEvents.
+    void needs_reset() noexcept override { Link::needs_reset(); }
+    void used_buffers(std::uint16_t queue) noexcept override { Link::used_buffers(queue); }
     Mutex& register_lock() noexcept override { return transport_.lock(); }
     void config_changed() noexcept override;
 
@@ -209,6 +212,7 @@ private:
     std::uint16_t queue_select_ = 0;
     std::vector<QueueRegisters> registers_;
     std::vector<Queue> queues_;
+    std::vector<int> calls_;  // by queue
 
     // What I/O threads tell.
     std::atomic<bool> driver_ok_{false};

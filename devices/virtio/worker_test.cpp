@@ -39,6 +39,7 @@ public:
     std::atomic<unsigned> pauses_answered = 0;
 
     using Link::lend;
+    int call_fd(std::uint16_t) const noexcept override { return -1; }
 
 private:
     void started(Features, std::span<Queue>) noexcept override {}
@@ -66,6 +67,7 @@ private:
     void take_reset_done() noexcept override { reset = true; }
     void take_queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
     void take_paused() noexcept override { ++pauses_answered; }
+    void take_used_buffers(std::uint16_t) noexcept override {}
     Mutex& register_lock() noexcept override { return lock_; }
     void config_changed() noexcept override {}
 
@@ -438,6 +440,7 @@ TEST_F(LinkDeathTest, NothingIsSaidAfterResetDone) {
     EXPECT_DEATH(link.reset_done(), "lent_");
     EXPECT_DEATH(link.queue_stopped(0), "lent_");
     EXPECT_DEATH(link.paused(), "lent_");
+    EXPECT_DEATH(link.used_buffers(0), "lent_");
     EXPECT_DEATH(link.update_config([] {}), "lent_");
     link.update_config_as_owner([] {});
 }

@@ -136,6 +136,7 @@ private:
     std::uint8_t take_isr() noexcept;
     void notify(std::uint64_t offset) noexcept;
     void set_vector(Vector& vector, std::uint16_t to) noexcept;
+    void tell_calls() noexcept;
     Vector* selected_vector() noexcept;
     void after_write() noexcept;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The half of the transport that follows where its BARs are and whether the driver wants it to run.
+// The part of the transport that follows where its BARs are and whether the driver wants it to run.
 #include <utility>
 
 #include "virtio_pci/transport.hpp"
