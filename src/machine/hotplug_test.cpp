@@ -100,8 +100,8 @@ protected:
         auto device = VMM_TRY(make_virtio_device(std::move(body), true, parts));
         return MadeDevice{std::move(device), blk};
     }
-    NewDevice of_config(const DeviceKind& kind, const VmConfig& fragment) {
-        auto wanted = kind.configured(fragment);
+    static NewDevice disk_of(const VmConfig& fragment) {
+        auto wanted = disk_devices(fragment);
         EXPECT_EQ(wanted.size(), 1u);
         return std::move(wanted.front());
     }
@@ -419,7 +419,7 @@ TEST_F(HotplugTest, WhatCannotBeDoneIsRefusedWithTheReason) {
     EXPECT_EQ(refusal_of(fake_disk("rng")), "there is a device with the id 'rng' already");
     VmConfig fragment;
     fragment.disks.push_back({.path = "/nowhere/disk.img", .id = "data"});
-    EXPECT_THAT(refusal_of(of_config(kDiskKind, fragment)), HasSubstr("/nowhere/disk.img"));
+    EXPECT_THAT(refusal_of(disk_of(fragment)), HasSubstr("/nowhere/disk.img"));
     EXPECT_EQ(machine->find_device("data"), std::nullopt);
 }
 
@@ -543,7 +543,7 @@ TEST_F(HotplugTest, AHundredDevicesComeAndGoUnderAGuestAtWorkAndLeaveNothingOpen
     VmConfig fragment;
     fragment.disks.push_back({.path = image.path(), .id = "data"});
     start_guest();
-    ASSERT_TRUE(machine->add_device(of_config(kDiskKind, fragment)));
+    ASSERT_TRUE(machine->add_device(disk_of(fragment)));
     work();
     GuestDriver disk{cpu, kSlot2, kSecondRings};
     const auto open = open_files();
@@ -553,7 +553,7 @@ TEST_F(HotplugTest, AHundredDevicesComeAndGoUnderAGuestAtWorkAndLeaveNothingOpen
             read_sector(disk);
         }
         ASSERT_EQ(remove_and_wait("data"), "gone") << i;
-        ASSERT_TRUE(machine->add_device(of_config(kDiskKind, fragment))) << i;
+        ASSERT_TRUE(machine->add_device(disk_of(fragment))) << i;
         ASSERT_EQ(machine->find_device("data"), kSlot2) << i;
     }
     wait_for_rounds(3);

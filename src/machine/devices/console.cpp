@@ -22,7 +22,9 @@ Result<MadeDevice> make(virtio_console::ConsoleOptions options, bool packed,
     return MadeDevice{std::move(device), console};
 }
 
-std::vector<NewDevice> console(const VmConfig& config) {
+}  // namespace
+
+std::vector<NewDevice> console_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.console.mode != ConsoleMode::Off)
         wanted.push_back({std::string{config::kConsoleName},
@@ -37,7 +39,7 @@ std::vector<NewDevice> console(const VmConfig& config) {
 // A device of their own: the console stays a plain one, which has its size in configuration space
 // (most Linux kernels before 6.15 misread the message about it) and output before any message is
 // exchanged.
-std::vector<NewDevice> console_ports(const VmConfig& config) {
+std::vector<NewDevice> console_port_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (!config.console_ports.empty())
         wanted.push_back({std::string{config::kConsolePortsName},
@@ -51,10 +53,5 @@ std::vector<NewDevice> console_ports(const VmConfig& config) {
                           }});
     return wanted;
 }
-
-}  // namespace
-
-const DeviceKind kConsoleKind{"console", console};
-const DeviceKind kConsolePortsKind{"console_ports", console_ports};
 
 }  // namespace vmm::machine

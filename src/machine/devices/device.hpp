@@ -67,10 +67,10 @@ struct DeviceParts {
     hv::Vm& vm;
     GuestEvents& events;
     NotifyPorts& notify_ports;
-    const EventFd& released;      ///< signalled when a device has released its queues, or
-                                  ///< leaves them alone for a pause
-    ByteSink* console = nullptr;  ///< where hvc0 prints; null: there is no console
-    std::vector<ByteSink*> console_ports{};  ///< where each of the configuration's prints
+    const EventFd& released;               ///< signalled when a device has released its queues, or
+                                           ///< leaves them alone for a pause
+    ByteSink* console = nullptr;           ///< where hvc0 prints; null: there is no console
+    std::vector<ByteSink*> console_ports;  ///< where each of the configuration's prints
 };
 
 /// What others in the machine know a device as.

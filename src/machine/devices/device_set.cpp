@@ -24,16 +24,16 @@ namespace vmm::machine {
 static_assert(config::kMaxPciDevices == (pci::kSlots - std::size_t{1}) * pci::kFunctions);
 
 bool DeviceSet::wanted(const VmConfig& config) {
-    return std::ranges::any_of(kDeviceKinds, [&config](const DeviceKind* kind) {
-        return !kind->configured(config).empty();
+    return std::ranges::any_of(kDeviceKinds, [&config](const DeviceKind& kind) {
+        return !kind.configured(config).empty();
     });
 }
 
 Result<std::unique_ptr<DeviceSet>> DeviceSet::create(const DeviceSetParts& parts) {
     auto released = VMM_TRY(EventFd::create());
     std::unique_ptr<DeviceSet> made{new DeviceSet{parts, std::move(released)}};
-    for (const DeviceKind* const kind : kDeviceKinds)
-        for (auto& wanted : kind->configured(parts.config))
+    for (const DeviceKind& kind : kDeviceKinds)
+        for (auto& wanted : kind.configured(parts.config))
             VMM_TRY(made->make(std::move(wanted)));
     return made;
 }
@@ -153,7 +153,7 @@ void DeviceSet::remove(std::string_view id, Removal how, Answer answer) {
     if (found == members_.end())
         return answer(std::unexpected(
             Error{ErrorKind::Config, cat("there is no device with the id '", id, "'")}));
-    const auto member = *found;
+    const auto& member = *found;
     if (const auto refused = may_go(*member, how); !refused)
         return answer(refused);
     member->answers.push_back(std::move(answer));

@@ -58,10 +58,10 @@ struct DeviceSetParts {
     std::uint64_t notify_ports = 0;  ///< I/O ports that kicks may have
     PciLines lines;
     GuestEvents& events;
-    ByteSink* console = nullptr;             ///< where hvc0 prints; null: there is none
-    std::vector<ByteSink*> console_ports{};  ///< where each of the configuration's prints
-    VcpuSet& vcpus;                          ///< may come up later than this, and end before it
-    GuestHotplug* hotplug = nullptr;         ///< null: the guest hears nothing and is not asked
+    ByteSink* console = nullptr;           ///< where hvc0 prints; null: there is none
+    std::vector<ByteSink*> console_ports;  ///< where each of the configuration's prints
+    VcpuSet& vcpus;                        ///< may come up later than this, and end before it
+    GuestHotplug* hotplug = nullptr;       ///< null: the guest hears nothing and is not asked
 };
 
 class DeviceSet final {

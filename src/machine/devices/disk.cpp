@@ -32,8 +32,11 @@ Result<MadeDevice> make(const DiskConfig& disk, const std::string& id, const Dev
     return MadeDevice{std::move(device), blk};
 }
 
-std::vector<NewDevice> disks(const VmConfig& config) {
+}  // namespace
+
+std::vector<NewDevice> disk_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
+    wanted.reserve(config.disks.size());
     for (const auto& disk : config.disks)
         wanted.push_back({config::device_name(disk.id, "disk", wanted.size()),
                           [&disk](const std::string& id, const DeviceParts& parts) {
@@ -41,9 +44,5 @@ std::vector<NewDevice> disks(const VmConfig& config) {
                           }});
     return wanted;
 }
-
-}  // namespace
-
-const DeviceKind kDiskKind{"disks", disks};
 
 }  // namespace vmm::machine

@@ -6,22 +6,26 @@
 #pragma once
 
 #include <array>
-#include <string>
+#include <vector>
 
 #include "config/vm_config.hpp"
 #include "machine/devices/device.hpp"
 
 namespace vmm::machine {
 
-extern const DeviceKind kConsoleKind;
-extern const DeviceKind kConsolePortsKind;
-extern const DeviceKind kDiskKind;
-extern const DeviceKind kNetKind;
-extern const DeviceKind kRngKind;
-extern const DeviceKind kPvPanicKind;
+// Those of a configuration, in its order. It outlives what comes back.
+std::vector<NewDevice> console_devices(const VmConfig& config);
+std::vector<NewDevice> console_port_devices(const VmConfig& config);
+std::vector<NewDevice> disk_devices(const VmConfig& config);
+std::vector<NewDevice> net_devices(const VmConfig& config);
+std::vector<NewDevice> rng_devices(const VmConfig& config);
+std::vector<NewDevice> pvpanic_devices(const VmConfig& config);
 
 /// In the order in which devices get their places on the bus.
-inline constexpr std::array kDeviceKinds{&kConsoleKind, &kConsolePortsKind, &kDiskKind,
-                                         &kNetKind,     &kRngKind,          &kPvPanicKind};
+inline constexpr std::array kDeviceKinds{
+    DeviceKind{"console", console_devices}, DeviceKind{"console_ports", console_port_devices},
+    DeviceKind{"disks", disk_devices},      DeviceKind{"net", net_devices},
+    DeviceKind{"rng", rng_devices},         DeviceKind{"pvpanic", pvpanic_devices},
+};
 
 }  // namespace vmm::machine

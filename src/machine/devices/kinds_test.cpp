@@ -27,15 +27,15 @@ TEST(DeviceKindsTest, EachKindOfTheSchemaHasItsFileHereAndTheOtherWayRound) {
         if (!kNoDevices.contains(key.name))
             in_schema.insert(key.name);
     std::set<std::string_view> here;
-    for (const DeviceKind* const kind : kDeviceKinds)
-        here.insert(kind->key);
+    for (const DeviceKind& kind : kDeviceKinds)
+        here.insert(kind.key);
 
     EXPECT_EQ(here, in_schema);
 }
 
 TEST(DeviceKindsTest, NothingIsMadeThatWasNotAskedFor) {
-    for (const DeviceKind* const kind : kDeviceKinds)
-        EXPECT_TRUE(kind->configured(VmConfig{}).empty()) << kind->key;
+    for (const DeviceKind& kind : kDeviceKinds)
+        EXPECT_TRUE(kind.configured(VmConfig{}).empty()) << kind.key;
 }
 
 TEST(DeviceKindsTest, DevicesHaveTheirIdOrTheNameOfTheirKind) {
@@ -48,8 +48,8 @@ TEST(DeviceKindsTest, DevicesHaveTheirIdOrTheNameOfTheirKind) {
     config.rng.emplace();
     config.pvpanic = true;
     std::vector<std::string> ids;
-    for (const DeviceKind* const kind : kDeviceKinds)
-        for (const auto& device : kind->configured(config))
+    for (const DeviceKind& kind : kDeviceKinds)
+        for (const auto& device : kind.configured(config))
             ids.push_back(device.id);
 
     EXPECT_THAT(ids, ElementsAre("console", "ports", "disk0", "data", "disk2", "net0", "lan", "rng",

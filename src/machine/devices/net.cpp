@@ -69,8 +69,11 @@ Result<MadeDevice> make(std::string_view machine, const NetConfig& net, const st
     return MadeDevice{std::move(device), {}};
 }
 
-std::vector<NewDevice> nets(const VmConfig& config) {
+}  // namespace
+
+std::vector<NewDevice> net_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
+    wanted.reserve(config.net.size());
     for (const auto& net : config.net)
         wanted.push_back({config::device_name(net.id, "net", wanted.size()),
                           [&config, &net](const std::string& id, const DeviceParts& parts) {
@@ -78,9 +81,5 @@ std::vector<NewDevice> nets(const VmConfig& config) {
                           }});
     return wanted;
 }
-
-}  // namespace
-
-const DeviceKind kNetKind{"net", nets};
 
 }  // namespace vmm::machine

@@ -38,7 +38,9 @@ private:
     pci::Function function_;
 };
 
-std::vector<NewDevice> pvpanic(const VmConfig& config) {
+}  // namespace
+
+std::vector<NewDevice> pvpanic_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.pvpanic)
         wanted.push_back({std::string{config::kPvPanicName},
@@ -47,9 +49,5 @@ std::vector<NewDevice> pvpanic(const VmConfig& config) {
                           }});
     return wanted;
 }
-
-}  // namespace
-
-const DeviceKind kPvPanicKind{"pvpanic", pvpanic};
 
 }  // namespace vmm::machine

@@ -31,7 +31,9 @@ Result<MadeDevice> make(const RngConfig& rng, const std::string& id, const Devic
     return MadeDevice{std::move(device), {}};
 }
 
-std::vector<NewDevice> rng(const VmConfig& config) {
+}  // namespace
+
+std::vector<NewDevice> rng_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.rng)
         wanted.push_back({std::string{config::kRngName},
@@ -40,9 +42,5 @@ std::vector<NewDevice> rng(const VmConfig& config) {
                           }});
     return wanted;
 }
-
-}  // namespace
-
-const DeviceKind kRngKind{"rng", rng};
 
 }  // namespace vmm::machine
