@@ -69,7 +69,7 @@ Result<> BootFile::read(std::uint64_t offset, std::span<std::byte> to) const {
 Result<> BootFile::read(std::uint64_t offset, std::uint64_t length, GuestMemory& memory,
                         Gpa to) const {
     std::array<iovec, 8> parts{};
-    const auto count = memory.host_iovecs(to, length, parts);
+    const auto count = memory.host_iovecs(to, length, Transfer::ToGuest, parts);
     if (!count)
         return std::unexpected(Error{
             ErrorKind::Config, cat("read ", path_, ": no memory for ", length, " bytes at ", to)});

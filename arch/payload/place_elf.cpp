@@ -22,7 +22,7 @@ Error no_memory(Gpa at, std::uint64_t size) {
 /// RAM as host memory; empty unless it is one piece.
 std::span<std::byte> host_span(const GuestMemory& memory, Gpa at, std::uint64_t size) {
     std::array<iovec, 1> part{};
-    const auto count = memory.host_iovecs(at, size, part);
+    const auto count = memory.host_iovecs(at, size, Transfer::ToGuest, part);
     if (!count || *count != 1)
         return {};
     return {static_cast<std::byte*>(part[0].iov_base), part[0].iov_len};

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 
+#include "vmm/assert.hpp"
+
 namespace vmm::virtio {
 
-Cursor::Cursor(std::span<const Segment> segments) noexcept : segments_{segments} {
+Cursor::Cursor(std::span<const Segment> segments, Transfer transfer) noexcept
+    : segments_{segments}, transfer_{transfer} {
     for (const Segment& segment : segments)
         remaining_ += segment.length;
 }
@@ -33,6 +36,7 @@ bool Cursor::walk(std::uint64_t length, Step&& step) noexcept {
 }
 
 bool Cursor::copy_in(const GuestMemory& memory, std::span<std::byte> to) noexcept {
+    VMM_DEBUG_ASSERT(transfer_ == Transfer::FromGuest);
     return walk(to.size(), [&](Gpa at, std::uint64_t bytes) {
         const auto piece = to.first(bytes);
         to = to.subspan(bytes);
@@ -41,6 +45,7 @@ bool Cursor::copy_in(const GuestMemory& memory, std::span<std::byte> to) noexcep
 }
 
 bool Cursor::copy_out(GuestMemory& memory, std::span<const std::byte> from) noexcept {
+    VMM_DEBUG_ASSERT(transfer_ == Transfer::ToGuest);
     return walk(from.size(), [&](Gpa at, std::uint64_t bytes) {
         const auto piece = from.first(bytes);
         from = from.subspan(bytes);
@@ -56,7 +61,7 @@ std::optional<std::size_t> Cursor::iovecs(const GuestMemory& memory, std::uint64
                                           std::span<iovec> out) noexcept {
     std::size_t used = 0;
     const bool whole = walk(length, [&](Gpa at, std::uint64_t bytes) {
-        const auto filled = memory.host_iovecs(at, bytes, out.subspan(used));
+        const auto filled = memory.host_iovecs(at, bytes, transfer_, out.subspan(used));
         used += filled.value_or(0);
         return filled.has_value();
     });

@@ -37,12 +37,13 @@ struct Head {
 /// A way through segments, front to back. A copy of it is a bookmark.
 /// Functions that give false or nothing have met the end, or an address that is not RAM; the
 /// position is then of no use and the request should be refused as a whole.
+/// It goes one way: to read what the device may only write is our own bug.
 class Cursor {
 public:
-    explicit Cursor(std::span<const Segment> segments) noexcept;
+    Cursor(std::span<const Segment> segments, Transfer transfer) noexcept;
     /// `bytes` is the sum of their lengths.
-    Cursor(std::span<const Segment> segments, std::uint64_t bytes) noexcept
-        : segments_{segments}, remaining_{bytes} {}
+    Cursor(std::span<const Segment> segments, std::uint64_t bytes, Transfer transfer) noexcept
+        : segments_{segments}, remaining_{bytes}, transfer_{transfer} {}
 
     std::uint64_t remaining() const noexcept { return remaining_; }
 
@@ -79,8 +80,9 @@ private:
     bool walk(std::uint64_t length, Step&& step) noexcept;
 
     std::span<const Segment> segments_;
-    std::uint32_t offset_ = 0;  // into the first of segments_
     std::uint64_t remaining_ = 0;
+    std::uint32_t offset_ = 0;  // into the first of segments_
+    Transfer transfer_;
 };
 
 /// 16 KiB: make one per queue and pop into it again and again; not on the stack, not per request.
@@ -99,8 +101,8 @@ public:
     std::uint64_t readable_bytes() const noexcept { return readable_bytes_; }
     std::uint64_t writable_bytes() const noexcept { return bytes_ - readable_bytes_; }
 
-    Cursor reader() const noexcept { return {readable(), readable_bytes()}; }
-    Cursor writer() const noexcept { return {writable(), writable_bytes()}; }
+    Cursor reader() const noexcept { return {readable(), readable_bytes(), Transfer::FromGuest}; }
+    Cursor writer() const noexcept { return {writable(), writable_bytes(), Transfer::ToGuest}; }
 
     // The rings' side.
 

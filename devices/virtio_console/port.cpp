@@ -134,7 +134,8 @@ Port::Sent Port::send(const GuestMemory& memory, std::uint64_t& budget) noexcept
             if (budget == 0)
                 return Sent::Budget;
             const std::uint64_t length = std::min(segment.length - at, budget);
-            const auto count = memory.host_iovecs(Gpa{segment.at.value() + at}, length, pieces);
+            const auto count = memory.host_iovecs(Gpa{segment.at.value() + at}, length,
+                                                  Transfer::FromGuest, pieces);
             if (!count)
                 return Sent::All;  // not RAM: this request is at its end
             for (const iovec& piece : std::span{pieces}.first(*count))

@@ -35,7 +35,8 @@ struct ControlTest : testing::Test {
     std::uint8_t run(std::string_view command, virtio::Features features = kAll) {
         std::memcpy(memory.host(Gpa{0x100}, command.size() + 1), command.data(), command.size());
         const virtio::Segment segment{Gpa{0x100}, static_cast<std::uint32_t>(command.size())};
-        return run_command(virtio::Cursor{std::span{&segment, 1}}, memory, features, target);
+        return run_command(virtio::Cursor{std::span{&segment, 1}, Transfer::FromGuest}, memory,
+                           features, target);
     }
 
     test::FlatGuestMemory memory{0x10000};

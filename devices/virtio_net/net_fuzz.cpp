@@ -53,8 +53,8 @@ void fuzz_command(test::FuzzInput& input) {
     const auto bytes = input.take_bytes(0x1000);
     for (std::uint64_t at = 0; at < kRam && !bytes.empty(); at += 0x1000)
         std::memcpy(memory.host(Gpa{at}), bytes.data(), bytes.size());
-    const auto ack =
-        run_command(virtio::Cursor{{segments, count}}, memory, target.negotiated, target);
+    const auto ack = run_command(virtio::Cursor{{segments, count}, Transfer::FromGuest}, memory,
+                                 target.negotiated, target);
     if (ack > 1)
         std::abort();
 }

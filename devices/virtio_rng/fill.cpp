@@ -17,7 +17,7 @@ std::uint32_t fill(const virtio::Chain& chain, const GuestMemory& memory,
     std::uint32_t done = 0;
     for (const virtio::Segment& segment : chain.writable()) {
         const std::uint32_t length = std::min(segment.length, kMaxBytes - done);
-        const auto count = memory.host_iovecs(segment.at, length, pieces);
+        const auto count = memory.host_iovecs(segment.at, length, Transfer::ToGuest, pieces);
         if (!count)
             break;
         for (const iovec& piece : std::span{pieces}.first(*count))

@@ -17,6 +17,12 @@
 
 namespace vmm {
 
+/// Which way payload moves: a dirty log and an IOMMU want to know which pages a device changes.
+enum class Transfer : std::uint8_t {
+    FromGuest,  ///< the device reads RAM
+    ToGuest,    ///< it writes there
+};
+
 /// A window into RAM that was checked once, for structures whose place is fixed while they are in
 /// use (virtqueue rings from DRIVER_OK to reset). Every access is bounds-checked by the view and is
 /// a single load or store, so a value is read from the guest exactly once.
@@ -88,12 +94,15 @@ public:
     [[nodiscard]] virtual bool copy_out(Gpa to, std::span<const std::byte> from) noexcept = 0;
 
     /// For payload that nobody interprets: where [at, at + length) lies in the host, as iovecs for
-    /// one readv or writev. Gives how many of `out` were filled, or nothing if a byte of the range
-    /// is not RAM or `out` is too short. `length` zero fills none.
+    /// one readv or writev in the direction of `transfer`. Gives how many of `out` were filled, or
+    /// nothing if a byte of the range is not RAM or `out` is too short. `length` zero fills none.
     [[nodiscard]] virtual std::optional<std::size_t> host_iovecs(
-        Gpa at, std::uint64_t length, std::span<iovec> out) const noexcept = 0;
+        Gpa at, std::uint64_t length, Transfer transfer, std::span<iovec> out) const noexcept = 0;
 
-    /// An empty view if the range is not RAM as a whole, in one region. Alignment is the caller's.
+    /// An empty view if the range is not RAM as a whole. It may cross from one RAM region into the
+    /// next; a view is one piece of the host all the same, because a ring is looked at too often to
+    /// ask where each entry lies: whose regions touch in the guest and not in the host has to map
+    /// them side by side. Alignment is the caller's.
     [[nodiscard]] virtual GuestView view(Gpa at, std::uint64_t length) const noexcept = 0;
 
     template <class T>

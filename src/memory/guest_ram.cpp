@@ -82,6 +82,7 @@ bool GuestRam::copy_out(Gpa to, std::span<const std::byte> from) noexcept {
 }
 
 std::optional<std::size_t> GuestRam::host_iovecs(Gpa at, std::uint64_t length,
+                                                 Transfer /*transfer*/,
                                                  std::span<iovec> out) const noexcept {
     std::size_t used = 0;
     const bool whole = for_each_piece(at, length, [&](std::byte* host, std::uint64_t size) {
@@ -97,9 +98,15 @@ std::optional<std::size_t> GuestRam::host_iovecs(Gpa at, std::uint64_t length,
 
 GuestView GuestRam::view(Gpa at, std::uint64_t length) const noexcept {
     const auto [host, size] = piece(at, length);
-    if (!host || size != length)
+    if (!host || (size != length && !one_range(at, length)))
         return {};
-    return {host, size};
+    return {host, length};
+}
+
+/// All of it is RAM, and one piece in the host: regions lie there in their order, without the holes
+/// between them.
+bool GuestRam::one_range(Gpa at, std::uint64_t length) const noexcept {
+    return for_each_piece(at, length, [](auto*, auto) { return true; });
 }
 
 Result<> GuestRam::subscribe(MemoryObserver& observer) {

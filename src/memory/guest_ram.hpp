@@ -38,8 +38,8 @@ struct RamSettings {
 
 class GuestRam final : public GuestMemory, public MemoryLayout {
 public:
-    /// `ranges` ascend and do not touch; each is a multiple of 4 KiB, of the huge page size where
-    /// those are asked for. Errors name the way out.
+    /// `ranges` ascend; those that touch in the guest do so in the host. Each is a multiple of 4
+    /// KiB, of the huge page size where those are asked for. Errors name the way out.
     static Result<std::unique_ptr<GuestRam>> create(std::span<const GpaRange> ranges,
                                                     const RamSettings& settings);
     ~GuestRam() override;
@@ -48,7 +48,7 @@ public:
 
     bool copy_in(Gpa from, std::span<std::byte> to) const noexcept override;
     bool copy_out(Gpa to, std::span<const std::byte> from) noexcept override;
-    std::optional<std::size_t> host_iovecs(Gpa at, std::uint64_t length,
+    std::optional<std::size_t> host_iovecs(Gpa at, std::uint64_t length, Transfer transfer,
                                            std::span<iovec> out) const noexcept override;
     GuestView view(Gpa at, std::uint64_t length) const noexcept override;
 
@@ -81,6 +81,8 @@ private:
     Piece piece(Gpa at, std::uint64_t length) const noexcept;
     template <class Use>
     bool for_each_piece(Gpa at, std::uint64_t length, Use use) const noexcept;
+
+    bool one_range(Gpa at, std::uint64_t length) const noexcept;
 
     Result<> open_source(const RamSettings& settings);
     Result<> map(const RamSettings& settings);

@@ -74,8 +74,23 @@ TEST_F(GuestRamTest, TouchingRegionsAreOneRange) {
 
     EXPECT_EQ((*ram)->read<std::uint64_t>(Gpa{2 * kMiB - 4}), 0x1122334455667788u);
     std::array<iovec, 2> two{};
-    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, two), 2u);
-    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, std::span{two}.first(1)), std::nullopt);
+    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, Transfer::ToGuest, two), 2u);
+    EXPECT_EQ((*ram)->host_iovecs(Gpa{2 * kMiB - 4}, 8, Transfer::ToGuest, std::span{two}.first(1)),
+              std::nullopt);
+}
+
+TEST_F(GuestRamTest, ViewGoesOnInTheNextRegion) {
+    constexpr std::array touching{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{2 * kMiB}, 2 * kMiB}};
+    const auto ram = GuestRam::create(touching, {});
+    ASSERT_TRUE(ram);
+
+    GuestView view = (*ram)->view(Gpa{2 * kMiB - 8}, 16);
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view.size(), 16u);
+    view.store(8, std::uint64_t{0x1122334455667788});
+
+    EXPECT_EQ((*ram)->read<std::uint64_t>(Gpa{2 * kMiB}), 0x1122334455667788u);
+    EXPECT_FALSE((*ram)->view(Gpa{4 * kMiB - 8}, 16));
 }
 
 TEST_F(GuestRamTest, ViewOfAHoleIsEmpty) {

@@ -67,7 +67,7 @@ public:
                                   std::memcpy(piece, from.data() + at, n);
                               });
     }
-    std::optional<std::size_t> host_iovecs(Gpa at, std::uint64_t length,
+    std::optional<std::size_t> host_iovecs(Gpa at, std::uint64_t length, Transfer /*transfer*/,
                                            std::span<iovec> out) const noexcept override {
         std::size_t used = 0;
         bool room = true;

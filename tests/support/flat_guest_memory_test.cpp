@@ -27,8 +27,9 @@ TEST(FlatGuestMemoryTest, ViewsEndWithTheirStretchAndIovecsGoOn) {
     std::array<iovec, 2> parts{};
 
     EXPECT_FALSE(memory.view(Gpa{0xff8}, 16));
-    EXPECT_EQ(memory.host_iovecs(Gpa{0xff8}, 16, std::span{parts}.first(1)), std::nullopt);
-    EXPECT_EQ(memory.host_iovecs(Gpa{0xff8}, 16, parts), 2U);
+    EXPECT_EQ(memory.host_iovecs(Gpa{0xff8}, 16, Transfer::FromGuest, std::span{parts}.first(1)),
+              std::nullopt);
+    EXPECT_EQ(memory.host_iovecs(Gpa{0xff8}, 16, Transfer::FromGuest, parts), 2U);
     EXPECT_EQ(parts[1].iov_len, 8U);
 }
 
