@@ -102,6 +102,9 @@ public:
     /// Not if others share its slot: without function 0 a guest would not find these.
     bool can_unplug(const Endpoint& endpoint) const noexcept;
 
+    /// More than the bridge itself. Before the first vCPU runs.
+    bool has_devices() const noexcept { return present_.size() > 1; }
+
     IoDevice& ecam() noexcept;  ///< kEcamSize bytes
     IoDevice& cam() noexcept;   ///< kCamSize ports from kCamPort
 

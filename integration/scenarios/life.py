@@ -10,7 +10,7 @@ def reboots(count):
 
 
 def reboot_script(lab, guest):
-    """One process, three resets in place. The first start hears of disks, and has none, nor a PCI bus."""
+    """One process, three resets in place. The first start hears of disks, and has none."""
     turns = ["kill -USR1 $p; kill -USR1 $p; sleep 1; echo reboot", "echo reboot", "echo reboot",
              "echo button,off", "kill -TERM $p"]  # step button says that it is ready, too
     return lab.talk(guest, *(("^@test ready", turn) for turn in turns))

@@ -423,13 +423,15 @@ TEST_F(HotplugTest, WhatCannotBeDoneIsRefusedWithTheReason) {
     EXPECT_EQ(machine->find_device("data"), std::nullopt);
 }
 
-TEST_F(HotplugTest, WithoutABusThereIsNoPlaceForADevice) {
+TEST_F(HotplugTest, MachineWithoutDevicesHasPlaceForOne) {
     config.rng.reset();
     start_guest();
-
-    EXPECT_EQ(refusal_of(fake_disk("data")), "the machine has no PCI bus to add a device to");
     EXPECT_EQ(remove_and_wait("rng"), "there is no device with the id 'rng'");
-    EXPECT_EQ(machine->ended_fd(), -1);
+
+    ASSERT_TRUE(machine->add_device(fake_disk("data")));
+
+    EXPECT_EQ(machine->find_device("data"), kSlot1);
+    EXPECT_EQ(cpu.config(kSlot1, 0, 4), 0x1042'1af4u);
 }
 
 // Who is still inside.

@@ -79,8 +79,6 @@ std::uint64_t Machine::ports_for_kicks() const {
 }
 
 Result<> Machine::add_pci_devices() {
-    if (!DeviceSet::wanted(config_))
-        return {};
     VMM_TRY(consoles_.open_virtio());
     pci_ = VMM_TRY(DeviceSet::create({.config = config_,
                                       .loop = loop_,
@@ -106,8 +104,6 @@ Result<> Machine::create_vcpus() {
 }
 
 Result<> Machine::put_devices_on_bus() {
-    if (!pci_)
-        return {};
     VMM_TRY(pci_->make_host_bridge(platform_->pci_windows(*ram_)));
     return platform_->connect(pci_->host_bridge(), platform_parts());
 }
@@ -120,8 +116,8 @@ Result<> Machine::start() {
         vcpu_set_.start(vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }));
     ram_->keep_file();
     consoles_.attach({.serial = platform_->serial(),
-                      .console = pci_ ? pci_->console() : nullptr,
-                      .ports = pci_ ? pci_->console_ports() : nullptr});
+                      .console = pci_->console(),
+                      .ports = pci_->console_ports()});
     return {};
 }
 
@@ -130,28 +126,24 @@ void Machine::begin_reset() {
     events_.clear();
     for (auto* const part : platform_->resettables())
         part->reset();
-    if (pci_)
-        pci_->ask_reset();
+    pci_->ask_reset();
 }
 
 std::vector<std::string> Machine::busy_devices() const {
-    return pci_ ? pci_->busy() : std::vector<std::string>{};
+    return pci_->busy();
 }
 
 int Machine::ended_fd() const noexcept {
-    return pci_ ? pci_->released().fd() : -1;
+    return pci_->released().fd();
 }
 
 void Machine::device_ended() {
-    if (!pci_)
-        return;
     pci_->released().drain();
     pci_->step();
 }
 
 Result<> Machine::finish_reset() {
-    if (pci_)
-        pci_->finish_reset();
+    pci_->finish_reset();
     // After the devices, whose threads still bring what the guest has said.
     consoles_.forget_panic();
     // Before RAM is cleared: until then the hypervisor may write to what a guest has shared with
@@ -164,17 +156,15 @@ Result<> Machine::finish_reset() {
 
 void Machine::pause() {
     vcpu_set_.pause();
-    if (pci_)
-        pci_->ask_pause();
+    pci_->ask_pause();
 }
 
 std::vector<std::string> Machine::devices_not_quiet() const {
-    return pci_ ? pci_->not_quiet() : std::vector<std::string>{};
+    return pci_->not_quiet();
 }
 
 void Machine::resume() {
-    if (pci_)
-        pci_->resume();
+    pci_->resume();
     vcpu_set_.resume();
 }
 
@@ -184,8 +174,6 @@ void Machine::stop() {
 
 std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most) {
     using Clock = std::chrono::steady_clock;
-    if (!pci_)
-        return {};
     const auto end = Clock::now() + at_most;
     pci_->ask_end();
     for (;;) {
@@ -200,27 +188,19 @@ std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most
 }
 
 Result<> Machine::add_device(NewDevice device) {
-    if (!pci_)
-        return std::unexpected(
-            Error{ErrorKind::Config, "the machine has no PCI bus to add a device to"}.hint(
-                "Start it with a device, such as --rng."));
     return pci_->add(std::move(device));
 }
 
 std::optional<pci::Address> Machine::find_device(std::string_view id) const noexcept {
-    return pci_ ? pci_->find(id) : std::nullopt;
+    return pci_->find(id);
 }
 
 void Machine::remove_device(std::string_view id, Removal how, Answer answer) {
-    if (!pci_)
-        return answer(std::unexpected(
-            Error{ErrorKind::Config, cat("there is no device with the id '", id, "'")}));
     pci_->remove(id, how, std::move(answer));
 }
 
 void Machine::guest_released(pci::Address where) {
-    if (pci_)
-        pci_->consented(where);
+    pci_->consented(where);
 }
 
 void Machine::press_power_button() {
@@ -228,8 +208,6 @@ void Machine::press_power_button() {
 }
 
 void Machine::look_at_disks(Answer answer) {
-    if (!pci_)
-        return answer({});
     pci_->look_at_disks(std::move(answer));
 }
 

@@ -66,7 +66,7 @@ public:
     Result<> finish_reset();  ///< power-on state, payload loaded again, vCPUs running
     /// Names of devices that work at what the guest asked for, although it runs no more.
     std::vector<std::string> busy_devices() const;
-    /// Readable when a device has come to an end or can be removed; -1: there are none.
+    /// Readable when a device has come to an end or can be removed.
     int ended_fd() const noexcept;
     void device_ended();  ///< drains that, and goes on with removals
 
@@ -120,9 +120,9 @@ private:
     Bus mmio_;
     Consoles consoles_;
     std::unique_ptr<Platform> platform_;
-    hv::Vm* vm_ = nullptr;            // the platform's
-    std::unique_ptr<DeviceSet> pci_;  // null: there is no PCI
-    std::vector<hv::Vcpu*> vcpus_;    // the platform's
+    hv::Vm* vm_ = nullptr;  // the platform's
+    std::unique_ptr<DeviceSet> pci_;
+    std::vector<hv::Vcpu*> vcpus_;  // the platform's
     VcpuSet vcpu_set_;
 };
 

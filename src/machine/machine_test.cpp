@@ -123,11 +123,23 @@ TEST_F(MachineTest, DevicesAreFoundOnThePciBus) {
     EXPECT_EQ(answers[1], little_endian(0x0011'1b36, 4)) << "no pvpanic";
 }
 
-TEST_F(MachineTest, WithoutDevicesThereIsNoPci) {
-    start({out(0xcf8, 0x8000'0000u, AccessSize::Dword), In{0xcfc, AccessSize::Dword}});
+TEST_F(MachineTest, WithoutDevicesThereIsAHostBridgeAlone) {
+    start({out(0xcf8, 0x8000'0008u, AccessSize::Dword), In{0xcfe, AccessSize::Word},
+           out(0xcf8, 0x8000'0800u, AccessSize::Dword), In{0xcfc, AccessSize::Dword}});
 
     ASSERT_TRUE(idle());
-    EXPECT_THAT(vm->vcpu(0)->answers(), ElementsAre(little_endian(0xffff'ffff, 4)));
+    EXPECT_THAT(vm->vcpu(0)->answers(),
+                ElementsAre(little_endian(0x0600, 2), little_endian(0xffff'ffff, 4)));
+    EXPECT_TRUE(tables_have("PCI0"));
+    EXPECT_FALSE(tables_have("MCFG"));
+}
+
+TEST_F(MachineTest, DevicesHaveConfigurationSpaceInMemory) {
+    config.pvpanic = true;
+    start({});
+
+    ASSERT_TRUE(idle());
+    EXPECT_TRUE(tables_have("MCFG"));
 }
 
 TEST_F(MachineTest, PanicLineIsRememberedUntilAReset) {

@@ -59,6 +59,11 @@ protected:
                 return taken->event;
         return std::nullopt;
     }
+    /// The ACPI tables mention `name`.
+    bool tables_have(std::string_view name) {
+        const std::string_view tables{reinterpret_cast<const char*>(ram(0xe'0000)), 0x2'0000};
+        return tables.find(name) != std::string_view::npos;
+    }
     /// Where guest RAM is on the host.
     std::byte* ram(std::uint64_t at) { return vm->ram().at(0).host + at; }
 

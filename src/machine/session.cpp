@@ -256,10 +256,9 @@ private:
 
     /// From the first time on that somebody waits for a device.
     void await_devices() {
-        const int fd = machine_->ended_fd();
-        if (fd < 0 || device_ended_.is_open())
+        if (device_ended_.is_open())
             return;
-        device_ended_.assign(fd);
+        device_ended_.assign(machine_->ended_fd());
         await_device();
     }
 

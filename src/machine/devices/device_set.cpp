@@ -23,12 +23,6 @@ namespace vmm::machine {
 // A configuration that is let through must not fail here.
 static_assert(config::kMaxPciDevices == (pci::kSlots - std::size_t{1}) * pci::kFunctions);
 
-bool DeviceSet::wanted(const VmConfig& config) {
-    return std::ranges::any_of(kDeviceKinds, [&config](const DeviceKind& kind) {
-        return !kind.configured(config).empty();
-    });
-}
-
 Result<std::unique_ptr<DeviceSet>> DeviceSet::create(const DeviceSetParts& parts) {
     auto released = VMM_TRY(EventFd::create());
     std::unique_ptr<DeviceSet> made{new DeviceSet{parts, std::move(released)}};

@@ -66,9 +66,6 @@ struct DeviceSetParts {
 
 class DeviceSet final {
 public:
-    /// Whether the configuration has any: without them there is no PCI.
-    static bool wanted(const VmConfig& config);
-
     /// Everything in `parts` outlives this. They are on no bus yet: where its windows lie the
     /// platform may find out later.
     static Result<std::unique_ptr<DeviceSet>> create(const DeviceSetParts& parts);

@@ -78,7 +78,7 @@ private:
     unsigned address_bits_ = 0;            // of guest physical addresses
     std::vector<std::uint32_t> apic_ids_;  // ascending
     std::vector<std::unique_ptr<hv::x86::Vcpu>> vcpus_;
-    bool has_pci_ = false;
+    bool has_pci_devices_ = false;  // when the machine started
 };
 
 }  // namespace vmm::machine
