@@ -19,11 +19,11 @@ std::uint64_t number(const Bytes& bytes) {
     return value;
 }
 
-bool same_place(const RamRegion& a, const RamRegion& b) {
+bool same_place(const MemoryRegion& a, const MemoryRegion& b) {
     return a.range.first == b.range.first && a.range.size == b.range.size;
 }
 
-bool overlap(const RamRegion& a, const RamRegion& b) {
+bool overlap(const MemoryRegion& a, const MemoryRegion& b) {
     return a.range.contains(b.range.first, 1) || b.range.contains(a.range.first, 1);
 }
 
@@ -140,7 +140,7 @@ void Vm::set_supported_cpuid(std::vector<hv::x86::CpuidEntry> entries) {
     supported_cpuid_ = std::move(entries);
 }
 
-std::vector<RamRegion> Vm::ram() const {
+std::vector<MemoryRegion> Vm::ram() const {
     const std::scoped_lock lock{mutex_};
     return ram_;
 }
@@ -185,7 +185,7 @@ unsigned Vm::resets() const {
     return resets_;
 }
 
-Result<> Vm::ram_added(const RamRegion& region) {
+Result<> Vm::memory_added(const MemoryRegion& region) {
     const std::scoped_lock lock{mutex_};
     if (std::ranges::any_of(ram_, [&](const auto& known) { return overlap(known, region); }))
         return std::unexpected(Error::os("KVM_SET_USER_MEMORY_REGION", EEXIST));
@@ -193,7 +193,7 @@ Result<> Vm::ram_added(const RamRegion& region) {
     return {};
 }
 
-void Vm::ram_removed(const RamRegion& region) noexcept {
+void Vm::memory_removed(const MemoryRegion& region) noexcept {
     const std::scoped_lock lock{mutex_};
     std::erase_if(ram_, [&](const auto& known) { return same_place(known, region); });
 }

@@ -37,7 +37,7 @@ public:
 
     void set_supported_cpuid(std::vector<hv::x86::CpuidEntry> entries);
 
-    std::vector<RamRegion> ram() const;
+    std::vector<MemoryRegion> ram() const;
     std::vector<LevelChange> level_changes() const;  ///< of pins, in order
     bool is_high(hv::Gsi pin) const;
     std::vector<std::pair<DoorbellAddress, int>> doorbells() const;
@@ -50,8 +50,8 @@ public:
     std::optional<std::uint32_t> highest_wide_apic_id() const;  ///< none: was not asked for
     unsigned resets() const;
 
-    Result<> ram_added(const RamRegion& region) override;
-    void ram_removed(const RamRegion& region) noexcept override;
+    Result<> memory_added(const MemoryRegion& region) override;
+    void memory_removed(const MemoryRegion& region) noexcept override;
     Result<> connect(const DoorbellAddress& address, int eventfd) override;
     void disconnect(const DoorbellAddress& address, int eventfd) noexcept override;
     Result<std::unique_ptr<MsiVector>> allocate() override;
@@ -75,7 +75,7 @@ private:
     std::map<std::uint32_t, std::vector<Step>> plans_;
     std::map<std::uint32_t, Vcpu*> vcpus_;
     std::vector<hv::x86::CpuidEntry> supported_cpuid_;
-    std::vector<RamRegion> ram_;
+    std::vector<MemoryRegion> ram_;
     std::vector<LevelChange> level_changes_;
     std::map<hv::Gsi, int> lines_high_;
     std::vector<std::pair<DoorbellAddress, int>> doorbells_;

@@ -175,13 +175,13 @@ TEST(FakeVmTest, SignalOfAMaskedVectorIsDeliveredWhenUnmasked) {
 
 TEST(FakeVmTest, OverlappingRamIsRefused) {
     Vm vm;
-    const RamRegion low{.range = {Gpa{0}, 0x2000}};
-    const RamRegion inside{.range = {Gpa{0x1000}, 0x1000}};
-    ASSERT_TRUE(vm.ram_added(low));
+    const MemoryRegion low{.range = {Gpa{0}, 0x2000}};
+    const MemoryRegion inside{.range = {Gpa{0x1000}, 0x1000}};
+    ASSERT_TRUE(vm.memory_added(low));
 
-    EXPECT_FALSE(vm.ram_added(inside));
-    vm.ram_removed(low);
-    EXPECT_TRUE(vm.ram_added(inside));
+    EXPECT_FALSE(vm.memory_added(inside));
+    vm.memory_removed(low);
+    EXPECT_TRUE(vm.memory_added(inside));
 }
 
 }  // namespace

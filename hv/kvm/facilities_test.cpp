@@ -29,9 +29,9 @@ using KvmSlotsTest = KvmFacilities;
 using KvmPinsTest = KvmFacilities;
 using KvmDoorbellsTest = KvmFacilities;
 
-constexpr RamRegion kLow{.range = {Gpa{0}, 0x1000}};
-constexpr RamRegion kHigh{.range = {Gpa{0x10'0000}, 0x2000}};
-constexpr RamRegion kTop{.range = {Gpa{0x20'0000}, 0x3000}};
+constexpr MemoryRegion kLow{.range = {Gpa{0}, 0x1000}};
+constexpr MemoryRegion kHigh{.range = {Gpa{0x10'0000}, 0x2000}};
+constexpr MemoryRegion kTop{.range = {Gpa{0x20'0000}, 0x3000}};
 
 TEST_F(KvmSlotsTest, LowestFreeSlotIsTaken) {
     MemorySlots slots{vm};

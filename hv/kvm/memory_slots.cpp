@@ -11,7 +11,7 @@
 
 namespace vmm::kvm {
 
-Result<> MemorySlots::add(const RamRegion& region) {
+Result<> MemorySlots::add(const MemoryRegion& region) {
     const auto free = std::ranges::find(slots_, 0U, [](const Slot& s) { return s.range.size; });
     const auto number = static_cast<std::uint32_t>(free - slots_.begin());
     kvm_userspace_memory_region slot{
@@ -21,9 +21,11 @@ Result<> MemorySlots::add(const RamRegion& region) {
         .memory_size = region.range.size,
         .userspace_addr = std::bit_cast<std::uintptr_t>(region.host),
     };
-    VMM_TRY_OR(vm_.call(VMM_REQUEST(KVM_SET_USER_MEMORY_REGION), &slot),
-               cat("cannot give the guest ", Hex{region.range.size}, " bytes of RAM at ",
-                   region.range.first, " (slot ", number, ")"));
+    VMM_TRY_OR(
+        vm_.call(VMM_REQUEST(KVM_SET_USER_MEMORY_REGION), &slot),
+        cat("cannot give the guest ", Hex{region.range.size},
+            region.kind == MemoryKind::Ram ? " bytes of RAM at " : " bytes of device memory at ",
+            region.range.first, " (slot ", number, ")"));
     if (free == slots_.end())
         slots_.push_back({region.range});
     else
@@ -31,7 +33,7 @@ Result<> MemorySlots::add(const RamRegion& region) {
     return {};
 }
 
-void MemorySlots::remove(const RamRegion& region) noexcept {
+void MemorySlots::remove(const MemoryRegion& region) noexcept {
     const auto same = [&](const Slot& s) {
         return s.range.first == region.range.first && s.range.size == region.range.size;
     };
@@ -46,7 +48,7 @@ void MemorySlots::remove(const RamRegion& region) noexcept {
         .userspace_addr = 0,
     };
     if (vm_.attempt(KVM_SET_USER_MEMORY_REGION, &gone) < 0)
-        log::error("KVM did not let go of guest RAM at ", region.range.first);
+        log::error("KVM_SET_USER_MEMORY_REGION failed to delete the slot at ", region.range.first);
     slot->range = {};
 }
 

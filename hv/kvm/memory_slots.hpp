@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guest RAM as KVM's memory slots. Private to hv/kvm.
-// Spec: api.rst, 4.35 KVM_SET_USER_MEMORY_REGION. Threads: one at a time, as MemoryLayout.
+// Guest memory as KVM's memory slots. Private to hv/kvm.
+// Spec: api.rst, 4.35 KVM_SET_USER_MEMORY_REGION. Threads: one at a time, as MemoryObserver.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class MemorySlots {
 public:
     explicit MemorySlots(const Handle& vm) : vm_{vm} {}
 
-    Result<> add(const RamRegion& region);
-    void remove(const RamRegion& region) noexcept;
+    Result<> add(const MemoryRegion& region);
+    void remove(const MemoryRegion& region) noexcept;
 
 private:
     struct Slot {

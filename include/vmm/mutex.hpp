@@ -26,6 +26,8 @@ enum class LockRank : std::uint8_t {
     VcpuSet,
     /// [pci] The map of BARs. Held while they move, with all that has to follow a BAR.
     PciLayout,
+    /// [memory] What memory is where, while observers follow a change: a BAR with memory moves.
+    MemoryLayout,
     /// [virtio_pci] Which ioeventfds are connected. Takes Device inside to read registers.
     Doorbells,
     /// [bus] Which device answers at which address. Before Device, because no device may map or

@@ -34,6 +34,8 @@ constexpr std::string_view name_of(LockRank rank) {
             return "VcpuSet";
         case LockRank::PciLayout:
             return "PciLayout";
+        case LockRank::MemoryLayout:
+            return "MemoryLayout";
         case LockRank::Doorbells:
             return "Doorbells";
         case LockRank::AddressSpace:

@@ -27,7 +27,7 @@ namespace vmm::machine {
 /// What is in `ram` belongs to the guest: nothing that two threads do to it is reported.
 inline void leave_races_to_guest([[maybe_unused]] const MemoryLayout& ram) noexcept {
 #ifdef VMM_THREAD_SANITIZER
-    for (const RamRegion& region : ram.regions())
+    for (const MemoryRegion& region : ram.regions())
         AnnotateBenignRaceSized(__FILE__, __LINE__, region.host, region.range.size, "guest RAM");
 #endif
 }

@@ -109,10 +109,4 @@ bool GuestRam::one_range(Gpa at, std::uint64_t length) const noexcept {
     return for_each_piece(at, length, [](auto*, auto) { return true; });
 }
 
-Result<> GuestRam::subscribe(MemoryObserver& observer) {
-    for (const auto& region : regions_)
-        VMM_TRY(observer.ram_added(region));
-    return {};
-}
-
 }  // namespace vmm

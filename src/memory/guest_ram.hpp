@@ -6,7 +6,8 @@
 // on both ends.
 // RAM that nobody wrote to is zero: loaders and guests rely on it. clear() makes it so, whatever is
 // behind it, and runs before anything is loaded, at each start and at each reset.
-// Units: bytes. Threads: GuestMemory is for any thread; everything else is the machine's.
+// Units: bytes. Threads: GuestMemory and MemoryLayout are for any thread; everything else is the
+// machine's.
 #pragma once
 
 #include <array>
@@ -23,6 +24,7 @@
 #include "vmm/faults.hpp"
 #include "vmm/guest_memory.hpp"
 #include "vmm/memory_layout.hpp"
+#include "vmm/mutex.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -52,8 +54,12 @@ public:
                                            std::span<iovec> out) const noexcept override;
     GuestView view(Gpa at, std::uint64_t length) const noexcept override;
 
+    // MemoryLayout, in memory_layout.cpp
+
     Result<> subscribe(MemoryObserver& observer) override;
-    std::span<const RamRegion> regions() const noexcept override { return regions_; }
+    Result<> add(const MemoryRegion& region) override;
+    void remove(const MemoryRegion& region) noexcept override;
+    std::span<const MemoryRegion> regions() const noexcept override { return regions_; }
 
     /// From now on the host may back RAM with transparent huge pages, if the settings want them.
     /// Before this it does not, so that a small payload does not cost a cleared 2 MiB for each
@@ -107,7 +113,11 @@ private:
     bool huge_ = false;
     bool thp_ = false;
     bool prefault_ = false;
-    std::vector<RamRegion> regions_;  // ascending
+    std::vector<MemoryRegion> regions_;  // ascending
+
+    RankedMutex<LockRank::MemoryLayout> layout_lock_;  // over what follows
+    std::vector<MemoryObserver*> observers_;
+    std::vector<MemoryRegion> device_memory_;
 };
 
 }  // namespace vmm

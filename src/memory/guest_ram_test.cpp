@@ -24,11 +24,11 @@ constexpr std::array kTwoRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMi
 
 struct Observer final : MemoryObserver {
     std::vector<Gpa> added;
-    Result<> ram_added(const RamRegion& region) override {
+    Result<> memory_added(const MemoryRegion& region) override {
         added.push_back(region.range.first);
         return {};
     }
-    void ram_removed(const RamRegion&) noexcept override {}
+    void memory_removed(const MemoryRegion&) noexcept override {}
 };
 
 struct GuestRamTest : testing::Test {
@@ -133,7 +133,7 @@ TEST_F(GuestRamTest, ClearMakesSharedMemoryZero) {
 
 /// Pages of the first region that the host backs.
 std::size_t backed(const GuestRam& ram) {
-    const RamRegion& region = ram.regions()[0];
+    const MemoryRegion& region = ram.regions()[0];
     std::vector<unsigned char> pages(region.range.size / 4096);
     EXPECT_EQ(::mincore(region.host, region.range.size, pages.data()), 0);
     return static_cast<std::size_t>(

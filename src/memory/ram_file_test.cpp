@@ -68,7 +68,7 @@ bool is_zero(const GuestRam& ram) {
 }
 
 void fill(GuestRam& ram, unsigned char value) {
-    for (const RamRegion& region : ram.regions())
+    for (const MemoryRegion& region : ram.regions())
         std::memset(region.host, value, region.range.size);
 }
 

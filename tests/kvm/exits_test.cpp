@@ -309,7 +309,7 @@ TEST_F(KvmExitTest, RegistersReadBackAsTheyWereSet) {
 TEST_F(KvmExitTest, SlotsComeAndGoWhileTheGuestRuns) {
     auto& machine = make();
     alignas(4096) static std::byte page[4096];
-    const RamRegion region{.range = {kUnbacked, sizeof page}, .host = page};
+    const MemoryRegion region{.range = {kUnbacked, sizeof page}, .host = page};
     Program program;
     program.read(kUnbacked).in(0x80).read(kUnbacked).in(0x80).read(kUnbacked).end();
     ASSERT_TRUE(machine.start(program));
@@ -321,9 +321,9 @@ TEST_F(KvmExitTest, SlotsComeAndGoWhileTheGuestRuns) {
             return;
         std::thread{[&] {
             if (present)
-                machine.vm().ram_removed(region);
+                machine.vm().memory_removed(region);
             else
-                EXPECT_TRUE(machine.vm().ram_added(region));
+                EXPECT_TRUE(machine.vm().memory_added(region));
         }}.join();
         present = !present;
     });
@@ -337,14 +337,14 @@ TEST_F(KvmExitTest, SlotsComeAndGoWhileTheGuestRuns) {
 TEST_F(KvmExitTest, SlotRemovedUnderASpinningGuestTurnsIntoMmio) {
     auto& machine = make();
     alignas(4096) static std::byte page[4096];
-    const RamRegion region{.range = {kUnbacked, sizeof page}, .host = page};
-    ASSERT_TRUE(machine.vm().ram_added(region));
+    const MemoryRegion region{.range = {kUnbacked, sizeof page}, .host = page};
+    ASSERT_TRUE(machine.vm().memory_added(region));
     Program program;
     program.wait(kUnbacked, 1).end();  // the page holds zero
     ASSERT_TRUE(machine.start(program));
     std::thread remover{[&] {
         std::this_thread::sleep_for(std::chrono::milliseconds{20});
-        machine.vm().ram_removed(region);
+        machine.vm().memory_removed(region);
     }};
 
     const auto trace = machine.run();  // all ones end the wait
@@ -359,7 +359,7 @@ TEST_F(KvmExitTest, OverlappingSlotIsRefusedAndNamed) {
     auto& machine = make();
     alignas(4096) static std::byte page[4096];
 
-    const auto result = machine.vm().ram_added({.range = {Gpa{0x1000}, 4096}, .host = page});
+    const auto result = machine.vm().memory_added({.range = {Gpa{0x1000}, 4096}, .host = page});
 
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().os_error(), EEXIST);

@@ -159,7 +159,7 @@ Machine::~Machine() {
 
 Result<> Machine::build(const Options& options) {
     vm_ = VMM_TRY(kvm::create_vm());
-    VMM_TRY(vm_->ram_added({.range = {Gpa{0}, ram_size_}, .host = ram_}));
+    VMM_TRY(vm_->memory_added({.range = {Gpa{0}, ram_size_}, .host = ram_}));
     VMM_TRY(vm_->create_interrupt_controller());
     const auto cpuid = VMM_TRY(vm_->supported_cpuid());
     for (unsigned i = 0; i < std::min(options.vcpus, kMostVcpus); ++i) {

@@ -38,8 +38,8 @@ public:
     Vm(const Vm&) = delete;
     Vm& operator=(const Vm&) = delete;
 
-    Result<> ram_added(const RamRegion& region) override { return slots_.add(region); }
-    void ram_removed(const RamRegion& region) noexcept override { slots_.remove(region); }
+    Result<> memory_added(const MemoryRegion& region) override { return slots_.add(region); }
+    void memory_removed(const MemoryRegion& region) noexcept override { slots_.remove(region); }
 
     Result<> connect(const DoorbellAddress& address, int eventfd) override {
         return connect_doorbell(vm_, address, eventfd);
