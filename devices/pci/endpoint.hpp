@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "vmm/io_device.hpp"
+#include "vmm/memory_layout.hpp"
 #include "vmm/mutex.hpp"
 
 namespace vmm::pci {
@@ -29,9 +31,17 @@ struct BarShape {
     std::uint64_t size = 0;  ///< bytes
 };
 
+/// Memory in a BAR. The guest reaches it without an exit; where the hypervisor cannot map it, the
+/// BAR's region answers in its place.
+struct BarMemory {
+    std::uint64_t offset = 0;  ///< into the BAR; bytes, a multiple of 4 KiB
+    DeviceMemory memory;
+};
+
 struct Bar {
     BarShape shape;
-    IoDevice* region = nullptr;  ///< answers inside the BAR; null: no such BAR
+    IoDevice* region = nullptr;     ///< answers inside the BAR; null: no such BAR
+    std::vector<BarMemory> memory;  ///< pieces that do not overlap; mostly none
 };
 
 /// Takes the level of an interrupt pin; the host bridge makes one per endpoint out of its shared

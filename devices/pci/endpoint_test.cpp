@@ -15,8 +15,8 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr std::uint64_t kEcam = 0xb000'0000;
-constexpr std::uint64_t kWindow = 0xc000'0000;
+constexpr std::uint64_t kEcamAt = 0xb000'0000;
+constexpr std::uint64_t kWindowAt = 0xc000'0000;
 
 struct Registers final : IoDevice {
     std::uint64_t read(Access) noexcept override { return 0x33; }
@@ -73,19 +73,19 @@ private:
 
 struct PciEndpointTest : testing::Test {
     PciEndpointTest() {
-        EXPECT_TRUE(mmio.map(kEcam, kEcamSize, bridge->ecam()));
+        EXPECT_TRUE(mmio.map(kEcamAt, kEcamSize, bridge->ecam()));
         EXPECT_TRUE(io.map(kCamPort, kCamSize, bridge->cam()));
         EXPECT_TRUE(bridge->add(endpoint));
         EXPECT_TRUE(bridge->assign_addresses());
     }
-    static constexpr std::uint64_t config(unsigned offset) { return kEcam + 0x8000 + offset; }
+    static constexpr std::uint64_t config(unsigned offset) { return kEcamAt + 0x8000 + offset; }
 
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
     PlainEndpoint endpoint;
     std::unique_ptr<HostBridge> bridge = std::make_unique<HostBridge>(
-        HostBridgeParts{.windows = {.memory32 = {kWindow, 0x10'0000}},
+        HostBridgeParts{.windows = {.memory32 = {kWindowAt, 0x10'0000}},
                         .mmio = mmio,
                         .io = io,
                         .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}});
@@ -111,20 +111,20 @@ TEST_F(PciEndpointTest, PortsReachTheFirst256BytesOnly) {
 }
 
 TEST_F(PciEndpointTest, BarIsWhereTheEndpointWantsIt) {
-    endpoint.decoded = kWindow + 0x3000;
+    endpoint.decoded = kWindowAt + 0x3000;
     mmio.write8(config(0x40), 1);
-    EXPECT_EQ(mmio.read8(kWindow + 0x3000), 0x33u);
-    EXPECT_EQ(endpoint.mapped[2], kWindow + 0x3000);
+    EXPECT_EQ(mmio.read8(kWindowAt + 0x3000), 0x33u);
+    EXPECT_EQ(endpoint.mapped[2], kWindowAt + 0x3000);
 
     endpoint.decoded = std::nullopt;
     mmio.write8(config(0x40), 1);
 
-    EXPECT_EQ(mmio.read8(kWindow + 0x3000), 0xffu);
+    EXPECT_EQ(mmio.read8(kWindowAt + 0x3000), 0xffu);
     EXPECT_TRUE(endpoint.mapped.empty());
 }
 
 TEST_F(PciEndpointTest, InitialAddressIsFromTheWindow) {
-    EXPECT_EQ(endpoint.initial, (std::map<unsigned, std::uint64_t>{{2, kWindow}}));
+    EXPECT_EQ(endpoint.initial, (std::map<unsigned, std::uint64_t>{{2, kWindowAt}}));
 }
 
 TEST_F(PciEndpointTest, WriteIsFollowedByOneCall) {
@@ -151,13 +151,13 @@ TEST_F(PciEndpointTest, PinDrivesTheLineOfItsSlotUntilTheBridgeGoes) {
 }
 
 TEST_F(PciEndpointTest, UnpluggedIsUnmappedEvenIfItGoesOnDecoding) {
-    endpoint.decoded = kWindow;  // as if a vCPU wrote to it after its reset
+    endpoint.decoded = kWindowAt;  // as if a vCPU wrote to it after its reset
     mmio.write8(config(0x40), 1);
-    ASSERT_EQ(mmio.read8(kWindow), 0x33u);
+    ASSERT_EQ(mmio.read8(kWindowAt), 0x33u);
 
     bridge->unplug(endpoint);
 
-    EXPECT_EQ(mmio.read8(kWindow), 0xffu);
+    EXPECT_EQ(mmio.read8(kWindowAt), 0xffu);
     EXPECT_TRUE(endpoint.mapped.empty());
     EXPECT_EQ(endpoint.resets, 1);
 }

@@ -2,6 +2,7 @@
 #include "pci/function.hpp"
 
 #include <bit>
+#include <utility>
 
 #include "vmm/assert.hpp"
 #include "vmm/register.hpp"
@@ -56,6 +57,8 @@ constexpr std::uint8_t kExpressId = 0x10;
 constexpr unsigned kCapabilityHeader = 2;  // bytes: id, next
 constexpr unsigned kExtendedHeader = 4;    // bytes
 
+constexpr std::uint64_t kPage = 4096;  // what memory can be mapped by
+
 constexpr unsigned bar_offset(unsigned index) {
     return kBar0 + 4 * index;
 }
@@ -79,7 +82,8 @@ Function::Function(const Identity& identity) {
     space_.let_write(kInterruptLine, std::uint8_t{0xff});
 }
 
-void Function::add_bar(unsigned index, BarShape shape, IoDevice& region) {
+void Function::add_bar(unsigned index, BarShape shape, IoDevice& region,
+                       std::vector<BarMemory> memory) {
     const bool wide = shape.kind == BarKind::Memory64;
     VMM_ASSERT(index + (wide ? 1 : 0) < kBarCount && bars_[index].region == nullptr);
     VMM_ASSERT(std::has_single_bit(shape.size) &&
@@ -87,6 +91,11 @@ void Function::add_bar(unsigned index, BarShape shape, IoDevice& region) {
     VMM_ASSERT(wide || shape.size <= 0x8000'0000);
     bars_[index].shape = shape;
     bars_[index].region = &region;
+    for (const BarMemory& piece : memory)
+        VMM_ASSERT(shape.kind != BarKind::Io && piece.offset % kPage == 0 &&
+                   piece.memory.size % kPage == 0 && piece.memory.size <= shape.size &&
+                   piece.offset <= shape.size - piece.memory.size);
+    bars_[index].memory = std::move(memory);
 
     const std::uint64_t mask = ~(shape.size - 1);
     std::uint32_t flags = shape.kind == BarKind::Io ? kBarIo : 0;

@@ -66,7 +66,9 @@ public:
 
     /// `region` answers inside the BAR. A region that shares state with the configuration space
     /// returns this function's lock() from its own lock(). Memory64 takes the next index as well.
-    void add_bar(unsigned index, BarShape shape, IoDevice& region);
+    /// Parts of it may be memory.
+    void add_bar(unsigned index, BarShape shape, IoDevice& region,
+                 std::vector<BarMemory> memory = {});
     void set_placement(Placement& placement) { placement_ = &placement; }
     /// Appends a capability: `body` follows its id and next pointer; `writable` masks the bits of
     /// body that the guest may write (shorter than body: the rest is read-only). Gives its offset.

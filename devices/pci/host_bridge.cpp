@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "vmm/assert.hpp"
+#include "vmm/log.hpp"
 #include "vmm/mutex.hpp"
 #include "vmm/text.hpp"
 
@@ -328,7 +329,7 @@ std::vector<HostBridge::Range> HostBridge::taken_ranges(bool io) const {
             if (bar.region == nullptr || (bar.shape.kind == BarKind::Io) != io)
                 continue;
             const std::uint64_t last = bar_space(bar.shape) - 1;
-            const auto& [initial, mapped] = seat->bars[i];
+            const auto& [initial, mapped, pieces] = seat->bars[i];
             taken.push_back({initial, initial + last});
             if (mapped && *mapped != initial)
                 taken.push_back({*mapped, *mapped + last});
@@ -472,12 +473,33 @@ IoBus& HostBridge::bus_of(const BarShape& shape) const noexcept {
 }
 
 void HostBridge::unmap(Seat& seat, Endpoint& endpoint, unsigned bar) noexcept {
-    auto& mapped = seat.bars[bar].mapped;
-    if (!mapped)
+    Placed& placed = seat.bars[bar];
+    if (!placed.mapped)
         return;
+    const Bar& is = endpoint.bars()[bar];
     endpoint.bar_unmapped(bar);
-    bus_of(endpoint.bars()[bar].shape).unmap(*mapped);
-    mapped = std::nullopt;
+    while (placed.pieces > 0) {
+        const auto& [offset, memory] = is.memory[--placed.pieces];
+        parts_.memory->remove(memory.at(Gpa{*placed.mapped + offset}));
+    }
+    bus_of(is.shape).unmap(*placed.mapped);
+    placed.mapped = std::nullopt;
+}
+
+// The BAR has its range on the bus, so no other memory is there.
+void HostBridge::map_memory(const Bar& bar, Placed& placed) noexcept {
+    if (parts_.memory == nullptr || !placed.mapped)
+        return;
+    const std::uint64_t at = *placed.mapped;
+    for (const auto& [offset, memory] : bar.memory) {
+        const auto added = parts_.memory->add(memory.at(Gpa{at + offset}));
+        if (!added) {
+            if (!std::exchange(reported_, true))
+                log::warn("the guest reaches device memory by exits: ", added.error().one_line());
+            return;
+        }
+        ++placed.pieces;
+    }
 }
 
 void HostBridge::unmap_stale(Seat& seat) noexcept {
@@ -498,6 +520,7 @@ void HostBridge::map_wanted(Seat& seat) noexcept {
         if (!where || !bus_of(bar.shape).map(*where, bar.shape.size, *bar.region))
             continue;
         mapped = where;
+        map_memory(bar, seat.bars[i]);
         endpoint.bar_mapped(i, *where);
     }
 }

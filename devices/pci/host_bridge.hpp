@@ -29,6 +29,7 @@
 #include "vmm/io_bus.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/irq_line.hpp"
+#include "vmm/memory_layout.hpp"
 #include "vmm/mutex.hpp"
 
 namespace vmm::pci {
@@ -68,7 +69,9 @@ constexpr unsigned line_of(unsigned slot, unsigned pin) {
 struct HostBridgeParts {
     Windows windows;
     IoBus& mmio;
-    IoBus& io;                          ///< port I/O, or the MMIO stretch that stands for it
+    IoBus& io;  ///< port I/O, or the MMIO stretch that stands for it
+    /// Takes memory in BARs; null: the guest reaches it by exits alone.
+    MemoryLayout* memory = nullptr;
     std::array<IrqLine*, kPins> lines;  ///< level triggered; may be null: no INTx
     /// What the guest finds in Interrupt Line for each line (PC: 8259 input or GSI); 0xff unknown.
     std::array<std::uint8_t, kPins> line_numbers{0xff, 0xff, 0xff, 0xff};
@@ -124,6 +127,7 @@ private:
     struct Placed {
         std::uint64_t initial = 0;
         std::optional<std::uint64_t> mapped;
+        std::size_t pieces = 0;  ///< how many of its pieces of memory the guest has
     };
     /// A place on the bus that has been taken once; it stays, because a vCPU may still be inside.
     struct Seat {
@@ -162,6 +166,7 @@ private:
     std::optional<std::uint64_t> wanted(Endpoint& endpoint, unsigned bar) const noexcept;
     bool inside_window(const BarShape& shape, std::uint64_t at) const noexcept;
     IoBus& bus_of(const BarShape& shape) const noexcept;
+    void map_memory(const Bar& bar, Placed& placed) noexcept;
     void unmap(Seat& seat, Endpoint& endpoint, unsigned bar) noexcept;
     void unmap_stale(Seat& seat) noexcept;
     void map_wanted(Seat& seat) noexcept;
@@ -178,6 +183,7 @@ private:
     /// Over the map of BARs, held while they move: a vCPU whose write is settled by another one
     /// waits here until that is done. Taken before an endpoint's lock, never after it.
     RankedMutex<LockRank::PciLayout> layout_lock_;
+    bool reported_ = false;               // that memory could not be mapped; under layout_lock_
     std::atomic<bool> unsettled_{false};  // some endpoint was written to since the last settle()
 };
 

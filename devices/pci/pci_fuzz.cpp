@@ -6,10 +6,13 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "pci/host_bridge.hpp"
+#include "pci/memory_bar.hpp"
 #include "pci/msix.hpp"
 #include "support/fake_io_bus.hpp"
+#include "support/fake_memory_layout.hpp"
 #include "support/fake_msi.hpp"
 #include "support/fuzz_input.hpp"
 #include "support/recording_irq_line.hpp"
@@ -56,6 +59,10 @@ struct Inside final : Placement {
 void run(test::FuzzInput input) {
     test::FakeIoBus mmio;
     test::FakeIoBus io;
+    test::FakeMemoryLayout layout;
+    alignas(4096) static std::array<std::byte, 0x1000> bytes;
+    const std::vector<BarMemory> memory{{.memory = {.host = bytes.data(), .size = bytes.size()}}};
+    MemoryBar memory_bar{memory};
     test::FakeMsiSink sink;
     std::array<test::RecordingIrqLine, 4> lines;
     std::array<std::unique_ptr<Function>, 3> functions;
@@ -64,6 +71,7 @@ void run(test::FuzzInput input) {
     HostBridge bridge{{.windows = kWindows,
                        .mmio = mmio,
                        .io = io,
+                       .memory = &layout,
                        .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
     for (unsigned i = 0; i < 3; ++i) {
@@ -74,6 +82,9 @@ void run(test::FuzzInput input) {
         functions[i]->set_placement(inside[i]);
         functions[i]->use_intx();
         functions[i]->add_express();
+        if (i == 1)
+            functions[i]->add_bar(2, {.kind = BarKind::Memory64, .size = 0x1000}, memory_bar,
+                                  memory);
         if (i == 0)
             functions[i]->add_extended_capability(0x0b, 1, kVendorSpecific, kWritable);
         regions[i].msix =
@@ -108,7 +119,8 @@ void run(test::FuzzInput input) {
             vector->signal();
     }
     bridge.reset();
-    if (mmio.count() != 1 || io.count() != 1)  // configuration space, and no BAR
+    // Configuration space, and no BAR.
+    if (mmio.count() != 1 || io.count() != 1 || !layout.there.empty())
         std::abort();
 }
 

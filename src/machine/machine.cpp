@@ -83,6 +83,7 @@ Result<> Machine::add_pci_devices() {
     pci_ = VMM_TRY(DeviceSet::create({.config = config_,
                                       .loop = loop_,
                                       .memory = *ram_,
+                                      .layout = *ram_,
                                       .vm = *vm_,
                                       .mmio = mmio_,
                                       .io = ports_,

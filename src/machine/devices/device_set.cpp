@@ -46,6 +46,7 @@ Result<> DeviceSet::make_host_bridge(const pci::Windows& windows) {
     pci::HostBridgeParts parts{.windows = windows,
                                .mmio = parts_.mmio,
                                .io = parts_.io,
+                               .memory = &parts_.layout,
                                .lines = {},
                                .expected = members_.size()};
     for (unsigned i = 0; i < pci::kPins; ++i) {

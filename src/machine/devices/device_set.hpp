@@ -35,6 +35,7 @@
 #include "vmm/hv.hpp"
 #include "vmm/io_bus.hpp"
 #include "vmm/irq_line.hpp"
+#include "vmm/memory_layout.hpp"
 
 namespace vmm::machine {
 
@@ -52,6 +53,7 @@ struct DeviceSetParts {
     const VmConfig& config;
     boost::asio::io_context& loop;
     GuestMemory& memory;
+    MemoryLayout& layout;
     hv::Vm& vm;
     IoBus& mmio;
     IoBus& io;
