@@ -20,6 +20,7 @@
 #include "virtio/features.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/assert.hpp"
+#include "vmm/memory_layout.hpp"
 #include "vmm/mutex.hpp"
 
 namespace vmm::virtio {
@@ -127,6 +128,13 @@ private:
     CallObserver* observer_ = nullptr;
 };
 
+/// Memory that device and driver share, beside queues and guest RAM: a DAX window, a frame buffer.
+/// Spec: 2.10.
+struct SharedMemory {
+    std::uint8_t id = 0;  ///< what the device type's section calls it
+    DeviceMemory memory;
+};
+
 /// A device body. All calls come one at a time, with the device's lock held; none may block.
 class Device {
 public:
@@ -140,6 +148,9 @@ public:
     /// Largest size of each queue: a power of two up to Queue::kMaxSize. At most 1024 queues.
     virtual std::span<const std::uint16_t> queue_sizes() const noexcept = 0;
     virtual std::uint32_t config_size() const noexcept = 0;  ///< bytes, up to 4096
+
+    /// Its shared memory regions; ids differ. The memory outlives the transport.
+    virtual std::span<const SharedMemory> shared_memory() const noexcept { return {}; }
 
     /// Would it run with these? (A subset of what was offered, with VERSION_1.) False: the driver
     /// sees FEATURES_OK refused.

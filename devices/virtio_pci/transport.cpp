@@ -19,19 +19,6 @@ constexpr std::uint16_t kFirstDevice = 0x1040;  // plus the device type
 constexpr std::uint8_t kModern = 1;             // revision
 constexpr std::uint16_t kSubsystem = 0x1100;
 
-// Capabilities. Spec: 4.1.4.
-constexpr std::uint8_t kVendorCapability = 0x09;
-constexpr std::uint8_t kTypeCommon = 1;
-constexpr std::uint8_t kTypeNotify = 2;
-constexpr std::uint8_t kTypeIsr = 3;
-constexpr std::uint8_t kTypeDevice = 4;
-constexpr std::uint8_t kTypePciConfig = 5;
-// The window's fields. Spec: 4.1.4.9.
-constexpr unsigned kWindowBar = 4;
-constexpr unsigned kWindowOffset = 8;
-constexpr unsigned kWindowLength = 12;
-constexpr unsigned kWindowData = 16;
-
 // Common configuration. Spec: 4.1.4.3.
 //     offset, width, access, meaning
 constexpr std::uint64_t kDeviceFeatureSelect = 0x00;  // 32 rw
@@ -206,54 +193,6 @@ Result<> Transport::build(virtio::Device& device, Options options) {
 
 std::uint64_t Transport::notify_length() const noexcept {
     return std::max<std::uint64_t>(queue_vectors_.size(), 1) * layout::kNotifyMultiplier;
-}
-
-// "The driver SHOULD use the first instance of each structure type": the faster one goes first.
-void Transport::add_capabilities(virtio::Device& device, Options options) {
-    add_structure({.type = kTypeCommon, .offset = layout::kCommon, .length = layout::kCommonSize});
-    if (ports_)
-        add_structure({.type = kTypeNotify,
-                       .length = notify_length(),
-                       .extra = layout::kNotifyMultiplier,
-                       .bar = kPortBar});
-    add_structure({.type = kTypeNotify,
-                   .offset = layout::kNotify,
-                   .length = notify_length(),
-                   .extra = layout::kNotifyMultiplier});
-    add_structure({.type = kTypeIsr, .offset = layout::kIsr, .length = layout::kIsrSize});
-    if (device.config_size() > 0)
-        add_structure(
-            {.type = kTypeDevice, .offset = layout::kDevice, .length = device.config_size()});
-    window_ = add_structure({.type = kTypePciConfig, .extra = 0});
-    if (options.express)
-        function_.add_express();
-}
-
-// struct virtio_pci_cap, with four more bytes where `extra` says so.
-unsigned Transport::add_structure(const Structure& structure) {
-    std::array<std::uint8_t, 18> body{};
-    const auto put = [&](unsigned at, std::uint64_t value) {
-        for (unsigned i = 0; i < 4; ++i)
-            body[at - 2 + i] = static_cast<std::uint8_t>(value >> (8 * i));
-    };
-    const std::size_t size = structure.extra ? body.size() : body.size() - 4;
-    body[0] = static_cast<std::uint8_t>(size + 2);  // cap_len
-    body[1] = structure.type;
-    body[kWindowBar - 2] = static_cast<std::uint8_t>(structure.bar);
-    put(kWindowOffset, structure.offset);
-    put(kWindowLength, structure.length);
-    if (structure.extra)
-        put(kWindowData, *structure.extra);
-
-    std::array<std::uint8_t, 18> writable{};
-    const bool window = structure.type == kTypePciConfig;
-    if (window) {
-        writable[kWindowBar - 2] = 0xff;
-        std::fill(writable.begin() + kWindowOffset - 2, writable.end(), std::uint8_t{0xff});
-    }
-    return function_.add_capability(kVendorCapability, std::span{body}.first(size),
-                                    std::span{writable}.first(window ? size : 0),
-                                    window ? this : nullptr);
 }
 
 Transport::~Transport() {
@@ -432,43 +371,6 @@ void Transport::notify(std::uint64_t offset) noexcept {
 void Transport::after_write() noexcept {
     if (doorbells_stale_.load(std::memory_order_acquire))
         place_doorbells();
-}
-
-// The window in configuration space. Spec: 4.1.4.9.
-
-std::optional<Transport::Target> Transport::window_target(unsigned offset,
-                                                          unsigned size) const noexcept {
-    if (offset + size <= kWindowData)
-        return std::nullopt;
-    const std::uint64_t at = function_.config_dword(window_ + kWindowOffset);
-    const std::uint32_t length = function_.config_dword(window_ + kWindowLength);
-    const unsigned bar = function_.config_byte(window_ + kWindowBar);
-    // "The driver MUST NOT" use other lengths, unaligned offsets or another BAR.
-    std::uint64_t end = bar == kBar ? bar_size_ : 0;
-    if (bar == kPortBar && ports_)
-        end = std::bit_ceil(notify_length());
-    const bool known = length == 1 || length == 2 || length == 4;
-    if (!known || at % length != 0 || at >= end || end - at < length)
-        return std::nullopt;
-    return Target{.bar = bar, .access = {.offset = at, .size = static_cast<AccessSize>(length)}};
-}
-
-void Transport::before_read(unsigned offset, unsigned size) noexcept {
-    const auto target = window_target(offset, size);
-    if (!target)
-        return;
-    const auto value = target->bar == kBar ? read_bar(target->access) : kAllOnes;
-    function_.set_config_dword(window_ + kWindowData, static_cast<std::uint32_t>(value));
-}
-
-void Transport::written(unsigned offset, unsigned size) noexcept {
-    const auto target = window_target(offset, size);
-    if (!target)
-        return;
-    if (target->bar == kBar)
-        write_bar(target->access, function_.config_dword(window_ + kWindowData));
-    else
-        notify(target->access.offset);
 }
 
 void Transport::after_config_write() noexcept {

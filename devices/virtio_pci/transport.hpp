@@ -10,6 +10,7 @@
 // Registers answer only accesses of exactly their width (4.1.3.1), and two of 32 bits side by side
 // one of 64; others read as all ones and write nothing. ISR and the device's configuration space
 // answer any width.
+// Shared memory regions of the body are in a 64-bit BAR of their own, which the guest maps.
 // Not offered: NOTIFICATION_DATA and NOTIF_CONFIG_DATA, which would cost the doorbell its match on
 // the address alone; administration queues; legacy interfaces.
 //
@@ -22,9 +23,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "pci/function.hpp"
+#include "pci/memory_bar.hpp"
 #include "pci/msix.hpp"
 #include "virtio/device.hpp"
 #include "virtio/registers.hpp"
@@ -103,6 +106,7 @@ private:
     class Ports;
     static constexpr unsigned kBar = 0;
     static constexpr unsigned kPortBar = 2;
+    static constexpr unsigned kSharedBar = 4;  // and 5
     static constexpr std::uint16_t kNoVector = 0xffff;
 
     /// A source of interrupts: the number the driver wrote, and what it stands for.
@@ -120,8 +124,11 @@ private:
         std::uint64_t length = 0;
         std::optional<std::uint32_t> extra{};
         unsigned bar = kBar;
+        std::uint8_t id = 0;
+        bool wide = false;  ///< 64-bit offset and length
     };
     unsigned add_structure(const Structure& structure);
+    void add_shared_memory(std::span<const virtio::SharedMemory> regions);
     std::uint64_t notify_length() const noexcept;
 
     // The BAR, with the function's lock held.
@@ -180,11 +187,13 @@ private:
     Parts parts_;
     pci::Function function_;
     std::unique_ptr<Region> region_;
-    std::unique_ptr<Ports> ports_;  // null: none
+    std::unique_ptr<Ports> ports_;                // null: none
+    std::unique_ptr<pci::MemoryBar> shared_bar_;  // null: no shared memory
     std::unique_ptr<pci::Msix> msix_;
     unsigned window_ = 0;  // offset of the PCI_CFG capability
     std::uint64_t pending_at_ = 0;
     std::uint64_t bar_size_ = 0;
+    std::uint64_t shared_size_ = 0;
     bool bus_master_ = false;  // as the guest last left it
     bool msix_on_ = false;     // the same
 

@@ -22,6 +22,8 @@ void Transport::follow_bus_master() noexcept {
 // Doorbells.
 
 void Transport::bar_mapped(unsigned bar, std::uint64_t at) noexcept {
+    if (bar == kSharedBar)
+        return;  // no doorbells in it
     {
         const std::scoped_lock held{doorbell_lock_};
         place_of(bar) = at;
@@ -30,6 +32,8 @@ void Transport::bar_mapped(unsigned bar, std::uint64_t at) noexcept {
 }
 
 void Transport::bar_unmapped(unsigned bar) noexcept {
+    if (bar == kSharedBar)
+        return;
     {
         const std::scoped_lock held{doorbell_lock_};
         place_of(bar) = std::nullopt;

@@ -10,6 +10,7 @@
 #include "pci/host_bridge.hpp"
 #include "support/fake_doorbells.hpp"
 #include "support/fake_io_bus.hpp"
+#include "support/fake_memory_layout.hpp"
 #include "support/fake_msi.hpp"
 #include "support/flat_guest_memory.hpp"
 #include "support/fuzz_input.hpp"
@@ -22,7 +23,10 @@ namespace {
 
 constexpr std::uint64_t kEcam = 0xb000'0000;
 constexpr std::uint64_t kBar = 0xc000'0000;
+constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
+                            AccessSize::Qword};
 constexpr std::uint64_t kPorts = 0x1000;
+constexpr std::uint64_t kShared = 0x10'0000'0000;
 constexpr std::uint64_t kPortBytes = 8;  // of its port BAR: two queues
 
 void serve(test::ScriptedDevice& device, virtio::Chain& chain) {
@@ -40,6 +44,16 @@ std::uint64_t address_of(std::uint8_t what, std::uint16_t offset) {
     return kBar + offset % ((what & 8) != 0 ? 0x40 : 0x4000);
 }
 
+/// Whatever happened, the guest can begin again.
+void begin_again(test::FakeIoBus& mmio) {
+    mmio.write16(kEcam + 0x8004, 6);
+    mmio.write32(kBar + 0x08, 1);
+    mmio.write32(kBar + 0x0c, 1);
+    mmio.write8(kBar + 0x14, 15);
+    if (mmio.read8(kBar + 0x14) != 15)
+        std::abort();
+}
+
 void run(test::FuzzInput input) {
     static test::FlatGuestMemory memory{1 << 16};
     static virtio::Chain chain;
@@ -48,12 +62,18 @@ void run(test::FuzzInput input) {
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     std::array<test::RecordingIrqLine, 4> lines;
+    test::FakeMemoryLayout layout;
+    alignas(4096) static std::array<std::byte, 4096> shared;
     test::ScriptedDevice device;
+    device.shared = {{.id = 1, .memory = {shared.data(), shared.size()}}};
     auto transport =
         std::move(*Transport::create(device, {memory, msi, &doorbells}, {.ports = true}));
-    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kBar, 0x10'0000}},
+    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000},
+                                        .memory32 = {kBar, 0x10'0000},
+                                        .memory64 = {kShared, 0x10'0000}},
                             .mmio = mmio,
                             .io = io,
+                            .memory = &layout,
                             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     if (!bridge.add(transport->function()) || !bridge.assign_addresses() ||
         !mmio.map(kEcam, pci::kEcamSize, bridge.ecam()))
@@ -61,8 +81,6 @@ void run(test::FuzzInput input) {
     mmio.write16(kEcam + 0x8004, 7);
 
     bool asked = false;  // for a reset that was not answered yet
-    constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
-                                AccessSize::Qword};
     while (!input.empty()) {
         const auto what = input.take<std::uint8_t>();
         const auto size = kSizes[what & 3];
@@ -88,18 +106,14 @@ void run(test::FuzzInput input) {
         }
     }
 
-    // Whatever happened, the guest can begin again.
     device.answers_at_once = true;
     if (asked)
         device.link->reset_done();
     transport->ask_reset();
     transport->finish_reset();
     bridge.reset();
-    mmio.write16(kEcam + 0x8004, 6);
-    mmio.write32(kBar + 0x08, 1);
-    mmio.write32(kBar + 0x0c, 1);
-    mmio.write8(kBar + 0x14, 15);
-    if (mmio.read8(kBar + 0x14) != 15 || doorbells.wrong)
+    begin_again(mmio);
+    if (doorbells.wrong || layout.there.size() != 1)
         std::abort();
 }
 

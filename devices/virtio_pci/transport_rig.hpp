@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <thread>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "pci/host_bridge.hpp"
 #include "support/fake_doorbells.hpp"
 #include "support/fake_io_bus.hpp"
+#include "support/fake_memory_layout.hpp"
 #include "support/fake_msi.hpp"
 #include "support/flat_guest_memory.hpp"
 #include "support/recording_irq_line.hpp"
@@ -31,6 +33,7 @@ using testing::Pair;
 
 inline constexpr std::uint64_t kEcam = 0xb000'0000;
 inline constexpr std::uint64_t kWindow = 0xc000'0000;
+inline constexpr std::uint64_t kWindow64 = 0x10'0000'0000;
 inline constexpr std::uint64_t kPorts = 0x1000;
 inline constexpr auto kByte = AccessSize::Byte;
 inline constexpr auto kWord = AccessSize::Word;
@@ -69,7 +72,9 @@ struct Structure {
 /// A virtio function on a PCI bus in slot 1, and the guest's way to it.
 template <class Body>
 struct Machine {
-    explicit Machine(Options options = {}) {
+    explicit Machine(Options options = {}, const std::function<void(Body&)>& prepare = {}) {
+        if (prepare)
+            prepare(device);
         transport =
             Transport::create(device, {memory, msi, &doorbells, &released}, options).value();
         EXPECT_TRUE(bridge.add(transport->function()));
@@ -175,9 +180,13 @@ struct Machine {
     test::RecordingIrqLine& line = lines[1];  // slot 1, INTA
     Body device;
     std::unique_ptr<Transport> transport;
-    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000}, .memory32 = {kWindow, 0x1000'0000}},
+    test::FakeMemoryLayout layout;
+    pci::HostBridge bridge{{.windows = {.io = {kPorts, 0x1000},
+                                        .memory32 = {kWindow, 0x1000'0000},
+                                        .memory64 = {kWindow64, 0x10'0000'0000}},
                             .mmio = mmio,
                             .io = io,
+                            .memory = &layout,
                             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
     std::map<int, Structure> structures;
     std::vector<int> others;

@@ -18,6 +18,7 @@ struct ScriptedDevice final : virtio::Device {
     virtio::Features own_features = virtio::feature(3);
     std::vector<std::uint16_t> sizes{64, 8};
     std::array<std::uint8_t, 24> config_bytes{};
+    std::vector<virtio::SharedMemory> shared;
     bool agrees = true;           ///< accepts()
     bool answers_at_once = true;  ///< reset(), stop_queue() and pause()
 
@@ -38,6 +39,7 @@ struct ScriptedDevice final : virtio::Device {
     std::uint32_t config_size() const noexcept override {
         return static_cast<std::uint32_t>(config_bytes.size());
     }
+    std::span<const virtio::SharedMemory> shared_memory() const noexcept override { return shared; }
     bool accepts(virtio::Features) const noexcept override { return agrees; }
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override {
         std::memcpy(to.data(), config_bytes.data() + offset, to.size());
