@@ -19,6 +19,9 @@
 namespace vmm::pci {
 
 inline constexpr unsigned kBarCount = 6;
+/// The expansion ROM has a base address as well, which bars() and the others count after the BARs.
+inline constexpr unsigned kRomBar = kBarCount;
+inline constexpr unsigned kBaseAddresses = kBarCount + 1;
 inline constexpr unsigned kConventionalSize = 256;  // bytes of configuration space
 inline constexpr unsigned kConfigSize = 4096;       // bytes, with the extended space
 
@@ -69,7 +72,7 @@ public:
 
     // BARs. Set-up, before the first vCPU runs or the endpoint is put on a bus.
 
-    /// By index, kBarCount of them. Never changes.
+    /// By index, kBaseAddresses of them. Never changes.
     virtual std::span<const Bar> bars() const noexcept = 0;
     /// The address that the BAR has after power-on.
     virtual void set_initial_address(unsigned bar, std::uint64_t at) noexcept = 0;

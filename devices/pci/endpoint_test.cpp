@@ -67,8 +67,8 @@ public:
 private:
     RankedMutex<LockRank::Device> lock_;
     Registers registers_;
-    std::array<Bar, kBarCount> bars_{Bar{}, Bar{},
-                                     Bar{{.kind = BarKind::Memory32, .size = 0x1000}, &registers_}};
+    std::array<Bar, kBaseAddresses> bars_{
+        Bar{}, Bar{}, Bar{{.kind = BarKind::Memory32, .size = 0x1000}, &registers_}};
 };
 
 struct PciEndpointTest : testing::Test {

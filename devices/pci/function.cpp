@@ -22,6 +22,7 @@ constexpr unsigned kCacheLineSize = 0x0c;      //  8 rw  without effect
 constexpr unsigned kBar0 = 0x10;               // 32 rw  six of them
 constexpr unsigned kSubsystemVendorId = 0x2c;  // 16 r-
 constexpr unsigned kSubsystemId = 0x2e;        // 16 r-
+constexpr unsigned kRomAddress = 0x30;         // 32 rw  bit 0: enable
 constexpr unsigned kCapabilityPointer = 0x34;  //  8 r-
 constexpr unsigned kInterruptLine = 0x3c;      //  8 rw  for the guest to remember
 constexpr unsigned kInterruptPin = 0x3d;       //  8 r-
@@ -53,6 +54,10 @@ constexpr std::uint32_t kBarPrefetchable = 1u << 3;
 constexpr std::uint32_t kIoFlags = 3;
 constexpr std::uint32_t kMemoryFlags = 15;
 
+// Of the expansion ROM's. Spec: 6.2.5.2.
+constexpr std::uint32_t kRomEnable = 1;
+constexpr std::uint32_t kRomFlags = 0x7ff;
+
 constexpr std::uint8_t kExpressId = 0x10;
 constexpr unsigned kCapabilityHeader = 2;  // bytes: id, next
 constexpr unsigned kExtendedHeader = 4;    // bytes
@@ -60,7 +65,7 @@ constexpr unsigned kExtendedHeader = 4;    // bytes
 constexpr std::uint64_t kPage = 4096;  // what memory can be mapped by
 
 constexpr unsigned bar_offset(unsigned index) {
-    return kBar0 + 4 * index;
+    return index == kRomBar ? kRomAddress : kBar0 + 4 * index;
 }
 
 template <class T>
@@ -76,6 +81,7 @@ Function::Function(const Identity& identity) {
     space_.put(kDeviceId, identity.device);
     space_.put(kSubsystemVendorId, identity.subsystem_vendor);
     space_.put(kSubsystemId, identity.subsystem);
+    static_assert(kClassCode == kRevision + 1);
     space_.put(kRevision, identity.class_code << 8 | identity.revision);
     space_.let_write(kCommand, kAlwaysWritable);
     space_.let_write(kCacheLineSize, std::uint8_t{0xff});
@@ -108,12 +114,23 @@ void Function::add_bar(unsigned index, BarShape shape, IoDevice& region,
     if (wide)
         space_.let_write(bar_offset(index + 1), static_cast<std::uint32_t>(mask >> 32));
 
-    // "Devices that do not have I/O (memory) space hardwire the bit to zero."
+    let_decode(shape.kind);
+}
+
+// "Devices that do not have I/O (memory) space hardwire the bit to zero."
+void Function::let_decode(BarKind kind) {
     const Command writable{space_.writable<std::uint16_t>(kCommand)};
-    space_.let_write(kCommand,
-                     (shape.kind == BarKind::Io ? writable.with(Command::io_space, true)
-                                                : writable.with(Command::memory_space, true))
-                         .raw());
+    space_.let_write(kCommand, (kind == BarKind::Io ? writable.with(Command::io_space, true)
+                                                    : writable.with(Command::memory_space, true))
+                                   .raw());
+}
+
+void Function::add_rom(RomImage& image) {
+    VMM_ASSERT(bars_[kRomBar].region == nullptr);
+    const std::uint64_t size = image.bar_size();
+    bars_[kRomBar] = {.shape = {.kind = BarKind::Memory32, .size = size}, .region = &image};
+    space_.let_write(kRomAddress, static_cast<std::uint32_t>(~(size - 1)) | kRomEnable);
+    let_decode(BarKind::Memory32);
 }
 
 unsigned Function::add_capability(std::uint8_t id, std::span<const std::uint8_t> body,
@@ -204,6 +221,8 @@ CapabilityRegisters* Function::registers_at(unsigned offset, unsigned size,
 
 std::uint64_t Function::bar_address(unsigned index) const noexcept {
     const std::uint32_t low = config_dword(bar_offset(index));
+    if (index == kRomBar)
+        return low & ~kRomFlags;
     switch (bars_[index].shape.kind) {
         case BarKind::Io:
             return low & ~kIoFlags;
@@ -217,8 +236,10 @@ std::uint64_t Function::bar_address(unsigned index) const noexcept {
 
 void Function::set_bar_address(unsigned index, std::uint64_t at) noexcept {
     const unsigned offset = bar_offset(index);
-    const std::uint32_t flags =
-        config_dword(offset) & (bars_[index].shape.kind == BarKind::Io ? kIoFlags : kMemoryFlags);
+    std::uint32_t flags = bars_[index].shape.kind == BarKind::Io ? kIoFlags : kMemoryFlags;
+    if (index == kRomBar)
+        flags = kRomFlags;
+    flags &= config_dword(offset);
     set_config_dword(offset, static_cast<std::uint32_t>(at) | flags);
     if (bars_[index].shape.kind == BarKind::Memory64)
         set_config_dword(bar_offset(index + 1), static_cast<std::uint32_t>(at >> 32));
@@ -233,7 +254,8 @@ std::optional<std::uint64_t> Function::decoded_at(unsigned bar) const noexcept {
     const Command command{config_word(kCommand)};
     const bool decodes = bars_[bar].shape.kind == BarKind::Io ? command[Command::io_space]
                                                               : command[Command::memory_space];
-    if (bars_[bar].region == nullptr || !decodes)
+    const bool enabled = bar != kRomBar || (config_dword(kRomAddress) & kRomEnable) != 0;
+    if (bars_[bar].region == nullptr || !decodes || !enabled)
         return std::nullopt;
     return bar_address(bar);
 }
@@ -274,7 +296,7 @@ void Function::disconnect_pin() noexcept {
 
 void Function::reset() noexcept {
     space_.reset();
-    for (unsigned i = 0; i < kBarCount; ++i)
+    for (unsigned i = 0; i < kBaseAddresses; ++i)
         if (bars_[i].region != nullptr)
             set_bar_address(i, initial_[i]);
     command_changed();

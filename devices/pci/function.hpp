@@ -4,8 +4,7 @@
 // Spec: PCI Local Bus 3.0, chapter 6 (type 0 header, 6.2.5 base addresses, 6.7 capabilities);
 // PCI Express 6.0, 7.6.3 (extended capabilities).
 // Here: what every function has. Not here: where it sits and where its BARs may lie
-// (pci/host_bridge.hpp), message interrupts (pci/msix.hpp, pci/msi.hpp), bridges, expansion ROMs
-// (read as absent).
+// (pci/host_bridge.hpp), message interrupts (pci/msix.hpp, pci/msi.hpp), bridges.
 #pragma once
 
 #include <array>
@@ -18,6 +17,7 @@
 
 #include "pci/config_space.hpp"
 #include "pci/endpoint.hpp"
+#include "pci/rom_image.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/mutex.hpp"
 
@@ -69,6 +69,8 @@ public:
     /// Parts of it may be memory.
     void add_bar(unsigned index, BarShape shape, IoDevice& region,
                  std::vector<BarMemory> memory = {});
+    /// Expansion ROM: `image` answers inside. Spec: PCI 3.0, 6.2.5.2, 6.3.
+    void add_rom(RomImage& image);
     void set_placement(Placement& placement) { placement_ = &placement; }
     /// Appends a capability: `body` follows its id and next pointer; `writable` masks the bits of
     /// body that the guest may write (shorter than body: the rest is read-only). Gives its offset.
@@ -132,14 +134,15 @@ private:
     static constexpr unsigned kMaxCapabilities = 12;
     CapabilityRegisters* registers_at(unsigned offset, unsigned size,
                                       unsigned& inside) const noexcept;
+    void let_decode(BarKind kind);
     void set_bar_address(unsigned index, std::uint64_t at) noexcept;
     void command_changed() noexcept;
     void drive_pin() noexcept;  // pin_lock_ held
 
     RankedMutex<LockRank::Device> lock_;
     ConfigSpace space_;
-    std::array<Bar, kBarCount> bars_{};
-    std::array<std::uint64_t, kBarCount> initial_{};  // what reset puts into the registers
+    std::array<Bar, kBaseAddresses> bars_{};
+    std::array<std::uint64_t, kBaseAddresses> initial_{};  // what reset puts into the registers
     std::array<Capability, kMaxCapabilities> capabilities_{};
     unsigned capability_count_ = 0;
     unsigned last_capability_ = 0;  // offset, 0: none yet

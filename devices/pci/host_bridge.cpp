@@ -258,7 +258,7 @@ Result<> HostBridge::assign_addresses() {
     };
     std::vector<Want> wants;
     for (Seat* const seat : present_)
-        for (unsigned bar = 0; bar < kBarCount; ++bar)
+        for (unsigned bar = 0; bar < kBaseAddresses; ++bar)
             if (const Bar& is = seat->taken().bars()[bar]; is.region != nullptr)
                 wants.push_back({seat, bar, is.shape, wants.size()});
     // Largest first; equals in the order of the slots, so that the same machine looks the same
@@ -300,10 +300,10 @@ Result<Address> HostBridge::plug(Endpoint& endpoint) {
     const auto place = free_place(1);
     if (!place)
         return std::unexpected(no_place());
-    std::array<std::uint64_t, kBarCount> addresses{};
+    std::array<std::uint64_t, kBaseAddresses> addresses{};
     auto taken_io = taken_ranges(true);
     auto taken_memory = taken_ranges(false);
-    for (unsigned i = 0; i < kBarCount; ++i) {
+    for (unsigned i = 0; i < kBaseAddresses; ++i) {
         const Bar& bar = endpoint.bars()[i];
         if (bar.region == nullptr)
             continue;
@@ -313,7 +313,7 @@ Result<Address> HostBridge::plug(Endpoint& endpoint) {
             return std::unexpected(no_room(bar.shape));
         addresses[i] = *at;
     }
-    for (unsigned i = 0; i < kBarCount; ++i)
+    for (unsigned i = 0; i < kBaseAddresses; ++i)
         if (endpoint.bars()[i].region != nullptr)
             endpoint.set_initial_address(i, addresses[i]);
     take(*place, endpoint, addresses);
@@ -324,7 +324,7 @@ Result<Address> HostBridge::plug(Endpoint& endpoint) {
 std::vector<HostBridge::Range> HostBridge::taken_ranges(bool io) const {
     std::vector<Range> taken;
     for (const Seat* const seat : present_)
-        for (unsigned i = 0; i < kBarCount; ++i) {
+        for (unsigned i = 0; i < kBaseAddresses; ++i) {
             const Bar& bar = seat->taken().bars()[i];
             if (bar.region == nullptr || (bar.shape.kind == BarKind::Io) != io)
                 continue;
@@ -374,7 +374,7 @@ void HostBridge::unplug(Endpoint& endpoint) noexcept {
         endpoint.reset();
     }
     // Whatever the registers say: a vCPU that is still inside may write to them again.
-    for (unsigned i = 0; i < kBarCount; ++i)
+    for (unsigned i = 0; i < kBaseAddresses; ++i)
         unmap(seat, endpoint, i);
     for (Seat* const other : present_)  // that it may have lain on top of
         map_wanted(*other);
@@ -503,14 +503,14 @@ void HostBridge::map_memory(const Bar& bar, Placed& placed) noexcept {
 }
 
 void HostBridge::unmap_stale(Seat& seat) noexcept {
-    for (unsigned i = 0; i < kBarCount; ++i)
+    for (unsigned i = 0; i < kBaseAddresses; ++i)
         if (seat.bars[i].mapped && wanted(seat.taken(), i) != seat.bars[i].mapped)
             unmap(seat, seat.taken(), i);
 }
 
 void HostBridge::map_wanted(Seat& seat) noexcept {
     Endpoint& endpoint = seat.taken();
-    for (unsigned i = 0; i < kBarCount; ++i) {
+    for (unsigned i = 0; i < kBaseAddresses; ++i) {
         const Bar& bar = endpoint.bars()[i];
         auto& mapped = seat.bars[i].mapped;
         if (bar.region == nullptr || mapped)

@@ -134,7 +134,7 @@ private:
         std::atomic<Endpoint*> endpoint{nullptr};  // null: free again
         std::atomic<bool> written{false};          // since the last settle()
         // Under layout_lock_.
-        std::array<Placed, kBarCount> bars{};
+        std::array<Placed, kBaseAddresses> bars{};
         std::unique_ptr<Pin> pin;  // null: no interrupt pin
 
         Endpoint& taken() const noexcept { return *endpoint.load(std::memory_order_relaxed); }
