@@ -62,8 +62,12 @@ Msi::Msi(Function& function, std::vector<VectorSlot> vectors)
     capability_ = function_.add_capability(kMsiId, body, writable, this);
 }
 
-MsiVector& Msi::vector(unsigned number) const noexcept {
-    return *vectors_[number % granted_.load(std::memory_order_acquire)].vector();
+MsiVector* Msi::vector(std::uint64_t number) const noexcept {
+    return vectors_[number % granted_.load(std::memory_order_acquire)].vector();
+}
+
+bool Msi::take_pending(std::uint64_t number) noexcept {
+    return vectors_[number % granted_.load(std::memory_order_acquire)].take_pending();
 }
 
 void Msi::before_read(unsigned offset, unsigned size) noexcept {
@@ -100,6 +104,11 @@ void Msi::update() noexcept {
         else
             vectors_[i].hold();
     }
+    // What was held back on a vector that is granted no more comes by the one that its source has
+    // now.
+    for (unsigned i = granted; enable && i < vectors_.size(); ++i)
+        if (vectors_[i].take_pending())
+            vectors_[i % granted].vector()->signal();
 }
 
 void Msi::cleared() noexcept {

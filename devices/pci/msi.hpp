@@ -2,7 +2,7 @@
 // MSI: up to 32 vectors that share a message, in configuration space.
 //
 // Spec: PCI Local Bus 3.0, 6.8.1; with 64-bit addresses and per-vector masking.
-// Threads: with the function's lock held, except enabled(), which any thread may ask.
+// Threads: as MessageInterrupts.
 #pragma once
 
 #include <atomic>
@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "pci/function.hpp"
+#include "pci/message_interrupts.hpp"
 #include "pci/vector_slot.hpp"
 #include "vmm/error.hpp"
 #include "vmm/msi.hpp"
 
 namespace vmm::pci {
 
-class Msi final : CapabilityRegisters {
+class Msi final : public MessageInterrupts, CapabilityRegisters {
 public:
     static constexpr unsigned kMaxVectors = 32;
 
@@ -25,11 +26,11 @@ public:
     static Result<std::unique_ptr<Msi>> create(Function& function, MsiSink& sink, unsigned vectors);
 
     /// MSI replaces INTx.
-    bool enabled() const noexcept { return enabled_.load(std::memory_order_acquire); }
+    bool enabled() const noexcept override { return enabled_.load(std::memory_order_acquire); }
 
-    /// What source `number` raises: with fewer vectors enabled than there are, several sources
-    /// share one. Valid until the guest changes that.
-    MsiVector& vector(unsigned number) const noexcept;
+    /// With fewer vectors enabled than there are, several sources share one. Never null.
+    MsiVector* vector(std::uint64_t number) const noexcept override;
+    bool take_pending(std::uint64_t number) noexcept override;
 
 private:
     Msi(Function& function, std::vector<VectorSlot> vectors);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "pci/function.hpp"
+#include "pci/message_interrupts.hpp"
 #include "pci/vector_slot.hpp"
 #include "vmm/error.hpp"
 #include "vmm/msi.hpp"
@@ -24,7 +25,7 @@ struct MsixPlace {
     std::uint32_t pending = 0;  ///< the same for the pending bit array
 };
 
-class Msix final : CapabilityRegisters {
+class Msix final : public MessageInterrupts, CapabilityRegisters {
 public:
     static constexpr unsigned kMaxVectors = 2048;
     static constexpr std::uint64_t kEntrySize = 16;  // bytes
@@ -38,13 +39,13 @@ public:
     std::uint64_t pending_bytes() const noexcept { return (size() + 63) / 64 * 8; }
 
     /// The vector the guest named, or null when there is none of that number. Stays valid.
-    MsiVector* vector(std::uint64_t number) const noexcept;
+    MsiVector* vector(std::uint64_t number) const noexcept override;
 
     /// Takes what was signalled and held back since: true if there was something.
-    bool take_pending(std::uint64_t number) noexcept;
+    bool take_pending(std::uint64_t number) noexcept override;
 
     /// MSI-X replaces INTx and MSI.
-    bool enabled() const noexcept { return enabled_.load(std::memory_order_acquire); }
+    bool enabled() const noexcept override { return enabled_.load(std::memory_order_acquire); }
 
     // Offsets from the start of the table or the pending bit array.
     std::uint64_t read_table(Access access) const noexcept;

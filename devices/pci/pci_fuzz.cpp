@@ -10,7 +10,9 @@
 
 #include "pci/host_bridge.hpp"
 #include "pci/memory_bar.hpp"
+#include "pci/msi.hpp"
 #include "pci/msix.hpp"
+#include "pci/rom_image.hpp"
 #include "support/fake_io_bus.hpp"
 #include "support/fake_memory_layout.hpp"
 #include "support/fake_msi.hpp"
@@ -56,71 +58,90 @@ struct Inside final : Placement {
     Function* function = nullptr;
 };
 
-void run(test::FuzzInput input) {
+alignas(4096) std::array<std::byte, 0x1000> device_memory;
+
+/// Three functions: one with an expansion ROM and an extended capability, one with memory in a BAR,
+/// one with ports and MSI; MSI-X all of them.
+struct Machine {
+    Machine() {
+        functions[0].add_rom(rom);
+        functions[1].add_bar(2, {.kind = BarKind::Memory64, .size = 0x1000}, memory_bar, memory);
+        constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
+        for (unsigned i = 0; i < 3; ++i)
+            add(i, kKinds[i]);
+        functions[0].add_extended_capability(0x0b, 1, kVendorSpecific, kWritable);
+        msi = std::move(*Msi::create(functions[2], sink, 4));
+        if (!bridge.assign_addresses() || !mmio.map(kEcam, kEcamSize, bridge.ecam()) ||
+            !io.map(kCamPort, kCamSize, bridge.cam()))
+            std::abort();
+    }
+    void add(unsigned i, BarKind kind) {
+        regions[i].function = &functions[i];
+        inside[i].function = &functions[i];
+        functions[i].add_bar(0, {.kind = kind, .size = 0x1000}, regions[i]);
+        functions[i].set_placement(inside[i]);
+        functions[i].use_intx();
+        functions[i].add_express();
+        regions[i].msix =
+            std::move(*Msix::create(functions[i], sink, 5, {.bar = 0, .pending = 0x800}));
+        if (!bridge.add(functions[i]))
+            std::abort();
+    }
+    void access(test::FuzzInput& input) {
+        constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
+                                    AccessSize::Qword};
+        const auto what = input.take<std::uint8_t>();
+        const auto size = kSizes[what & 3];
+        const auto offset = input.take<std::uint16_t>();
+        const auto value = input.take<std::uint32_t>();
+        test::FakeIoBus& space = (what & 8) != 0 ? io : mmio;
+        std::uint64_t at = kEcam + (offset & 0x3fff) + 0x8000u * (what >> 6);
+        if ((what & 8) != 0)
+            at = (what & 16) != 0 ? offset : kCamPort + offset % 8;
+        else if ((what & 16) != 0)
+            at = functions[what >> 6 & 1].bar_address(0) + offset % 0x1008;
+        if ((what & 4) != 0)
+            space.write(at, size, value);
+        else
+            space.read(at, size);
+        functions[offset % 3].set_intx((value & 1) != 0);
+        signal(*regions[offset % 3].msix, value % 8);
+        if (MessageInterrupts* const kind = active(regions[2].msix.get(), msi.get()))
+            signal(*kind, value % 8);
+    }
+    static void signal(const MessageInterrupts& kind, unsigned source) {
+        if (MsiVector* const vector = kind.vector(source))
+            vector->signal();
+    }
+
     test::FakeIoBus mmio;
     test::FakeIoBus io;
     test::FakeMemoryLayout layout;
-    alignas(4096) static std::array<std::byte, 0x1000> bytes;
-    const std::vector<BarMemory> memory{{.memory = {.host = bytes.data(), .size = bytes.size()}}};
+    const std::vector<BarMemory> memory{
+        {.memory = {.host = device_memory.data(), .size = device_memory.size()}}};
     MemoryBar memory_bar{memory};
+    RomImage rom{std::vector<std::byte>(0x900)};
     test::FakeMsiSink sink;
     std::array<test::RecordingIrqLine, 4> lines;
-    std::array<std::unique_ptr<Function>, 3> functions;
+    std::array<Function, 3> functions{Function{{.vendor = 1}}, Function{{.vendor = 1}},
+                                      Function{{.vendor = 1}}};
     std::array<TableRegion, 3> regions;
+    std::unique_ptr<Msi> msi;
     std::array<Inside, 3> inside;
     HostBridge bridge{{.windows = kWindows,
                        .mmio = mmio,
                        .io = io,
                        .memory = &layout,
                        .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    constexpr std::array kKinds{BarKind::Memory32, BarKind::Memory64, BarKind::Io};
-    for (unsigned i = 0; i < 3; ++i) {
-        functions[i] = std::make_unique<Function>(Identity{.vendor = 1});
-        regions[i].function = functions[i].get();
-        inside[i].function = functions[i].get();
-        functions[i]->add_bar(0, {.kind = kKinds[i], .size = 0x1000}, regions[i]);
-        functions[i]->set_placement(inside[i]);
-        functions[i]->use_intx();
-        functions[i]->add_express();
-        if (i == 1)
-            functions[i]->add_bar(2, {.kind = BarKind::Memory64, .size = 0x1000}, memory_bar,
-                                  memory);
-        if (i == 0)
-            functions[i]->add_extended_capability(0x0b, 1, kVendorSpecific, kWritable);
-        regions[i].msix =
-            std::move(*Msix::create(*functions[i], sink, 5, {.bar = 0, .pending = 0x800}));
-        if (!bridge.add(*functions[i]))
-            std::abort();
-    }
-    if (!bridge.assign_addresses() || !mmio.map(kEcam, kEcamSize, bridge.ecam()) ||
-        !io.map(kCamPort, kCamSize, bridge.cam()))
-        std::abort();
+};
 
-    constexpr std::array kSizes{AccessSize::Byte, AccessSize::Word, AccessSize::Dword,
-                                AccessSize::Qword};
-    while (!input.empty()) {
-        const auto what = input.take<std::uint8_t>();
-        const auto size = kSizes[what & 3];
-        const auto offset = input.take<std::uint16_t>();
-        const auto value = input.take<std::uint32_t>();
-        const bool write = (what & 4) != 0;
-        test::FakeIoBus& space = (what & 8) != 0 ? io : mmio;
-        std::uint64_t at = kEcam + (offset & 0x3fff) + 0x8000u * (what >> 6);
-        if ((what & 8) != 0)
-            at = (what & 16) != 0 ? offset : kCamPort + offset % 8;
-        else if ((what & 16) != 0)
-            at = functions[what >> 6 & 1]->bar_address(0) + offset % 0x1008;
-        if (write)
-            space.write(at, size, value);
-        else
-            space.read(at, size);
-        functions[offset % 3]->set_intx((value & 1) != 0);
-        if (MsiVector* const vector = regions[offset % 3].msix->vector(value % 8))
-            vector->signal();
-    }
-    bridge.reset();
+void run(test::FuzzInput input) {
+    Machine machine;
+    while (!input.empty())
+        machine.access(input);
+    machine.bridge.reset();
     // Configuration space, and no BAR.
-    if (mmio.count() != 1 || io.count() != 1 || !layout.there.empty())
+    if (machine.mmio.count() != 1 || machine.io.count() != 1 || !machine.layout.there.empty())
         std::abort();
 }
 
