@@ -62,10 +62,12 @@ endfunction()
 # Tests are compiled more often than they run: not optimised they take half the time under sanitizers.
 set(VMM_TEST_OPTIONS -O0)
 
-# vmm_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds]): one test program per room or device.
+# vmm_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds] [SHARDS n]): one test program per room or device.
 # Label `threads` puts it into the ThreadSanitizer job as well, `kvm` says that it needs /dev/kvm.
+# Each case runs in a process of its own, with TIMEOUT seconds. Under a sanitizer, where the start of a process takes
+# longer than most cases, SHARDS processes (one unless told) share the cases: more are for cases that wait.
 function(vmm_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 T "" "TIMEOUT" "SOURCES;DEPS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 T "" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS")
   if(NOT VMM_BUILD_TESTS)
     return()
   endif()
@@ -82,6 +84,10 @@ function(vmm_test name)
   if("threads" IN_LIST T_LABELS)
     add_dependencies(threads_tests ${name}_test)
   endif()
+  if(VMM_SANITIZE)
+    vmm_sharded_test(${name} ${T_TIMEOUT} "${T_SHARDS}" "${T_LABELS}")
+    return()
+  endif()
   gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60
     TEST_LIST ${name}_tests PROPERTIES TIMEOUT ${T_TIMEOUT})
   # gtest_discover_tests() takes a list of labels apart: they are set when ctest reads the list of tests.
@@ -89,6 +95,21 @@ function(vmm_test name)
   file(CONFIGURE OUTPUT ${script} @ONLY CONTENT
        [[set_tests_properties(${@name@_tests} PROPERTIES LABELS "@T_LABELS@")]])
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+endfunction()
+
+# The cases of a program in few processes. tools/count_tests.py finds the results of each through GTEST_OUTPUT.
+function(vmm_sharded_test name timeout shards labels)
+  if(NOT shards)
+    set(shards 1)
+  endif()
+  math(EXPR last "${shards} - 1")
+  math(EXPR limit "${timeout} * 10 / ${shards}")
+  foreach(shard RANGE ${last})
+    set(test ${name}.shard${shard})
+    add_test(NAME ${test} COMMAND ${name}_test)
+    set_tests_properties(${test} PROPERTIES LABELS "${labels}" TIMEOUT ${limit} ENVIRONMENT
+      "GTEST_BRIEF=1;GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard};GTEST_OUTPUT=xml:${CMAKE_CURRENT_BINARY_DIR}/${test}.xml")
+  endforeach()
 endfunction()
 
 # vmm_fuzz(<name> SOURCES ... DEPS ...): a libFuzzer target, built by the `asan` preset only.
