@@ -221,6 +221,18 @@ def mutexes(path, source):
             yield number, f"{found[0]} has no rank: use vmm/mutex.hpp"
 
 
+MADE_THREAD = re.compile(r"\bstd::j?thread\s*(\w+\s*)?[({]")
+
+
+def threads(path, source):
+    """One place makes threads: a name, a kind, blocked signals and a stack for faults come with it."""
+    if not path.startswith(PRODUCT) or of_tests(path) or path == "src/base/thread.cpp":
+        return
+    for number, line in enumerate(without_text(source).splitlines(), 1):
+        if MADE_THREAD.search(line):
+            yield number, "makes a thread by itself: use make_thread() of vmm/thread.hpp"
+
+
 def readmes(paths):
     """A room is a folder with a module of its own; each says what lives there."""
     homes = {str(pathlib.PurePosixPath(path).parent) for path in paths
@@ -247,6 +259,7 @@ def check(path, table):
     if kind in CXX:
         yield from includes(path, lines, table)
         yield from mutexes(path, source)
+        yield from threads(path, source)
     yield from license_line(path, lines)
     if kind == ".hpp":
         yield from header(lines)

@@ -48,6 +48,21 @@ class IncludeTest(unittest.TestCase):
                          ["<spdlog/ may be used in src/base/ only".replace("<spdlog/", "<spdlog/spdlog.h>")])
 
 
+class ThreadTest(unittest.TestCase):
+    def found(self, path, text):
+        return [what for _, what in check_tree.threads(path, text)]
+
+    def test_thread_of_a_rooms_own_is_found(self):
+        said = ["makes a thread by itself: use make_thread() of vmm/thread.hpp"]
+        self.assertEqual(self.found("devices/a.cpp", "thread_ = std::thread{[] {}};"), said)
+        self.assertEqual(self.found("hv/a.cpp", "std::jthread made(run);"), said)
+
+    def test_members_tests_and_the_one_place_are_fine(self):
+        self.assertEqual(self.found("devices/a.hpp", "std::jthread thread_;  // std::thread{}"), [])
+        self.assertEqual(self.found("devices/a_test.cpp", "std::thread{work}.join();"), [])
+        self.assertEqual(self.found("src/base/thread.cpp", "std::jthread{body}"), [])
+
+
 class MutexTest(unittest.TestCase):
     def found(self, path, text):
         return [what for _, what in check_tree.mutexes(path, text)]

@@ -2,19 +2,16 @@
 #include "virtio/worker.hpp"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "vmm/assert.hpp"
 #include "vmm/error_record.hpp"
-#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -52,7 +49,7 @@ Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handle
     VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, kWake));
     std::unique_ptr<Worker> made{
         new Worker{std::move(name), handler, std::move(epoll), std::move(wake)}};
-    made->stepper_ = stepper;
+    made->has_thread_ = stepper != nullptr;
     if (stepper != nullptr)
         stepper->worker_ = made.get();
     return made;
@@ -64,83 +61,118 @@ Worker::Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake)
 }
 
 Worker::~Worker() {
-    if (!thread_.joinable())
-        return;
-    post({.kind = Command::Kind::Quit});
-    thread_.join();
+    if (!thread_.withdraw() && post({.kind = Command::Kind::Quit}))
+        thread_.join();
 }
 
-bool Worker::ensure_thread() noexcept {
-    if (has_thread())
-        return true;
-    const SignalsBlocked blocked;
-    try {
-        thread_ = std::thread{[this] { run(); }};
-        ::pthread_setname_np(thread_.native_handle(), name_.c_str());
-    } catch (const std::system_error& error) {
-        if (!std::exchange(complained_, true))  // a driver can try as often as it likes
-            log::error("cannot start thread ", name_, ": ",
-                       record_of(no_thread(error.code().value())));
-    }
-    return thread_.joinable();
-}
-
-void Worker::post(const Command& command) noexcept {
+bool Worker::post(const Command& command) noexcept {
     {
         const std::scoped_lock held{mutex_};
-        commands_.push_back(command);
-        commanded_.store(true, std::memory_order_release);
-        if (awaited_kick_ != nullptr)
-            awaited_kick_->signal();
+        if (!has_thread_)
+            return false;
+        push(command);
     }
     wake_.signal();
+    return true;
+}
+
+void Worker::push(const Command& command) noexcept {
+    commands_.push_back(command);
+    commanded_.store(true, std::memory_order_release);
+    if (awaited_kick_ != nullptr)
+        awaited_kick_->signal();
 }
 
 void Worker::activate(Features features, std::span<Queue> queues) noexcept {
-    if (!ensure_thread()) {
-        link_->needs_reset();
-        return;
+    bool order = false;
+    {
+        const std::scoped_lock held{mutex_};
+        order = !std::exchange(has_thread_, true);
+        push({.kind = Command::Kind::Activate, .features = features, .queues = queues});
+        // Looked at here: by the time the thread has the command, more may be enabled, and those
+        // come by start_queue().
+        for (const Queue& queue : queues)
+            if (queue.enabled())
+                push({.kind = Command::Kind::StartQueue, .queue = queue.index()});
     }
-    post({.kind = Command::Kind::Activate, .features = features, .queues = queues});
-    // Looked at here: by the time the thread has the command, more may be enabled, and those come
-    // by start_queue().
-    for (Queue& queue : queues)
-        if (queue.enabled())
-            start_queue(queue);
+    wake_.signal();
+    if (order)
+        thread_.order(
+            {.kind = ThreadKind::Io, .name = name_, .processors = {}}, [this]() noexcept { run(); },
+            [this](Error error) noexcept { thread_refused(std::move(error)); });
 }
 
-void Worker::reset() noexcept {
-    if (!has_thread()) {
-        link_->reset_done();
-        return;
+// What came meanwhile is answered as by a worker that was never activated.
+void Worker::thread_refused(Error error) noexcept {
+    if (!std::exchange(complained_, true))  // a driver can try as often as it likes
+        log::error("cannot start thread ", name_, ": ", record_of(error));
+    std::vector<Command> dropped;
+    {
+        const std::scoped_lock held{mutex_};
+        dropped = drop();
     }
-    post({.kind = Command::Kind::Reset});
+    for (const Command& command : dropped)
+        refuse(command);
+}
+
+// A thread that is ordered and was not made need not be, and its maker may wait for this very
+// reset.
+void Worker::reset() noexcept {
+    std::vector<Command> dropped;
+    {
+        const std::scoped_lock held{mutex_};
+        if (has_thread_ && !thread_.withdraw()) {
+            push({.kind = Command::Kind::Reset});
+            wake_.signal();
+            return;
+        }
+        dropped = drop();
+    }
+    for (const Command& command : dropped)
+        if (command.kind != Command::Kind::Activate)
+            refuse(command);
+    link_->reset_done();
+}
+
+std::vector<Worker::Command> Worker::drop() noexcept {
+    has_thread_ = false;
+    commanded_.store(false, std::memory_order_relaxed);
+    return std::exchange(commands_, {});
+}
+
+void Worker::refuse(const Command& command) noexcept {
+    switch (command.kind) {
+        case Command::Kind::Activate:
+            return link_->needs_reset();
+        case Command::Kind::Reset:
+            return link_->reset_done();
+        case Command::Kind::StopQueue:
+            return link_->queue_stopped(command.queue);
+        case Command::Kind::Pause:
+            return link_->paused();
+        case Command::Kind::StartQueue:
+        case Command::Kind::Resume:
+        case Command::Kind::Quit:
+            return;
+    }
 }
 
 void Worker::stop_queue(std::uint16_t index) noexcept {
-    if (!has_thread()) {
+    if (!post({.kind = Command::Kind::StopQueue, .queue = index}))
         link_->queue_stopped(index);
-        return;
-    }
-    post({.kind = Command::Kind::StopQueue, .queue = index});
 }
 
 void Worker::start_queue(Queue& queue) noexcept {
-    if (has_thread())
-        post({.kind = Command::Kind::StartQueue, .queue = queue.index()});
+    post({.kind = Command::Kind::StartQueue, .queue = queue.index()});
 }
 
 void Worker::pause() noexcept {
-    if (!has_thread()) {
+    if (!post({.kind = Command::Kind::Pause}))
         link_->paused();
-        return;
-    }
-    post({.kind = Command::Kind::Pause});
 }
 
 void Worker::resume() noexcept {
-    if (has_thread())
-        post({.kind = Command::Kind::Resume});
+    post({.kind = Command::Kind::Resume});
 }
 
 Result<> Worker::watch(int fd, std::uint32_t events, std::uint32_t source) {
@@ -157,7 +189,6 @@ void Worker::unwatch(int fd) noexcept {
 }
 
 void Worker::run() noexcept {
-    const FaultStack stack;
     leave_restartable_sequences();
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // call_after() means it
     linger_ = Linger{has_several_processors()};

@@ -18,7 +18,6 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "virtio/device.hpp"
@@ -29,6 +28,7 @@
 #include "vmm/event_fd.hpp"
 #include "vmm/mutex.hpp"
 #include "vmm/relax.hpp"
+#include "vmm/thread_desk.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::virtio {
@@ -155,9 +155,11 @@ private:
 
     Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
 
-    bool has_thread() const noexcept { return thread_.joinable() || stepper_ != nullptr; }
-    bool ensure_thread() noexcept;
-    void post(const Command& command) noexcept;
+    bool post(const Command& command) noexcept;  // false: there is no thread
+    void push(const Command& command) noexcept;  // with mutex_ held, as for drop()
+    std::vector<Command> drop() noexcept;
+    void refuse(const Command& command) noexcept;
+    void thread_refused(Error error) noexcept;
     void run() noexcept;
     void serve() noexcept;  // while Serving
     void kicked(Queue& queue) noexcept;
@@ -187,11 +189,11 @@ private:
     UniqueFd epoll_;
     EventFd wake_;
     Link* link_ = nullptr;
-    Stepper* stepper_ = nullptr;
 
     // Over commands_ and awaited_kick_, for an instant.
     RankedMutex<LockRank::WorkerCommands> mutex_;
     std::vector<Command> commands_;
+    bool has_thread_ = false;  // or one is ordered
     /// What the thread waits for in epoll's place: the only queue's kicks. The thread writes it.
     const EventFd* awaited_kick_ = nullptr;
     std::atomic<bool> commanded_{false};  // there are commands
@@ -213,8 +215,8 @@ private:
     };
     std::vector<Call> calls_;  // one a source at most
 
-    bool complained_ = false;  // in ensure_thread(), or on the thread: never both at once
-    std::thread thread_;
+    bool complained_ = false;  // where there is no thread, or on it: never both at once
+    OrderedThread thread_;
 };
 
 }  // namespace vmm::virtio

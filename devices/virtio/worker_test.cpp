@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtio/worker.hpp"
 
-#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <gmock/gmock.h>
 
 #include <array>
 #include <atomic>
@@ -10,9 +12,12 @@
 #include <mutex>
 #include <thread>
 
+#include "support/captured_log.hpp"
 #include "support/flat_guest_memory.hpp"
+#include "support/sanitizers.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/thread_desk.hpp"
 
 namespace vmm::virtio {
 namespace {
@@ -30,6 +35,7 @@ public:
     std::atomic<bool> kicks_only = true;
     std::atomic<bool> stopped_one = false;
     std::atomic<bool> reset = false;
+    std::atomic<bool> needs_reset = false;
     std::atomic<const std::function<void()>*> on_kick = nullptr;
     unsigned sources_ready = 0;
     unsigned stops = 0;
@@ -63,7 +69,7 @@ private:
     }
     void resumed() noexcept override { ++resumes; }
 
-    void take_needs_reset() noexcept override {}
+    void take_needs_reset() noexcept override { needs_reset = true; }
     void take_reset_done() noexcept override { reset = true; }
     void take_queue_stopped(std::uint16_t) noexcept override { stopped_one = true; }
     void take_paused() noexcept override { ++pauses_answered; }
@@ -147,6 +153,64 @@ TEST_F(WorkerTest, KickIsNotLostToAnotherQueueThatStarts) {
 
         ASSERT_TRUE(wait_until([&] { return counter.kicks[0] != before; })) << round;
     }
+}
+
+struct OpenDesk {
+    std::unique_ptr<ThreadDesk> desk = *ThreadDesk::open();
+};
+
+/// The thread is ordered by the time that a test begins, and not made.
+class WorkerDeskTest : protected OpenDesk, public WorkerTest {};
+
+TEST_F(WorkerDeskTest, WhatCameBeforeTheThreadIsObeyedByIt) {
+    queues[0].kick();
+    worker->stop_queue(1);
+    worker->pause();
+    EXPECT_EQ(counter.pauses_answered, 0U);
+    desk->serve();
+    EXPECT_TRUE(wait_until([&] { return counter.pauses_answered == 1; }));
+    EXPECT_TRUE(counter.stopped_one);
+    worker->resume();
+    EXPECT_TRUE(wait_until([&] { return counter.kicks[0] != 0; }));
+    EXPECT_TRUE(kick_first());
+}
+
+// The thread that would make it may be the one that waits for this reset.
+TEST_F(WorkerDeskTest, ResetTakesTheOrderBack) {
+    worker->stop_queue(1);
+    worker->reset();
+    EXPECT_TRUE(counter.stopped_one);
+    EXPECT_TRUE(counter.reset);
+    desk->serve();
+    EXPECT_EQ(counter.kicks[0], 0U);
+
+    activate();
+    desk->serve();
+    EXPECT_TRUE(kick_first());
+}
+
+TEST_F(WorkerDeskTest, RefusalIsAnsweredAndTheNextDriverTriesAgain) {
+    if (test::kSanitized)
+        GTEST_SKIP() << "a sanitizer needs its address space";
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+    const rlimit none{.rlim_cur = 1, .rlim_max = before.rlim_max};
+    worker->stop_queue(1);
+    worker->pause();
+    const test::CapturedLog log;
+    ASSERT_EQ(::setrlimit(RLIMIT_AS, &none), 0);
+    desk->serve();
+    ASSERT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
+    EXPECT_TRUE(counter.needs_reset);
+    EXPECT_TRUE(counter.stopped_one);
+    EXPECT_EQ(counter.pauses_answered, 1U);
+    EXPECT_THAT(log.text(), testing::HasSubstr("cannot start thread io-test: pthread_create"));
+    worker->reset();
+    EXPECT_TRUE(counter.reset);
+
+    activate();
+    desk->serve();
+    EXPECT_TRUE(kick_first());
 }
 
 // The thread may be asleep on the only queue's kicks, on epoll, or on its commands.

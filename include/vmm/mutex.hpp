@@ -56,6 +56,7 @@ enum class LockRank : std::uint8_t {
     FakeVm,           ///< [fake] takes the place of pins and routes
     FakeVcpu,         ///< [fake] a scripted vCPU
     // No calls are made under these.
+    ThreadDesk,  ///< [base] threads that are to be made
     BlockPool,   ///< [backends] requests that wait for a thread, or are done
     EventTexts,  ///< [machine] texts for the user about an event
     DiskSizes,   ///< [machine] disks whose size is to be asked for

@@ -1,16 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// What our own threads are made with, and what they do first.
+// The one place that makes threads, and what a thread of ours does first.
 #pragma once
 
 #include <pthread.h>
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "vmm/error.hpp"
 
 namespace vmm {
+
+/// What a thread is for, and so what it may ever need of the host.
+enum class ThreadKind : std::uint8_t {
+    Vcpu,    ///< runs a virtual CPU
+    Io,      ///< a device's queues
+    Pool,    ///< waits for the host in an I/O thread's place
+    Helper,  ///< anything else, which no guest can ask for
+};
+
+struct ThreadPlan {
+    ThreadKind kind = ThreadKind::Helper;
+    std::string name;  ///< 15 characters count: pthread_setname_np(3)
+    /// Host CPUs that it may run on, by number; empty: wherever its maker may.
+    std::vector<unsigned> processors;
+    bool logged = true;  ///< the log says which thread it is, with `-l info`
+};
+
+/// Makes a thread with all signals blocked but faults, which are handled on a stack of their own.
+/// The thread inherits what the calling thread has: see ThreadDesk. Fails as no_thread() says, or
+/// if the thread may run on none of `processors`.
+using ThreadBody = std::move_only_function<void() noexcept>;
+Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body);
+
+/// "vcpu", "io", "pool" or "helper"
+const char* name_of(ThreadKind kind) noexcept;
 
 /// Blocks every signal but faults, for the calling thread and for threads that it makes while this
 /// lives: signals are the main thread's. See pthread_sigmask(3).

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/message_writer.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -10,11 +8,9 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 
-#include "vmm/faults.hpp"
 #include "vmm/mutex.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
@@ -123,16 +119,15 @@ MessageWriter::MessageWriter(std::shared_ptr<Shared> shared)
     : shared_{std::move(shared)}, step_{linger, shared_.get()} {}
 
 std::unique_ptr<MessageWriter> MessageWriter::start(HostStream& stream) {
-    const SignalsBlocked blocked;
     auto shared = std::make_shared<Shared>(std::move(stream));
-    try {
-        std::thread thread{[shared] { run(shared); }};
-        ::pthread_setname_np(thread.native_handle(), "log");
-        thread.detach();
-    } catch (const std::system_error&) {
+    auto thread =
+        make_thread({.kind = ThreadKind::Helper, .name = "log", .processors = {}, .logged = false},
+                    [shared]() noexcept { run(shared); });
+    if (!thread) {
         stream = std::move(shared->file).stream();
         return nullptr;
     }
+    thread->detach();
     return std::unique_ptr<MessageWriter>{new MessageWriter{std::move(shared)}};
 }
 
@@ -166,7 +161,6 @@ bool MessageWriter::wait(std::chrono::milliseconds at_most) noexcept {
 }
 
 void MessageWriter::run(const std::shared_ptr<Shared>& shared) noexcept {
-    const FaultStack stack;
     std::string text;
     std::unique_lock held{shared->mutex};
     while (true) {

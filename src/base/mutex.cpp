@@ -68,6 +68,8 @@ constexpr std::string_view name_of(LockRank rank) {
             return "FakeVm";
         case LockRank::FakeVcpu:
             return "FakeVcpu";
+        case LockRank::ThreadDesk:
+            return "ThreadDesk";
         case LockRank::BlockPool:
             return "BlockPool";
         case LockRank::EventTexts:

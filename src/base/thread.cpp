@@ -7,13 +7,98 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <memory>
+#include <semaphore>
+#include <system_error>
 #include <utility>
 
 #include "vmm/faults.hpp"
+#include "vmm/log.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
+namespace {
+
+// A thread that may run on some CPUs only runs nowhere else: it waits here until that is settled.
+struct Gate {
+    std::binary_semaphore settled{0};
+    bool open = false;
+};
+
+int pin(pthread_t thread, const std::vector<unsigned>& processors) noexcept {
+    const unsigned most = std::ranges::max(processors) + 1;
+    cpu_set_t* const set = CPU_ALLOC(most);
+    if (set == nullptr)
+        return ENOMEM;
+    const std::size_t size = CPU_ALLOC_SIZE(most);
+    CPU_ZERO_S(size, set);
+    for (const unsigned processor : processors)
+        CPU_SET_S(processor, size, set);
+    const int failed = ::pthread_setaffinity_np(thread, size, set);
+    CPU_FREE(set);
+    return failed;
+}
+
+std::string listed(const std::vector<unsigned>& processors) {
+    std::string all;
+    for (const unsigned processor : processors)
+        all += cat(all.empty() ? "" : ",", processor);
+    return all;
+}
+
+}  // namespace
+
+const char* name_of(ThreadKind kind) noexcept {
+    switch (kind) {
+        case ThreadKind::Vcpu:
+            return "vcpu";
+        case ThreadKind::Io:
+            return "io";
+        case ThreadKind::Pool:
+            return "pool";
+        case ThreadKind::Helper:
+            return "helper";
+    }
+    return "";
+}
+
+Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body) {
+    plan.name.resize(std::min<std::size_t>(plan.name.size(), 15));
+    const auto processors = plan.processors;
+    const auto gate = processors.empty() ? nullptr : std::make_shared<Gate>();
+    std::jthread made;
+    try {
+        const SignalsBlocked blocked;
+        made =
+            std::jthread{[gate, plan = std::move(plan), body = std::move(body)]() mutable noexcept {
+                const FaultStack stack;
+                ::pthread_setname_np(::pthread_self(), plan.name.c_str());
+                if (gate != nullptr)
+                    gate->settled.acquire();
+                if (gate != nullptr && !gate->open)
+                    return;
+                if (plan.logged)
+                    log::info("thread ", plan.name, " (", name_of(plan.kind), ") is ", ::gettid());
+                body();
+            }};
+    } catch (const std::system_error& failure) {
+        return std::unexpected(no_thread(failure.code().value()));
+    }
+    if (gate == nullptr)
+        return made;
+    const int failed = pin(made.native_handle(), processors);
+    gate->open = failed == 0;
+    gate->settled.release();
+    if (failed != 0)
+        return std::unexpected(
+            Error::os("pthread_setaffinity_np", failed)
+                .context(cat("let a thread run on host CPU ", listed(processors), " only"))
+                .hint("These have to be online, and in the process's cpuset: `nproc` and `taskset "
+                      "-p $$` tell."));
+    return made;
+}
 
 SignalsBlocked::SignalsBlocked() noexcept {
     sigset_t most;

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/disk_sizes.hpp"
 
-#include <pthread.h>
-
-#include <system_error>
 #include <utility>
 
 #include "vmm/error_record.hpp"
-#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -24,12 +20,10 @@ Result<std::unique_ptr<DiskSizes>> DiskSizes::create(boost::asio::io_context& lo
     auto looked = VMM_TRY(EventFd::create());
     std::unique_ptr<DiskSizes> made{
         new DiskSizes{loop, ended, std::move(request), std::move(looked)}};
-    const SignalsBlocked blocked;
-    try {
-        made->thread_ = std::thread{[sizes = made.get()] { sizes->run(); }};
-    } catch (const std::system_error& failure) {
-        return std::unexpected(no_thread(failure.code().value()).context("look at disks"));
-    }
+    made->thread_ =
+        VMM_TRY_OR(make_thread({.kind = ThreadKind::Helper, .name = "disk-sizes", .processors = {}},
+                               [sizes = made.get()]() noexcept { sizes->run(); }),
+                   "look at disks");
     return made;
 }
 
@@ -104,8 +98,6 @@ void DiskSizes::answer_looked() {
 }
 
 void DiskSizes::run() noexcept {
-    const FaultStack stack;
-    ::pthread_setname_np(::pthread_self(), "disk-sizes");
     for (;;) {
         request_.wait();
         while (virtio_blk::Blk* const disk = next())

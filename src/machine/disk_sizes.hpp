@@ -74,7 +74,7 @@ private:
     std::size_t finished_ = 0;                        // looks that have not been told of
     std::optional<Disk> now_;                         // being looked at
     bool ending_ = false;
-    std::thread thread_;
+    std::jthread thread_;
 };
 
 }  // namespace vmm::machine

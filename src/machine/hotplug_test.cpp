@@ -54,10 +54,16 @@ protected:
         ASSERT_TRUE(vm->vcpu(1)->wait_until_idle());
     }
 
+    /// The driver's DRIVER_OK orders the device's thread, which the loop makes.
+    void bring_up(GuestDriver& driver) {
+        driver.start();
+        loop.poll();
+    }
+
     /// The guest asks for entropy over and over, and uses the registers of what is in slot 2 now,
     /// whether it is there or not.
     void work() {
-        rng.start();
+        bring_up(rng);
         other_bar = cpu.config(kSlot2, 0x10, 4) & ~std::uint64_t{15};
         keep_on();
     }
@@ -155,7 +161,7 @@ protected:
 
 TEST_F(HotplugTest, AddedDiskIsFoundAndReadWhileTheGuestUsesAnotherDevice) {
     start_guest();
-    rng.start();
+    bring_up(rng);
     keep_on();
 
     const auto added = machine->add_device(fake_disk("data"));
@@ -164,7 +170,7 @@ TEST_F(HotplugTest, AddedDiskIsFoundAndReadWhileTheGuestUsesAnotherDevice) {
     EXPECT_EQ(machine->find_device("data"), kSlot2);
     EXPECT_EQ(cpu.config(kSlot2, 0, 4), 0x1042'1af4u);
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     read_sector(disk);
     EXPECT_TRUE(disk.wait_until_used());
     EXPECT_EQ(sector(), "sector 0");
@@ -179,7 +185,7 @@ TEST_F(HotplugTest, RemovedDeviceIsNotThereAndItsNeighboursStay) {
     constexpr pci::Address kSlot3{.slot = 3, .function = 0};
     ASSERT_EQ(machine->find_device("data"), kSlot3);
     GuestDriver disk{cpu, kSlot3, kSecondRings};
-    disk.start();
+    bring_up(disk);
     disk.use_message(0x41);
     ASSERT_THAT(vm->unmasked(), ElementsAre(MsiMessage{0xfee0'0000, 0x41}));
     ASSERT_EQ(vm->doorbells().size(), 1u);
@@ -205,7 +211,7 @@ TEST_F(HotplugTest, FreedSlotIsTakenAgainAndTheNewDeviceWorksThere) {
         ASSERT_TRUE(machine->add_device(fake_disk("data")));
         medium->put(0, content);
         ASSERT_EQ(machine->find_device("data"), kSlot2);
-        disk.start();
+        bring_up(disk);
         read_sector(disk);
         ASSERT_TRUE(disk.wait_until_used());
         EXPECT_EQ(sector(), content);
@@ -217,7 +223,7 @@ TEST_F(HotplugTest, RemovalWaitsForARequestThatTheDiskHasAndTheGuestGoesOn) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     medium->hold();
     read_sector(disk);
     while (medium->held() == 0)
@@ -241,7 +247,7 @@ TEST_F(HotplugTest, SecondRemovalOfTheSameDeviceIsAnsweredWithTheFirst) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     medium->hold();
     read_sector(disk);
     while (medium->held() == 0)
@@ -269,7 +275,7 @@ TEST_F(HotplugTest, HostThatDoesNotAnswerIsToldOfAndTheDeviceGoesWhenItDoes) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     medium->hold();
     read_sector(disk);
     while (medium->held() == 0)
@@ -308,7 +314,7 @@ TEST_F(ConsentTest, GuestIsAskedAndKeepsTheDeviceUntilItLetsGo) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
 
     remove("data", Removal::WithConsent);
     machine->guest_released(kSlot1);  // what it was not asked for
@@ -349,7 +355,7 @@ TEST_F(HotplugTest, RemovalThatAResetOvertakesIsFinishedWithIt) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     medium->hold();
     read_sector(disk);
     while (medium->held() == 0)
@@ -383,7 +389,7 @@ TEST_F(HotplugTest, PausedDiskFinishesWhatItHasAndTouchesNoRamAfterThat) {
     start_guest();
     ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    disk.start();
+    bring_up(disk);
     medium->hold();
     read_sector(disk);
     while (medium->held() == 0)
@@ -551,7 +557,7 @@ TEST_F(HotplugTest, AHundredDevicesComeAndGoUnderAGuestAtWorkAndLeaveNothingOpen
     const auto open = open_files();
     for (int i = 0; i < 100; ++i) {
         if (i % 4 == 0) {
-            disk.start();
+            bring_up(disk);
             read_sector(disk);
         }
         ASSERT_EQ(remove_and_wait("data"), "gone") << i;

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <array>
 #include <utility>
 
 #include "machine/guest_races.hpp"
@@ -37,6 +38,8 @@ Machine::Machine(MachineParts parts)
 Machine::~Machine() {
     stop();
     consoles_.detach();
+    if (orders_.is_open())
+        orders_.release();  // the descriptor is desk_'s
 }
 
 Result<> Machine::map_ram() {
@@ -79,6 +82,9 @@ std::uint64_t Machine::ports_for_kicks() const {
 }
 
 Result<> Machine::add_pci_devices() {
+    desk_ = VMM_TRY(ThreadDesk::open());
+    orders_.assign(desk_->fd());
+    await_orders();
     VMM_TRY(consoles_.open_virtio());
     pci_ = VMM_TRY(DeviceSet::create({.config = config_,
                                       .loop = loop_,
@@ -97,6 +103,17 @@ Result<> Machine::add_pci_devices() {
     if (const auto size = consoles_.console_size())
         pci_->console()->set_size(0, size->columns, size->rows);
     return {};
+}
+
+// A driver's first write to a device asks for the device's thread.
+void Machine::await_orders() {
+    orders_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       [this](boost::system::error_code failed) {
+                           if (failed)
+                               return;
+                           desk_->serve();
+                           await_orders();
+                       });
 }
 
 Result<> Machine::create_vcpus() {
@@ -183,8 +200,11 @@ std::vector<std::string> Machine::stop_devices(std::chrono::milliseconds at_most
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
         if (busy.empty() || left.count() <= 0)
             return busy;
-        pollfd ended{.fd = ended_fd(), .events = POLLIN, .revents = 0};
-        ::poll(&ended, 1, static_cast<int>(left.count()));
+        // A request that needs a thread of its own may be what a device waits for.
+        std::array<pollfd, 2> awaited{{{.fd = ended_fd(), .events = POLLIN, .revents = 0},
+                                       {.fd = desk_->fd(), .events = POLLIN, .revents = 0}}};
+        ::poll(awaited.data(), awaited.size(), static_cast<int>(left.count()));
+        desk_->serve();
     }
 }
 

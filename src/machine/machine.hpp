@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include "machine/vcpu_set.hpp"
 #include "memory/guest_ram.hpp"
 #include "vmm/error.hpp"
+#include "vmm/thread_desk.hpp"
 
 namespace vmm::machine {
 
@@ -104,6 +106,7 @@ private:
     Result<> put_devices_on_bus();
     PlatformParts platform_parts();
     std::uint64_t ports_for_kicks() const;
+    void await_orders();
 
     void quit_requested() noexcept override;
     void disk_sizes_requested() noexcept override;
@@ -115,6 +118,8 @@ private:
     Commands& commands_;
     GuestHotplug* const hotplug_;
 
+    std::unique_ptr<ThreadDesk> desk_;  // null: there is no PCI; outlives those who order
+    boost::asio::posix::stream_descriptor orders_{loop_};
     std::unique_ptr<GuestRam> ram_;
     Bus ports_;
     Bus mmio_;

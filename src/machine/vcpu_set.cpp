@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/vcpu_set.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <optional>
@@ -10,7 +8,6 @@
 #include <utility>
 
 #include "vmm/error_record.hpp"
-#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
@@ -84,20 +81,15 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
     vcpus_.assign(vcpus.begin(), vcpus.end());
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
-    const SignalsBlocked blocked;
-    try {
-        for (unsigned index = 0; index < vcpus_.size(); ++index)
-            threads_.emplace_back([this, index] { thread_main(index); });
-    } catch (const std::system_error& failure) {
-        return std::unexpected(no_thread(failure.code().value())
-                                   .context(cat("start the thread of vCPU ", threads_.size())));
-    }
+    for (unsigned index = 0; index < vcpus_.size(); ++index)
+        threads_.push_back(VMM_TRY_OR(
+            make_thread({.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = {}},
+                        [this, index]() noexcept { thread_main(index); }),
+            cat("start the thread of vCPU ", index)));
     return {};
 }
 
 void VcpuSet::thread_main(unsigned index) {
-    const FaultStack stack;
-    ::pthread_setname_np(::pthread_self(), cat("vcpu", index).c_str());
     leave_restartable_sequences();
     BusReader ports{ports_};
     BusReader mmio{mmio_};

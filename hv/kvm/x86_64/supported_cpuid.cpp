@@ -4,11 +4,10 @@
 #include <linux/kvm.h>
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
 #include "kvm/flex_array.hpp"
-#include "vmm/faults.hpp"
+#include "vmm/error_record.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
 
@@ -41,16 +40,14 @@ Result<SupportedCpuid::Entries> ask(const Handle& kvm) {
 SupportedCpuid::SupportedCpuid(const Handle& kvm, bool in_background) : kvm_{kvm} {
     if (!in_background)
         return;
-    const SignalsBlocked blocked;
-    try {
-        asker_ = std::jthread{[this] {
-            const FaultStack stack;
-            answer_.emplace(ask(kvm_));
-        }};
-        start_elsewhere(asker_.native_handle());
-    } catch (const std::system_error& failure) {
-        log::debug("no thread to ask for CPU features: ", failure.what());
+    auto made = make_thread({.kind = ThreadKind::Helper, .name = "cpuid", .processors = {}},
+                            [this]() noexcept { answer_.emplace(ask(kvm_)); });
+    if (!made) {
+        log::debug("no thread to ask for CPU features: ", record_of(made.error()));
+        return;
     }
+    asker_ = std::move(*made);
+    start_elsewhere(asker_.native_handle());
 }
 
 Result<SupportedCpuid::Entries> SupportedCpuid::get() {

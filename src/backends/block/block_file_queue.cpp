@@ -186,6 +186,8 @@ BlockRequest* BlockFileQueue::reap() noexcept {
     while (request == nullptr && ring_ != nullptr && reap_ring())
         request = done_.pop();
     if (request == nullptr && pool_ != nullptr) {
+        while (BlockRequest* const refused = pool_->take_back())
+            perform(*refused);
         pool_->take_done(done_);
         request = done_.pop();
     }

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/block/block_pool.hpp"
 
-#include <pthread.h>
-
-#include <system_error>
+#include <utility>
 
 #include "vmm/error_record.hpp"
-#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
-#include "vmm/thread.hpp"
 
 namespace vmm {
 
 BlockPool::BlockPool(BlockIo& io, const EventFd& done, unsigned room) : io_{io}, event_{done} {
-    threads_.reserve(room);
+    ordered_.reserve(room);
 }
 
 BlockPool::~BlockPool() {
@@ -22,27 +18,35 @@ BlockPool::~BlockPool() {
         quit_ = true;
     }
     work_.notify_all();
-    for (std::thread& thread : threads_)
-        thread.join();
+    for (const auto& thread : ordered_)
+        thread->join();
 }
 
 bool BlockPool::put(BlockRequest& request, unsigned most) noexcept {
     bool enough = false;
     {
         const std::scoped_lock held{mutex_};
-        enough = waiting_count_ < idle_;
+        enough = waiting_count_ < idle_ || threads_ >= most || no_more_;
     }
-    if (!enough && threads_.size() < most)
+    if (!enough)
         add_thread();
-    if (threads_.empty())
-        return false;
     {
         const std::scoped_lock held{mutex_};
+        if (threads_ == 0)
+            return false;
         waiting_.push(request);
         ++waiting_count_;
     }
     work_.notify_one();
     return true;
+}
+
+BlockRequest* BlockPool::take_back() noexcept {
+    const std::scoped_lock held{mutex_};
+    if (!given_up() || waiting_.empty())
+        return nullptr;
+    --waiting_count_;
+    return waiting_.pop();
 }
 
 void BlockPool::take_done(BlockRequestList& to) noexcept {
@@ -52,26 +56,35 @@ void BlockPool::take_done(BlockRequestList& to) noexcept {
 
 bool BlockPool::any_done() noexcept {
     const std::scoped_lock held{mutex_};
-    return !done_.empty();
+    return !done_.empty() || (given_up() && !waiting_.empty());
 }
 
-// Not tried again once it failed: a guest can ask for it with each request.
 void BlockPool::add_thread() noexcept {
-    if (no_more_)
-        return;
-    const SignalsBlocked blocked;
-    try {
-        threads_.emplace_back([this] { run(); });
-        ::pthread_setname_np(threads_.back().native_handle(), "disk-pool");
-    } catch (const std::system_error& error) {
-        log::warn("cannot start a thread for disk I/O: ",
-                  record_of(no_thread(error.code().value())));
-        no_more_ = true;
+    {
+        const std::scoped_lock held{mutex_};
+        ++threads_;
     }
+    ordered_.push_back(std::make_unique<OrderedThread>());
+    ordered_.back()->order(
+        {.kind = ThreadKind::Pool, .name = "disk-pool", .processors = {}},
+        [this]() noexcept { run(); },
+        [this](const Error& error) noexcept { thread_refused(error); });
+}
+
+// Not tried again: a guest can ask for it with each request.
+void BlockPool::thread_refused(const Error& error) noexcept {
+    bool first = false;
+    {
+        const std::scoped_lock held{mutex_};
+        first = !std::exchange(no_more_, true);
+        --threads_;
+    }
+    if (first)
+        log::warn("cannot start a thread for disk I/O: ", record_of(error));
+    event_.signal();  // for take_back()
 }
 
 void BlockPool::run() noexcept {
-    const FaultStack stack;
     BlockScratch scratch;
     while (BlockRequest* const request = next()) {
         io_.perform(*request, scratch);

@@ -5,14 +5,15 @@
 // Threads start when there is work for them. put() and take_done() are for the owner's thread.
 #pragma once
 
+#include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "backends/block/block_io.hpp"
 #include "vmm/block_backend.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/thread_desk.hpp"
 
 namespace vmm {
 
@@ -29,24 +30,30 @@ public:
     /// With `most` threads, as far as they are needed. False if there is no thread and none can be
     /// had: nothing was taken.
     [[nodiscard]] bool put(BlockRequest& request, unsigned most) noexcept;
+    /// The oldest of those that were taken for threads which the host then would not give; or null.
+    BlockRequest* take_back() noexcept;
     /// Moves what is done to the end of `to`.
     void take_done(BlockRequestList& to) noexcept;
     bool any_done() noexcept;
 
 private:
     void add_thread() noexcept;
+    void thread_refused(const Error& error) noexcept;
+    bool given_up() const noexcept { return threads_ == 0 && no_more_; }  // with mutex_ held
     void run() noexcept;
     BlockRequest* next() noexcept;
 
     BlockIo& io_;
     const EventFd& event_;
-    std::vector<std::thread> threads_;
-    bool no_more_ = false;  // the host would not give another
+    // Ordered one after the other, by the thread that calls put(); what was refused stays here.
+    std::vector<std::unique_ptr<OrderedThread>> ordered_;
 
     RankedMutex<LockRank::BlockPool> mutex_;
     ConditionVariable work_;
     BlockRequestList waiting_;
     BlockRequestList done_;
+    unsigned threads_ = 0;  // that run or will
+    bool no_more_ = false;  // the host would not give another
     unsigned waiting_count_ = 0;
     unsigned idle_ = 0;  // threads that wait for work
     bool quit_ = false;

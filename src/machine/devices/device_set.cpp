@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/devices/device_set.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <chrono>
-#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -13,7 +10,6 @@
 #include "config/limits.hpp"
 #include "machine/devices/kinds.hpp"
 #include "vmm/error_record.hpp"
-#include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
@@ -214,19 +210,16 @@ bool DeviceSet::is_idle(const Member& member) const {
 // close() of a file on a network writes what is left.
 void DeviceSet::free(Member& member) {
     member.stage = Stage::Freeing;
-    const SignalsBlocked blocked;
-    try {
-        member.freeing = std::thread{[this, &member] {
-            const FaultStack stack;
-            ::pthread_setname_np(::pthread_self(), "removal");
-            member.device.reset();
-            member.freed = true;
-            released_.signal();
-        }};
-    } catch (const std::system_error&) {  // then the loop has to wait
+    const auto go = [this, &member]() noexcept {
         member.device.reset();
         member.freed = true;
-    }
+        released_.signal();
+    };
+    auto made = make_thread({.kind = ThreadKind::Helper, .name = "removal", .processors = {}}, go);
+    if (made)
+        member.freeing = std::move(*made);
+    else
+        go();  // then the loop has to wait
 }
 
 bool DeviceSet::has_gone(Member& member) {

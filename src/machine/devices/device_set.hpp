@@ -138,7 +138,7 @@ private:
         std::unique_ptr<boost::asio::steady_timer> limit;  // of their patience
 
         std::atomic<bool> freed = false;
-        std::thread freeing;
+        std::jthread freeing;
 
         Member() = default;
         ~Member();
