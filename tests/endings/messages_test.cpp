@@ -44,6 +44,15 @@ private:
     bool held_;
 };
 
+TEST_F(MessagesTest, LogSaysWhichThreadIsWhich) {
+    Child vmm{run({"-l", "info"}), {}};
+    ASSERT_TRUE(vmm.says("ready"));
+
+    const auto vcpu = std::to_string(vmm.thread("vcpu0"));
+
+    EXPECT_TRUE(vmm.complains("thread vcpu0 (vcpu) is " + vcpu + "\n"));
+}
+
 TEST_F(MessagesTest, FullPipeAtStandardErrorStopsNothing) {
     Child vmm{run({"-l", "trace", "--on-crash", "reset"}), {.full_error = true}};
     for (int i = 0; i < 3; ++i) {
