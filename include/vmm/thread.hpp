@@ -34,8 +34,9 @@ struct ThreadPlan {
 
 /// Makes a thread with all signals blocked but faults, which are handled on a stack of their own.
 /// The thread inherits what the calling thread has: see ThreadDesk. Fails as no_thread() says, or
-/// if the thread may run on none of `processors`.
-using ThreadBody = std::move_only_function<void() noexcept>;
+/// if the thread may run on none of `processors`. An exception that leaves the body ends the
+/// process.
+using ThreadBody = std::move_only_function<void()>;
 Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body);
 
 /// "vcpu", "io", "pool" or "helper"

@@ -84,7 +84,7 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
     for (unsigned index = 0; index < vcpus_.size(); ++index)
         threads_.push_back(VMM_TRY_OR(
             make_thread({.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = {}},
-                        [this, index]() noexcept { thread_main(index); }),
+                        [this, index] { thread_main(index); }),
             cat("start the thread of vCPU ", index)));
     return {};
 }
