@@ -17,7 +17,7 @@ constexpr std::uint16_t kStateVersion = 1;
 
 }  // namespace
 
-Result<std::unique_ptr<Rng>> Rng::create(RngOptions options, EntropySource& source) {
+Result<std::unique_ptr<Rng>> Rng::create(const RngOptions& options, EntropySource& source) {
     std::unique_ptr<Rng> made{new Rng{options, source}};
     VMM_TRY_OR(made->make_worker(cat("io-", options.name), options.stepper), options.name);
     return made;

@@ -31,7 +31,7 @@ struct RngOptions {
 class Rng final : public virtio::WorkerDevice, public Stateful {
 public:
     /// `source` is asked by the I/O thread only, for 64 KiB at a time at most, and outlives this.
-    static Result<std::unique_ptr<Rng>> create(RngOptions options, EntropySource& source);
+    static Result<std::unique_ptr<Rng>> create(const RngOptions& options, EntropySource& source);
     ~Rng() override;
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Rng; }
