@@ -98,7 +98,7 @@ void Worker::activate(Features features, std::span<Queue> queues) noexcept {
     wake_.signal();
     if (order)
         thread_.order(
-            {.kind = ThreadKind::Io, .name = name_, .processors = {}}, [this]() noexcept { run(); },
+            {.kind = ThreadKind::Io, .name = name_}, [this]() noexcept { run(); },
             [this](Error error) noexcept { thread_refused(std::move(error)); });
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtio/worker.hpp"
 
-#include <sys/resource.h>
-
 #include <gmock/gmock.h>
 
 #include <array>
@@ -14,6 +12,7 @@
 
 #include "support/captured_log.hpp"
 #include "support/flat_guest_memory.hpp"
+#include "support/no_more_threads.hpp"
 #include "support/sanitizers.hpp"
 #include "virtio/queue.hpp"
 #include "vmm/mutex.hpp"
@@ -192,15 +191,13 @@ TEST_F(WorkerDeskTest, ResetTakesTheOrderBack) {
 TEST_F(WorkerDeskTest, RefusalIsAnsweredAndTheNextDriverTriesAgain) {
     if (test::kSanitized)
         GTEST_SKIP() << "a sanitizer needs its address space";
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
-    const rlimit none{.rlim_cur = 1, .rlim_max = before.rlim_max};
     worker->stop_queue(1);
     worker->pause();
     const test::CapturedLog log;
-    ASSERT_EQ(::setrlimit(RLIMIT_AS, &none), 0);
-    desk->serve();
-    ASSERT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
+    {
+        const test::NoMoreThreads full;
+        desk->serve();
+    }
     EXPECT_TRUE(counter.needs_reset);
     EXPECT_TRUE(counter.stopped_one);
     EXPECT_EQ(counter.pauses_answered, 1U);

@@ -120,9 +120,8 @@ MessageWriter::MessageWriter(std::shared_ptr<Shared> shared)
 
 std::unique_ptr<MessageWriter> MessageWriter::start(HostStream& stream) {
     auto shared = std::make_shared<Shared>(std::move(stream));
-    auto thread =
-        make_thread({.kind = ThreadKind::Helper, .name = "log", .processors = {}, .logged = false},
-                    [shared]() noexcept { run(shared); });
+    auto thread = make_thread({.kind = ThreadKind::Helper, .name = "log", .logged = false},
+                              [shared]() noexcept { run(shared); });
     if (!thread) {
         stream = std::move(shared->file).stream();
         return nullptr;

@@ -131,9 +131,8 @@ TEST(MakeThreadTest, ThreadRunsOnTheGivenProcessorsFromItsFirstInstruction) {
 
 TEST(MakeThreadTest, NamesAreCutWhereLinuxDoes) {
     std::string name;
-    auto made =
-        make_thread({.kind = ThreadKind::Io, .name = "io-a-very-long-name", .processors = {}},
-                    [&name]() noexcept { name = name_of_caller(); });
+    auto made = make_thread({.kind = ThreadKind::Io, .name = "io-a-very-long-name"},
+                            [&name]() noexcept { name = name_of_caller(); });
     ASSERT_TRUE(made);
     made->join();
     EXPECT_EQ(name, "io-a-very-long-");
@@ -141,9 +140,9 @@ TEST(MakeThreadTest, NamesAreCutWhereLinuxDoes) {
 
 TEST(MakeThreadTest, SignalsAreTheMakersAffair) {
     sigset_t blocked;
-    auto made =
-        make_thread({.kind = ThreadKind::Helper, .name = "quiet", .processors = {}},
-                    [&blocked]() noexcept { ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked); });
+    auto made = make_thread({.kind = ThreadKind::Helper, .name = "quiet"}, [&blocked]() noexcept {
+        ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    });
     ASSERT_TRUE(made);
     made->join();
     EXPECT_EQ(::sigismember(&blocked, SIGTERM), 1);

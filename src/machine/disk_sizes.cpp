@@ -20,10 +20,9 @@ Result<std::unique_ptr<DiskSizes>> DiskSizes::create(boost::asio::io_context& lo
     auto looked = VMM_TRY(EventFd::create());
     std::unique_ptr<DiskSizes> made{
         new DiskSizes{loop, ended, std::move(request), std::move(looked)}};
-    made->thread_ =
-        VMM_TRY_OR(make_thread({.kind = ThreadKind::Helper, .name = "disk-sizes", .processors = {}},
-                               [sizes = made.get()]() noexcept { sizes->run(); }),
-                   "look at disks");
+    made->thread_ = VMM_TRY_OR(make_thread({.kind = ThreadKind::Helper, .name = "disk-sizes"},
+                                           [sizes = made.get()]() noexcept { sizes->run(); }),
+                               "look at disks");
     return made;
 }
 

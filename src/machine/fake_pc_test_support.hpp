@@ -30,16 +30,10 @@ inline constexpr std::uint64_t kKernel = 0x10'0000;
 inline constexpr std::uint16_t kCom1 = 0x3f8;
 inline constexpr std::uint16_t kExitPort = 0x501;
 
-/// A PCI device that does nothing, and has nothing to wait for.
-class StubDevice : public PciDevice {
+/// A PCI device that does nothing.
+class StubDevice : public QueuelessDevice {
 public:
     pci::Endpoint& endpoint() noexcept override { return function; }
-    void ask_reset() noexcept override {}
-    bool released() noexcept override { return true; }
-    void finish_reset() noexcept override {}
-    void ask_pause() noexcept override {}
-    bool quiet() noexcept override { return true; }
-    void resume() noexcept override {}
 
 protected:
     pci::Function function{{.vendor = 0x1234, .device = 1}};

@@ -60,6 +60,16 @@ protected:
         loop.poll();
     }
 
+    /// In slot 2, and its host holds what the guest asks of it.
+    void add_disk_with_a_request(GuestDriver& disk) {
+        ASSERT_TRUE(machine->add_device(fake_disk("data")));
+        bring_up(disk);
+        medium->hold();
+        read_sector(disk);
+        while (medium->held() == 0)
+            std::this_thread::yield();
+    }
+
     /// The guest asks for entropy over and over, and uses the registers of what is in slot 2 now,
     /// whether it is there or not.
     void work() {
@@ -221,13 +231,8 @@ TEST_F(HotplugTest, FreedSlotIsTakenAgainAndTheNewDeviceWorksThere) {
 
 TEST_F(HotplugTest, RemovalWaitsForARequestThatTheDiskHasAndTheGuestGoesOn) {
     start_guest();
-    ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    bring_up(disk);
-    medium->hold();
-    read_sector(disk);
-    while (medium->held() == 0)
-        std::this_thread::yield();
+    add_disk_with_a_request(disk);
     work();
 
     remove("data");
@@ -245,13 +250,8 @@ TEST_F(HotplugTest, RemovalWaitsForARequestThatTheDiskHasAndTheGuestGoesOn) {
 
 TEST_F(HotplugTest, SecondRemovalOfTheSameDeviceIsAnsweredWithTheFirst) {
     start_guest();
-    ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    bring_up(disk);
-    medium->hold();
-    read_sector(disk);
-    while (medium->held() == 0)
-        std::this_thread::yield();
+    add_disk_with_a_request(disk);
     std::vector<std::string> answers;
     const auto note = [&](const char* who) {
         return [&answers, who](const Result<>& done) {
@@ -273,13 +273,8 @@ TEST_F(HotplugTest, SecondRemovalOfTheSameDeviceIsAnsweredWithTheFirst) {
 TEST_F(HotplugTest, HostThatDoesNotAnswerIsToldOfAndTheDeviceGoesWhenItDoes) {
     config.stop_timeout = 0;
     start_guest();
-    ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    bring_up(disk);
-    medium->hold();
-    read_sector(disk);
-    while (medium->held() == 0)
-        std::this_thread::yield();
+    add_disk_with_a_request(disk);
 
     remove("data");
     while (!answer)
@@ -353,13 +348,8 @@ TEST_F(ConsentTest, ResetTakesTheDeviceThatTheGuestWasAskedFor) {
 
 TEST_F(HotplugTest, RemovalThatAResetOvertakesIsFinishedWithIt) {
     start_guest();
-    ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    bring_up(disk);
-    medium->hold();
-    read_sector(disk);
-    while (medium->held() == 0)
-        std::this_thread::yield();
+    add_disk_with_a_request(disk);
     remove("data");
 
     machine->begin_reset();
@@ -387,13 +377,8 @@ TEST_F(HotplugTest, PausedMachineTakesAndGivesDevices) {
 
 TEST_F(HotplugTest, PausedDiskFinishesWhatItHasAndTouchesNoRamAfterThat) {
     start_guest();
-    ASSERT_TRUE(machine->add_device(fake_disk("data")));
     GuestDriver disk{cpu, kSlot2, kSecondRings};
-    bring_up(disk);
-    medium->hold();
-    read_sector(disk);
-    while (medium->held() == 0)
-        std::this_thread::yield();
+    add_disk_with_a_request(disk);
 
     machine->pause();
     EXPECT_THAT(machine->devices_not_quiet(), ElementsAre("data"));

@@ -82,10 +82,10 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
     for (unsigned index = 0; index < vcpus_.size(); ++index)
-        threads_.push_back(VMM_TRY_OR(
-            make_thread({.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = {}},
-                        [this, index] { thread_main(index); }),
-            cat("start the thread of vCPU ", index)));
+        threads_.push_back(
+            VMM_TRY_OR(make_thread({.kind = ThreadKind::Vcpu, .name = cat("vcpu", index)},
+                                   [this, index] { thread_main(index); }),
+                       cat("start the thread of vCPU ", index)));
     return {};
 }
 

@@ -186,9 +186,10 @@ BlockRequest* BlockFileQueue::reap() noexcept {
     while (request == nullptr && ring_ != nullptr && reap_ring())
         request = done_.pop();
     if (request == nullptr && pool_ != nullptr) {
-        while (BlockRequest* const refused = pool_->take_back())
-            perform(*refused);
-        pool_->take_done(done_);
+        BlockRequestList refused;
+        pool_->take_done(done_, refused);
+        while (BlockRequest* const left = refused.pop())
+            perform(*left);
         request = done_.pop();
     }
     if (request != nullptr)

@@ -11,6 +11,9 @@
 
 #include "backends/block/block_file_queue.hpp"
 #include "backends/block/block_test_support.hpp"
+#include "support/no_more_threads.hpp"
+#include "support/sanitizers.hpp"
+#include "vmm/thread_desk.hpp"
 
 namespace vmm {
 namespace {
@@ -332,6 +335,28 @@ TEST_F(AloneTest, DirectRequestThatCameMeanwhileGoesElsewhere) {
     EXPECT_EQ(run(request(Kind::Read)), 0);
     EXPECT_EQ(queue->counts().alone, 1u);
     EXPECT_EQ(queue->counts().pool, 1u);
+}
+
+TEST_F(AloneTest, RequestThatWaitsForAThreadWhichTheHostRefusesIsDoneByTheCaller) {
+    if (test::kSanitized)
+        GTEST_SKIP() << "a sanitizer needs its address space";
+    const auto desk = *ThreadDesk::open();
+    make({});
+    BlockRequest flush = request(Kind::Flush);
+    queue->submit(flush);
+    queue->commit();
+    EXPECT_EQ(queue->reap(), nullptr);
+    {
+        const test::NoMoreThreads full;
+        desk->serve();
+    }
+
+    EXPECT_TRUE(queue->arm());
+    EXPECT_EQ(queue->reap(), &flush);
+    EXPECT_EQ(flush.error, 0);
+    EXPECT_EQ(run(request(Kind::Flush)), 0);  // and no thread is asked for again
+    EXPECT_EQ(queue->counts().pool, 1u);
+    EXPECT_THAT(calls.seen, ElementsAre("flush", "flush"));
 }
 
 TEST_F(AloneTest, FlushDoesNotStopTheThread) {

@@ -41,17 +41,13 @@ bool BlockPool::put(BlockRequest& request, unsigned most) noexcept {
     return true;
 }
 
-BlockRequest* BlockPool::take_back() noexcept {
-    const std::scoped_lock held{mutex_};
-    if (!given_up() || waiting_.empty())
-        return nullptr;
-    --waiting_count_;
-    return waiting_.pop();
-}
-
-void BlockPool::take_done(BlockRequestList& to) noexcept {
+void BlockPool::take_done(BlockRequestList& to, BlockRequestList& refused) noexcept {
     const std::scoped_lock held{mutex_};
     to.splice(done_);
+    if (!given_up())
+        return;
+    refused.splice(waiting_);
+    waiting_count_ = 0;
 }
 
 bool BlockPool::any_done() noexcept {
@@ -66,8 +62,7 @@ void BlockPool::add_thread() noexcept {
     }
     ordered_.push_back(std::make_unique<OrderedThread>());
     ordered_.back()->order(
-        {.kind = ThreadKind::Pool, .name = "disk-pool", .processors = {}},
-        [this]() noexcept { run(); },
+        {.kind = ThreadKind::Pool, .name = "disk-pool"}, [this]() noexcept { run(); },
         [this](const Error& error) noexcept { thread_refused(error); });
 }
 
@@ -81,7 +76,7 @@ void BlockPool::thread_refused(const Error& error) noexcept {
     }
     if (first)
         log::warn("cannot start a thread for disk I/O: ", record_of(error));
-    event_.signal();  // for take_back()
+    event_.signal();  // for take_done()
 }
 
 void BlockPool::run() noexcept {

@@ -30,10 +30,9 @@ public:
     /// With `most` threads, as far as they are needed. False if there is no thread and none can be
     /// had: nothing was taken.
     [[nodiscard]] bool put(BlockRequest& request, unsigned most) noexcept;
-    /// The oldest of those that were taken for threads which the host then would not give; or null.
-    BlockRequest* take_back() noexcept;
-    /// Moves what is done to the end of `to`.
-    void take_done(BlockRequestList& to) noexcept;
+    /// Moves what is done to the end of `to`, and to the end of `refused` what was taken for
+    /// threads that the host then would not give.
+    void take_done(BlockRequestList& to, BlockRequestList& refused) noexcept;
     bool any_done() noexcept;
 
 private:

@@ -49,6 +49,17 @@ public:
     virtual void resume() noexcept = 0;
 };
 
+/// One without queues, which never touches RAM: there is nothing to wait for.
+class QueuelessDevice : public PciDevice {
+public:
+    void ask_reset() noexcept override {}
+    bool released() noexcept override { return true; }
+    void finish_reset() noexcept override {}
+    void ask_pause() noexcept override {}
+    bool quiet() noexcept override { return true; }
+    void resume() noexcept override {}
+};
+
 /// I/O ports for the kicks of virtio devices, of which there are only so many.
 class NotifyPorts {
 public:

@@ -215,7 +215,7 @@ void DeviceSet::free(Member& member) {
         member.freed = true;
         released_.signal();
     };
-    auto made = make_thread({.kind = ThreadKind::Helper, .name = "removal", .processors = {}}, go);
+    auto made = make_thread({.kind = ThreadKind::Helper, .name = "removal"}, go);
     if (made)
         member.freeing = std::move(*made);
     else
@@ -232,11 +232,6 @@ bool DeviceSet::has_gone(Member& member) {
     return member.stage == Stage::Freeing && member.freed;
 }
 
-DeviceSet::Member::~Member() {
-    if (freeing.joinable())
-        freeing.join();
-}
-
 void DeviceSet::step() {
     // An answer may ask for something else at once: members are looked for anew after each.
     for (;;) {
@@ -246,8 +241,7 @@ void DeviceSet::step() {
             return;
         const auto member = std::move(*found);
         members_.erase(found);
-        if (member->freeing.joinable())
-            member->freeing.join();
+        member->freeing = {};  // waits for it
         log::info(member->id, ": removed");
         answer_all(*member, {});
     }
@@ -263,12 +257,16 @@ void DeviceSet::ask_reset() {
     }
 }
 
-std::vector<std::string> DeviceSet::busy() const {
+std::vector<std::string> DeviceSet::names_of(bool (*which)(const Member&)) const {
     std::vector<std::string> names;
     for (const auto& member : members_)
-        if (member->is_alive() && !member->device->released())
+        if (which(*member))
             names.push_back(member->id);
     return names;
+}
+
+std::vector<std::string> DeviceSet::busy() const {
+    return names_of([](const Member& each) { return each.is_alive() && !each.device->released(); });
 }
 
 void DeviceSet::finish_reset() noexcept {
@@ -287,11 +285,7 @@ void DeviceSet::ask_pause() noexcept {
 }
 
 std::vector<std::string> DeviceSet::not_quiet() const {
-    std::vector<std::string> names;
-    for (const auto& member : members_)
-        if (member->is_alive() && !member->device->quiet())
-            names.push_back(member->id);
-    return names;
+    return names_of([](const Member& each) { return each.is_alive() && !each.device->quiet(); });
 }
 
 void DeviceSet::resume() noexcept {
@@ -307,10 +301,9 @@ void DeviceSet::ask_end() {
 }
 
 std::vector<std::string> DeviceSet::busy_at_end() const {
-    auto names = busy();
-    for (const auto& member : members_)
-        if (!member->is_alive() && !member->freed)
-            names.push_back(member->id);
+    auto names = names_of([](const Member& each) {
+        return each.is_alive() ? !each.device->released() : !each.freed;
+    });
     const auto disk = sizes_ ? sizes_->busy() : std::nullopt;
     if (disk && std::ranges::find(names, *disk) == names.end())
         names.push_back(*disk);

@@ -138,12 +138,7 @@ private:
         std::unique_ptr<boost::asio::steady_timer> limit;  // of their patience
 
         std::atomic<bool> freed = false;
-        std::jthread freeing;
-
-        Member() = default;
-        ~Member();
-        Member(const Member&) = delete;
-        Member& operator=(const Member&) = delete;
+        std::jthread freeing;  // last: it is waited for before anything else of this goes
 
         bool is_plugged() const noexcept { return stage <= Stage::Asked; }
         /// It may use what the guest gave it.
@@ -167,6 +162,7 @@ private:
     void unplug(const std::shared_ptr<Member>& member);
     void limit_wait(const std::shared_ptr<Member>& member);
     void give_up_waiting(Member& member);
+    std::vector<std::string> names_of(bool (*which)(const Member&)) const;
     bool is_idle(const Member& member) const;
     void free(Member& member);
     bool has_gone(Member& member);

@@ -18,20 +18,13 @@ constexpr pci::Identity kIdentity{.vendor = 0x1b36,
                                   .revision = 1};
 constexpr std::uint64_t kSmallestBar = 16;  // bytes
 
-class PvPanicDevice final : public PciDevice {
+class PvPanicDevice final : public QueuelessDevice {
 public:
     explicit PvPanicDevice(GuestEvents& events) : registers_{events}, function_{kIdentity} {
         function_.add_bar(0, {.kind = pci::BarKind::Memory32, .size = kSmallestBar}, registers_);
     }
 
     pci::Endpoint& endpoint() noexcept override { return function_; }
-    // It has neither queues nor state of its own, and never touches RAM.
-    void ask_reset() noexcept override {}
-    bool released() noexcept override { return true; }
-    void finish_reset() noexcept override {}
-    void ask_pause() noexcept override {}
-    bool quiet() noexcept override { return true; }
-    void resume() noexcept override {}
 
 private:
     PvPanic registers_;
