@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Counts the tests that ran, and fails when there are fewer than were promised.
+"""Counts the tests that ran, and fails when some failed or there are fewer than were promised.
 
 count_tests.py STAGE FILE...   FILE: JUnit of ctest in its build folder, or the JSON summary of the nest
 Reads tools/test-floor.txt. Skipped tests do not count, so a test that quietly stopped running is noticed.
+What failed tests said is repeated on standard error.
 """
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree
 
+LINES_OF_FAILED = 25
 FLOOR = pathlib.Path(__file__).with_name("test-floor.txt")
 
 
@@ -65,6 +67,14 @@ def of_ctest(path):
     return counts
 
 
+def last_lines_of_failed(path):
+    """What the failed tests said last. The end of a stage's log is shown, and these ran anywhere before it."""
+    for case in xml.etree.ElementTree.parse(path).iter("testcase"):
+        if case.get("status") == "fail":
+            said = (case.findtext("system-out") or "").splitlines()
+            yield from [f"{case.get('name')} failed; the end of what it said:", *said[-LINES_OF_FAILED:]]
+
+
 def of_nest(path):
     summary = json.loads(path.read_text())
     return {"all": [summary["passed"], summary["failed"], summary["skipped"]]}
@@ -78,15 +88,16 @@ def floors(stage):
 
 
 def main(stage, *files):
-    counts = {}
+    counts, short = {}, []
     for name in files:
         path = pathlib.Path(name)
         if not path.exists():
             continue  # the stage broke before its tests: it has failed already
+        if path.suffix == ".xml":
+            short += last_lines_of_failed(path)
         for label, columns in (of_ctest(path) if path.suffix == ".xml" else of_nest(path)).items():
             counts[label] = [a + b for a, b in zip(counts.get(label, [0, 0, 0]), columns)]
     total = counts.get("all", [0, 0, 0])
-    short = []
     without_kvm = not os.access("/dev/kvm", os.R_OK | os.W_OK) and "kvm" in counts
     if without_kvm:
         print(f"{stage}: no usable /dev/kvm here: the tests that need it are skipped", file=sys.stderr)

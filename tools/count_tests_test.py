@@ -50,6 +50,16 @@ class ColumnsTest(unittest.TestCase):
     def test_a_process_that_left_no_results_is_a_failure(self):
         self.assertEqual(count_tests.columns_of(ctest("fail"), str(self.path)), [0, 1, 0])
 
+    def test_failed_tests_are_quoted_from_their_end(self):
+        self.path.write_text('<testsuite><testcase name="a" status="run"><system-out>fine</system-out></testcase>'
+                             '<testcase name="b" status="fail"><system-out>one\ntwo\n</system-out></testcase>'
+                             f'<testcase name="c" status="fail"><system-out>{"x&#10;" * 100}end</system-out></testcase>'
+                             '</testsuite>')
+        said = list(count_tests.last_lines_of_failed(self.path))
+        self.assertEqual(said[:3], ["b failed; the end of what it said:", "one", "two"])
+        self.assertEqual(said[3], "c failed; the end of what it said:")
+        self.assertEqual([len(said), said[-1]], [4 + count_tests.LINES_OF_FAILED, "end"])
+
 
 if __name__ == "__main__":
     unittest.main()
