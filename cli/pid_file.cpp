@@ -123,6 +123,8 @@ Result<> PidFile::write() {
                          ::write(made.fd.get(), content.data(), content.size()) ==
                              static_cast<ssize_t>(content.size());
     const int write_error = written ? 0 : errno;
+    // Before the file is there: a fault in a vCPU's thread may come between.
+    auto own = std::make_unique<OwnFile>(path_, made.fd.get());
     // Unlike rename(), link() does not replace the file of a machine that was quicker.
     const bool linked = written && ::link(made.path.c_str(), path_.c_str()) == 0;
     const int link_error = linked ? 0 : errno;
@@ -134,7 +136,7 @@ Result<> PidFile::write() {
     if (!linked)
         return std::unexpected(about(path_, Error::os("link", link_error)));
     fd_ = std::move(made.fd);
-    file_ = std::make_unique<OwnFile>(path_, fd_.get());
+    file_ = std::move(own);
     return {};
 }
 

@@ -71,9 +71,9 @@ public:
         machine_ =
             VMM_TRY(Machine::create({config_, loop_, *events_, *this, tell_, std::move(platform)}));
         VMM_TRY(machine_->start());
-        log::info("started");
         ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
         told_.assign(ends_->fd());
+        log::info("started");  // now: a signal that follows it finds a machine that runs
         VMM_TRY(started_(*this));
         await_events();
         await_end();

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <utility>
 
 #include "vmm/thread.hpp"
@@ -25,6 +26,8 @@ struct Shared {
     std::atomic<bool> taken{false};
     std::atomic<bool> wanted{false};  // raw whenever we are in the foreground
     std::atomic<bool> is_raw{false};
+    std::atomic<bool> changing{false};  // a thread makes it raw
+    std::atomic<bool> over{false};      // the process ends: never again raw
     std::atomic<bool> continued{false};
     std::atomic<bool> resized{false};
 };
@@ -57,13 +60,27 @@ void remember(const termios& before) {
 }
 
 void go_raw() {
-    if (g_terminal.wanted && in_foreground(g_terminal.fd) && !g_terminal.is_raw.exchange(true))
+    g_terminal.changing = true;
+    if (!g_terminal.over && g_terminal.wanted && in_foreground(g_terminal.fd) &&
+        !g_terminal.is_raw.exchange(true))
         set_modes(g_terminal.raw);
+    g_terminal.changing = false;
 }
 
 void give_back() {
     if (g_terminal.is_raw.exchange(false))
         set_modes(g_terminal.before);
+}
+
+// Another thread may be about to make it raw. It is waited for, but not for ever: a fault may have
+// come in the middle of that, in the same thread.
+void give_back_for_good() {
+    constexpr timespec kTick{.tv_sec = 0, .tv_nsec = 1'000'000};
+    constexpr int kMostTicks = 100;
+    g_terminal.over = true;
+    for (int i = 0; i < kMostTicks && g_terminal.changing; ++i)
+        ::nanosleep(&kTick, nullptr);
+    give_back();
 }
 
 void tell_loop(std::atomic<bool>& what) {
@@ -134,6 +151,7 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::create(int fd, const EventFd& 
     remember(before);
     g_terminal.continued = false;
     g_terminal.resized = false;
+    g_terminal.over = false;
 
     give_back_at_exit();
     handle(SIGTSTP, on_stop);
@@ -142,7 +160,8 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::create(int fd, const EventFd& 
     return std::unique_ptr<RawTerminal>{new RawTerminal};
 }
 
-RawTerminal::RawTerminal() : give_back_{[](const void*) noexcept { give_back(); }, nullptr} {}
+RawTerminal::RawTerminal()
+    : give_back_{[](const void*) noexcept { give_back_for_good(); }, nullptr} {}
 
 RawTerminal::~RawTerminal() {
     unhandle(SIGWINCH, on_resize);

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "backends/char/char_test_support.hpp"
+#include "vmm/last_step.hpp"
 #include "vmm/signals.hpp"
 #include "vmm/standard_fds.hpp"
 
@@ -316,6 +317,15 @@ TEST_F(TerminalBackendTest, IsGivenBackByTheDestructor) {
     backend.reset();
 
     EXPECT_TRUE(test::same(terminal.modes(), before));
+}
+
+// By a fault in another thread, which does not wait until this one has made it raw.
+TEST_F(TerminalBackendTest, IsNotRawAgainOnceTheProcessEnds) {
+    make_tty(terminal.program.get(), terminal.program.get());
+    LastStep::run_all();
+    attach();
+
+    EXPECT_FALSE(terminal.raw());
 }
 
 TEST_F(TerminalBackendTest, KeysReachTheGuestAlsoCtrlC) {
