@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pci/config_space.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include "vmm/assert.hpp"
+#include "vmm/text.hpp"
 
 namespace vmm::pci {
 
@@ -35,6 +39,34 @@ void ConfigSpace::define(unsigned offset, std::span<const std::uint8_t> values,
         byte.value = byte.power_on = values[i];
         byte.writable = i < writable.size() ? writable[i] : std::uint8_t{0};
     }
+}
+
+// A byte for each that has writable bits. Which these are, the function's make decides, and their
+// number is compared.
+
+void ConfigSpace::save(StateWriter& to) const {
+    const auto count = std::ranges::count_if(bytes_, &Byte::writable);
+    to.put(static_cast<std::uint16_t>(count));
+    for (const Byte& byte : bytes_)
+        if (byte.writable != 0)
+            to.put(static_cast<std::uint8_t>(byte.value & byte.writable));
+}
+
+ConfigSpace ConfigSpace::with_state(StateReader& from) const {
+    ConfigSpace copy = *this;
+    const auto count = std::ranges::count_if(bytes_, &Byte::writable);
+    from.require(from.get<std::uint16_t>("number of writable bytes") == count,
+                 "number of writable bytes", "is not that of this function");
+    for (std::size_t i = 0; i < copy.bytes_.size() && !from.failed(); ++i) {
+        Byte& byte = copy.bytes_[i];
+        if (byte.writable == 0)
+            continue;
+        const std::string name = cat("configuration byte ", Hex{i});
+        const auto value = from.get<std::uint8_t>(name);
+        from.require((value & ~byte.writable) == 0, name, "has bits that a guest cannot write");
+        byte.value = static_cast<std::uint8_t>((byte.value & ~byte.writable) | value);
+    }
+    return copy;
 }
 
 }  // namespace vmm::pci

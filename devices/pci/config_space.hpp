@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pci/endpoint.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::pci {
 
@@ -60,6 +61,12 @@ public:
     /// read-only.
     void define(unsigned offset, std::span<const std::uint8_t> values,
                 std::span<const std::uint8_t> writable = {}) noexcept;
+
+    // State: what the guest has written.
+
+    void save(StateWriter& to) const;
+    /// A copy of this with what was saved in the place of what the guest has written here.
+    ConfigSpace with_state(StateReader& from) const;
 
 private:
     struct Byte {

@@ -140,7 +140,8 @@ unsigned Function::add_capability(std::uint8_t id, std::span<const std::uint8_t>
     const unsigned at = free_;
     VMM_ASSERT(capability_count_ < kMaxCapabilities && at + size <= kConventionalSize);
     free_ = (at + size + 3) & ~3u;
-    capabilities_[capability_count_++] = {.offset = at, .size = size, .registers = registers};
+    capabilities_[capability_count_++] = {
+        .offset = at, .size = size, .id = id, .registers = registers};
 
     space_.put(at, id);
     space_.define(at + kCapabilityHeader, body, writable);

@@ -14,12 +14,15 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "pci/config_space.hpp"
 #include "pci/endpoint.hpp"
 #include "pci/rom_image.hpp"
+#include "vmm/error.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::pci {
 
@@ -52,11 +55,18 @@ public:
     virtual void written(unsigned offset, unsigned size) noexcept = 0;
     /// The configuration bytes are at their power-on values again.
     virtual void cleared() noexcept = 0;
+
+    // State beyond the configuration bytes that the guest can write; where there is none, these
+    // write and read nothing.
+
+    virtual void save_registers(StateWriter& to) = 0;
+    /// What it gives comes after the configuration bytes have been restored.
+    virtual Result<ApplyState> read_registers(StateReader& from) = 0;
 };
 
 /// Threads: as Endpoint; the set-up functions before the function is put on a bus, set_intx() from
 /// any thread.
-class Function final : public Endpoint {
+class Function final : public Endpoint, public Stateful {
 public:
     explicit Function(const Identity& identity);
     Function(const Function&) = delete;
@@ -104,6 +114,15 @@ public:
     void connect_pin(std::uint8_t pin, std::uint8_t line, InterruptPin& to) noexcept override;
     void disconnect_pin() noexcept override;
 
+    // Stateful. What the guest wrote, and its vectors with what is pending. The level of the pin is
+    // the device's to restore. A function that was made otherwise is refused. The BARs move when
+    // the host bridge is restored, which comes after its functions.
+
+    void save(StateWriter& to) override;
+    Result<> restore(StateReader& from) override;
+    /// The first half of restore(). lock() held from before this until after the second half.
+    Result<ApplyState> read_state(StateReader& from);
+
     /// Where the register says BAR `index` is; any number, as the guest left it.
     std::uint64_t bar_address(unsigned index) const noexcept;
 
@@ -129,9 +148,14 @@ private:
     struct Capability {
         unsigned offset = 0;
         unsigned size = 0;
+        std::uint8_t id = 0;
         CapabilityRegisters* registers = nullptr;
     };
     static constexpr unsigned kMaxCapabilities = 12;
+    void save_make(StateWriter& to) const;
+    void require_make(StateReader& from) const;
+    void require_bar(StateReader& from, unsigned index) const;
+    Result<std::vector<ApplyState>> read_capabilities(StateReader& from) const;
     CapabilityRegisters* registers_at(unsigned offset, unsigned size,
                                       unsigned& inside) const noexcept;
     void let_decode(BarKind kind);

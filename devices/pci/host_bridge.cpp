@@ -28,6 +28,8 @@ constexpr Identity kHostBridge{.vendor = 0x1b36,
 // A BAR smaller than a page still gets one for itself, so that a guest can map it alone.
 constexpr std::uint64_t kPage = 4096;
 
+constexpr std::uint16_t kStateVersion = 1;
+
 constexpr std::uint64_t bar_space(const BarShape& shape) {
     return shape.kind == BarKind::Io ? shape.size : std::max(shape.size, kPage);
 }
@@ -136,9 +138,13 @@ public:
     void after_write() noexcept override { bridge_.settle(); }
     void reset() noexcept { address_ = 0; }
 
-private:
     // 31 enable, 23:16 bus, 15:11 device, 10:8 function, 7:2 register
     static constexpr std::uint32_t kWritable = 0x80ff'fffc;
+    // lock() held.
+    std::uint32_t address() const noexcept { return address_; }
+    void set_address(std::uint32_t to) noexcept { address_ = to; }
+
+private:
     static constexpr std::uint32_t kEnable = 0x8000'0000;
     static constexpr unsigned kData = 4;
 
@@ -424,10 +430,40 @@ void HostBridge::reset() noexcept {
     for (Seat* const seat : present_) {
         const std::scoped_lock held{seat->taken().lock()};
         seat->taken().reset();
-        seat->written.store(true, std::memory_order_release);
     }
+    settle_all();
+}
+
+// Registers have changed without a write of the guest.
+void HostBridge::settle_all() noexcept {
+    for (Seat* const seat : present_)
+        seat->written.store(true, std::memory_order_release);
     unsettled_.store(true, std::memory_order_release);
     settle();
+}
+
+void HostBridge::save(StateWriter& to) {
+    const std::scoped_lock held{cam_->lock()};
+    const StateWriter::Section section{to, kStateVersion};
+    own_function_.save(to);
+    to.put(cam_->address());
+}
+
+Result<> HostBridge::restore(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("PCI host bridge", kStateVersion));
+    {
+        const std::scoped_lock ports{cam_->lock()};
+        const std::scoped_lock registers{own_function_.lock()};
+        ApplyState apply = VMM_TRY(own_function_.read_state(state));
+        const auto address = state.get<std::uint32_t>("configuration address");
+        state.require((address & ~Cam::kWritable) == 0, "configuration address",
+                      "has bits that a guest cannot write");
+        VMM_TRY(state.done());
+        apply();
+        cam_->set_address(address);
+    }
+    settle_all();
+    return {};
 }
 
 // The lock is taken before the flag is looked at: a vCPU whose write another one is settling must

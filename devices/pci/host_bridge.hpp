@@ -31,6 +31,7 @@
 #include "vmm/irq_line.hpp"
 #include "vmm/memory_layout.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::pci {
 
@@ -78,7 +79,7 @@ struct HostBridgeParts {
     std::size_t expected = 0;  ///< how many endpoints add() will be called for; 0 unknown
 };
 
-class HostBridge final : public Resettable {
+class HostBridge final : public Resettable, public Stateful {
 public:
     explicit HostBridge(const HostBridgeParts& parts);
     ~HostBridge() override;
@@ -112,6 +113,12 @@ public:
     IoDevice& cam() noexcept;   ///< kCamSize ports from kCamPort
 
     void reset() noexcept override;
+
+    // Stateful. The registers of the bridge, not those of its endpoints.
+
+    void save(StateWriter& to) override;
+    /// After those of its endpoints: from here on BARs are where their registers say.
+    Result<> restore(StateReader& from) override;
 
     /// Brings the I/O buses in line with what the endpoints' registers say. Called after each
     /// configuration write; never with a device's lock held.
@@ -160,6 +167,7 @@ private:
     };
     std::vector<Range> taken_ranges(bool io) const;
     std::optional<std::uint64_t> free_range(const BarShape& shape, std::vector<Range>& taken) const;
+    void settle_all() noexcept;
     std::uint32_t read(unsigned index, unsigned offset, unsigned size) noexcept;
     void write(unsigned index, unsigned offset, unsigned size, std::uint32_t value) noexcept;
 

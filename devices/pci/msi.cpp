@@ -28,6 +28,8 @@ constexpr std::uint16_t kGrantedMask = 7u << kGrantedShift;
 constexpr std::uint16_t k64Bit = 1u << 7;
 constexpr std::uint16_t kPerVectorMask = 1u << 8;
 
+constexpr std::uint16_t kStateVersion = 1;
+
 constexpr std::uint32_t all_of(unsigned vectors) {
     return vectors == 32 ? ~0u : (1u << vectors) - 1;
 }
@@ -71,12 +73,15 @@ bool Msi::take_pending(std::uint64_t number) noexcept {
 }
 
 void Msi::before_read(unsigned offset, unsigned size) noexcept {
-    if (offset + size <= kPending)
-        return;
+    if (offset + size > kPending)
+        function_.set_config_dword(capability_ + kPending, pending());
+}
+
+std::uint32_t Msi::pending() const noexcept {
     std::uint32_t pending = 0;
     for (unsigned i = 0; i < vectors_.size(); ++i)
         pending |= vectors_[i].pending() ? 1u << i : 0;
-    function_.set_config_dword(capability_ + kPending, pending);
+    return pending;
 }
 
 void Msi::written(unsigned /*offset*/, unsigned /*size*/) noexcept {
@@ -115,6 +120,35 @@ void Msi::cleared() noexcept {
     update();
     for (VectorSlot& slot : vectors_)
         slot.take_pending();
+}
+
+// State: what is pending. All else is in the function's configuration bytes.
+
+void Msi::save_registers(StateWriter& to) {
+    const StateWriter::Section section{to, kStateVersion};
+    to.put(static_cast<std::uint8_t>(vectors_.size()));
+    to.put(pending());
+}
+
+Result<ApplyState> Msi::read_registers(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("MSI vectors", kStateVersion));
+    const auto count = static_cast<unsigned>(vectors_.size());
+    state.require(state.get<std::uint8_t>("number of vectors") == count, "number of vectors",
+                  "is not that of this function");
+    const auto pending = state.get<std::uint32_t>("pending vectors", all_of(count));
+    VMM_TRY(state.done());
+    return [this, pending]() noexcept { apply(pending); };
+}
+
+void Msi::apply(std::uint32_t pending) noexcept {
+    for (unsigned i = 0; i < vectors_.size(); ++i) {
+        VectorSlot& slot = vectors_[i];
+        slot.hold();
+        slot.take_pending();
+        if ((pending >> i & 1) != 0)
+            slot.vector()->signal();
+    }
+    update();
 }
 
 }  // namespace vmm::pci

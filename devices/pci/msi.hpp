@@ -15,6 +15,7 @@
 #include "pci/vector_slot.hpp"
 #include "vmm/error.hpp"
 #include "vmm/msi.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::pci {
 
@@ -38,7 +39,11 @@ private:
     void before_read(unsigned offset, unsigned size) noexcept override;
     void written(unsigned offset, unsigned size) noexcept override;
     void cleared() noexcept override;
+    void save_registers(StateWriter& to) override;
+    Result<ApplyState> read_registers(StateReader& from) override;
     void update() noexcept;
+    std::uint32_t pending() const noexcept;
+    void apply(std::uint32_t pending) noexcept;
 
     Function& function_;
     unsigned capability_ = 0;

@@ -23,6 +23,9 @@ constexpr std::uint64_t kAddressHigh = 0x4;
 constexpr std::uint64_t kData = 0x8;
 constexpr std::uint64_t kVectorControl = 0xc;
 constexpr std::uint32_t kMasked = 1;
+constexpr std::uint64_t kAddressUnused = 3;  // the two lowest bits are always zero
+
+constexpr std::uint16_t kStateVersion = 1;
 
 constexpr bool legal(Access access) {
     return (access.size == AccessSize::Dword && access.offset % 4 == 0) ||
@@ -66,13 +69,17 @@ bool Msix::take_pending(std::uint64_t number) noexcept {
 }
 
 void Msix::written(unsigned /*offset*/, unsigned /*size*/) noexcept {
+    read_control();
+    for (Entry& entry : vectors_)
+        update(entry);
+}
+
+void Msix::read_control() noexcept {
     const std::uint16_t control = function_.config_word(capability_ + kControl);
     function_masked_ = (control & kFunctionMask) != 0;
     // Before the vectors are looked at, in the eyes of all threads: a device that signals looks at
     // this afterwards.
     enabled_.store((control & kEnable) != 0, std::memory_order_seq_cst);
-    for (Entry& entry : vectors_)
-        update(entry);
 }
 
 std::uint64_t Msix::read_table(Access access) const noexcept {
@@ -110,8 +117,7 @@ void Msix::write_dword(std::uint64_t offset, std::uint32_t value) noexcept {
     Entry& entry = vectors_[offset / kEntrySize];
     switch (offset % kEntrySize) {
         case kAddressLow:
-            // The two lowest bits are always zero.
-            entry.message.address = (entry.message.address >> 32 << 32) | (value & ~3u);
+            entry.message.address = (entry.message.address >> 32 << 32) | (value & ~kAddressUnused);
             break;
         case kAddressHigh:
             entry.message.address = (entry.message.address & 0xffff'ffff) | std::uint64_t{value}
@@ -157,6 +163,51 @@ void Msix::cleared() noexcept {
         entry.control = kMasked;
         update(entry);
         entry.slot.take_pending();
+    }
+}
+
+// State: the table and what is pending. Message Control is in the function's configuration bytes.
+
+void Msix::save_registers(StateWriter& to) {
+    const StateWriter::Section section{to, kStateVersion};
+    to.put(static_cast<std::uint16_t>(size()));
+    for (const Entry& entry : vectors_) {
+        to.put(entry.message.address);
+        to.put(entry.message.data);
+        to.put((entry.control & kMasked) != 0);
+        to.put(entry.slot.pending());
+    }
+}
+
+Result<ApplyState> Msix::read_registers(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("MSI-X vectors", kStateVersion));
+    state.require(state.get<std::uint16_t>("number of vectors") == size(), "number of vectors",
+                  "is not that of this function");
+    std::vector<SavedEntry> entries(state.failed() ? 0 : size());
+    for (SavedEntry& entry : entries) {
+        entry.message.address = state.get<std::uint64_t>("message address");
+        state.require((entry.message.address & kAddressUnused) == 0, "message address",
+                      "is not a multiple of 4");
+        entry.message.data = state.get<std::uint32_t>("message data");
+        entry.masked = state.get_flag("vector masked");
+        entry.pending = state.get_flag("vector pending");
+    }
+    VMM_TRY(state.done());
+    return [this, entries = std::move(entries)]() noexcept { apply(entries); };
+}
+
+// A vector that is masked keeps what is pending; one that is not delivers it at once.
+void Msix::apply(std::span<const SavedEntry> saved) noexcept {
+    read_control();
+    for (std::size_t i = 0; i < vectors_.size(); ++i) {
+        Entry& entry = vectors_[i];
+        entry.message = saved[i].message;
+        entry.control = saved[i].masked ? kMasked : 0;
+        entry.slot.hold();
+        entry.slot.take_pending();
+        if (saved[i].pending)
+            entry.slot.vector()->signal();
+        update(entry);
     }
 }
 

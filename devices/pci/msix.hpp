@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "pci/function.hpp"
@@ -16,6 +17,7 @@
 #include "pci/vector_slot.hpp"
 #include "vmm/error.hpp"
 #include "vmm/msi.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::pci {
 
@@ -58,16 +60,25 @@ private:
         std::uint32_t control = 1;  // bit 0: masked
         VectorSlot slot;
     };
+    struct SavedEntry {
+        MsiMessage message;
+        bool masked = true;
+        bool pending = false;
+    };
 
     Msix(Function& function, std::vector<Entry> vectors, MsixPlace place);
 
     void before_read(unsigned /*offset*/, unsigned /*size*/) noexcept override {}
     void written(unsigned offset, unsigned size) noexcept override;
     void cleared() noexcept override;  // all vectors masked, nothing pending, disabled
+    void save_registers(StateWriter& to) override;
+    Result<ApplyState> read_registers(StateReader& from) override;
 
     void write_dword(std::uint64_t offset, std::uint32_t value) noexcept;
     std::uint32_t read_dword(std::uint64_t offset) const noexcept;
+    void read_control() noexcept;
     void update(Entry& entry) noexcept;
+    void apply(std::span<const SavedEntry> saved) noexcept;
 
     Function& function_;
     unsigned capability_ = 0;

@@ -165,6 +165,10 @@ private:
     void before_read(unsigned offset, unsigned size) noexcept override;
     void written(unsigned offset, unsigned size) noexcept override;
     void cleared() noexcept override {}
+    void save_registers(StateWriter&) override {}
+    Result<ApplyState> read_registers(StateReader&) override {
+        return [] noexcept {};
+    }
     struct Target {
         unsigned bar = kBar;
         Access access;

@@ -23,6 +23,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -75,8 +76,8 @@ public:
     StateReader(std::span<const std::byte> bytes, std::string_view what)
         : bytes_{bytes}, what_{what} {}
 
-    /// The next section, which is passed over. An error if it is cut short, or of a version that is
-    /// not 1 to `newest`.
+    /// The next section, which is passed over. An error if it is cut short, of a version that is
+    /// not 1 to `newest`, or if something was wrong before it.
     Result<StateReader> section(std::string_view what, std::uint16_t newest);
     std::uint16_t version() const noexcept { return version_; }
 
@@ -107,6 +108,10 @@ private:
     std::uint16_t version_ = 0;
     std::string wrong_;  // empty: nothing yet
 };
+
+/// The second half of a restore(): the state was found right, and this makes it true. A part that
+/// consists of parts first reads all of them, so that it changes as a whole or not at all.
+using ApplyState = std::move_only_function<void() noexcept>;
 
 /// A part of the machine that can be saved and restored.
 ///

@@ -30,6 +30,8 @@ StateWriter::Section::~Section() {
 }
 
 Result<StateReader> StateReader::section(std::string_view what, std::uint16_t newest) {
+    if (failed())
+        return std::unexpected(done().error());
     const auto version = static_cast<std::uint16_t>(take(kVersionSize));
     const auto length = static_cast<std::size_t>(take(kLengthSize));
     StateReader inside{take_span(length), what};

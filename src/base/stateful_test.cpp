@@ -135,6 +135,18 @@ TEST(StateReaderTest, ValueOutOfRangeIsNamedAndTheFirstOneCounts) {
               "the state of the part is wrong: field 'index' is out of range");
 }
 
+TEST(StateReaderTest, SectionAfterAWrongFieldIsThatFieldsError) {
+    const auto bytes = example();
+    StateReader reader{bytes, "machine"};
+    reader.require(false, "size", "is that of another one");
+
+    const auto section = reader.section("part", 2);
+
+    ASSERT_FALSE(section);
+    EXPECT_EQ(section.error().one_line(),
+              "the state of the machine is wrong: field 'size' is that of another one");
+}
+
 TEST(StateReaderTest, BytesThatAreLeftOverAreAnError) {
     const std::array bytes{std::byte{9}, std::byte{2}};
     StateReader reader{bytes, "part"};
