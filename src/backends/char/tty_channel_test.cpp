@@ -179,14 +179,12 @@ TEST_F(TtyBackendTest, SlowReaderIsAReader) {
     attach();
     while (send(std::string(4096, 'x')) > 0)
         turn(2ms);
-    const auto start = std::chrono::steady_clock::now();
 
     // Far less than is worth telling at once, and then nothing more.
     std::array<char, 4096> some{};
     ASSERT_EQ(::read(out.in.get(), some.data(), some.size()), 4096);
 
     EXPECT_TRUE(turn_until([&] { return user.rooms == 1; }));
-    EXPECT_LT(std::chrono::steady_clock::now() - start, 900ms);  // a console's patience is 1 s
     EXPECT_LE(turns(50ms), 10u);
 }
 
