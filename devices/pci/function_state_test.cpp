@@ -64,6 +64,7 @@ struct Card {
         write_table(vector, 8, 0x4000 + vector);
         write_table(vector, 12, masked ? 1 : 0);
     }
+    void set_msi_control(std::uint16_t to) { mmio.write16(config(capabilities[0x05] + 2), to); }
     std::uint32_t msi_register(unsigned offset) {
         return mmio.read32(config(capabilities[0x05] + offset));
     }
@@ -249,11 +250,31 @@ TEST_F(FunctionStateTest, WhatWasThereBeforeIsGone) {
     EXPECT_EQ(other.whole(), card.whole());
 }
 
+TEST_F(FunctionStateTest, PendingVectorIsNotDeliveredByTheMessageOfBefore) {
+    card.arm(0, true);
+    card.msix_control(0x8000);
+    card.msix->vector(0)->signal();
+    card.set_msi_register(16, 0b0001);
+    card.set_msi_control(1);
+    card.msi->vector(0)->signal();
+    other.arm(0, false);
+    other.msix_control(0x8000);
+    other.set_msi_control(1);
+    ASSERT_TRUE(other.vector(0).connected);
+    ASSERT_TRUE(other.vector(3).connected);
+
+    ASSERT_EQ(other.take(card.whole()), "");
+
+    EXPECT_EQ(other.sink.delivered(0), 0);
+    EXPECT_EQ(other.sink.delivered(3), 0);
+    EXPECT_EQ(other.whole(), card.whole());
+}
+
 TEST_F(FunctionStateTest, MsiFiresAndDeliversWhatIsPending) {
     card.set_msi_register(4, 0xfee0'2000);
     card.set_msi_register(12, 0x4100);
     card.set_msi_register(16, 0b0100);
-    card.mmio.write16(card.config(card.capabilities[0x05] + 2), 1 | 2 << 4);
+    card.set_msi_control(1 | 2 << 4);
     card.msi->vector(2)->signal();
 
     ASSERT_EQ(other.take(card.whole()), "");
@@ -377,7 +398,7 @@ TEST_F(FunctionStateTest, TamperedStateIsRefusedAsAWhole) {
         card.arm(i, true);
     card.msix_control(0x8000);
     card.set_msi_register(16, 0b1111);
-    card.mmio.write16(card.config(card.capabilities[0x05] + 2), 1 | 2 << 4);
+    card.set_msi_control(1 | 2 << 4);
 
     EXPECT_EQ(test::half_taken_states(card.function), 0u);
     EXPECT_EQ(test::half_taken_states(card.bridge), 0u);

@@ -122,7 +122,6 @@ void Registers::set_device_status(std::uint8_t to) noexcept {
     start_if_ready();
 }
 
-/// A driver has come as far as DRIVER_OK, the last one's queues are free, and the machine runs.
 void Registers::start_if_ready() noexcept {
     const bool driver_ok = (status_ & status::kDriverOk) != 0;
     const bool failed = (status_ & status::kFailed) != 0 || needs_reset_.load();

@@ -136,6 +136,12 @@ public:
     /// No driver runs. One that did when this was saved does again, at once or from resume() on;
     /// guest RAM is restored before this: rings that are not there are a wrong state.
     Result<> restore(StateReader& from) override;
+    /// The halves of restore(), for a transport whose own state is restored with this. The second
+    /// one clears what the transport keeps for the driver. lock() is held from before the first
+    /// until after start_if_ready().
+    Result<ApplyState> read_state(StateReader& from);
+    /// A driver has come as far as DRIVER_OK, the last one's queues are free, and the machine runs.
+    void start_if_ready() noexcept;
 
 private:
     enum class State : std::uint8_t {
@@ -181,15 +187,15 @@ private:
 
     bool packed() const noexcept { return (driver_features_ & f::kRingPacked) != 0; }
     bool acceptable(Features features) const noexcept;
-    Saved read_state(StateReader& from) const;
+    Saved read_registers(StateReader& from) const;
     QueueRegisters read_queue(StateReader& from, std::uint8_t status, const Queue& queue) const;
     void require_rings(StateReader& from, const Saved& saved) noexcept;
+    void apply(Saved saved) noexcept;
     bool is_quiet() const noexcept;
     QueueRegisters* writable_queue() noexcept;
     const QueueRegisters* selected() const noexcept;
     Gpa& area_of(QueueRegisters& queue, Area area) const noexcept;
     void start() noexcept;
-    void start_if_ready() noexcept;
     void begin_reset() noexcept;
     void end_reset() noexcept;
     void clear() noexcept;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registers' state: what the driver wrote, and how far its queues have come.
-#include <algorithm>
+#include <utility>
 
 #include "virtio/registers.hpp"
 #include "vmm/assert.hpp"
@@ -74,7 +74,7 @@ Registers::QueueRegisters Registers::read_queue(StateReader& from, std::uint8_t 
     return read;
 }
 
-Registers::Saved Registers::read_state(StateReader& from) const {
+Registers::Saved Registers::read_registers(StateReader& from) const {
     Saved saved;
     saved.status = from.get<std::uint8_t>("status");
     from.require((saved.status & ~kKeptStatus) == 0, "status", "has bits that are not kept");
@@ -111,15 +111,24 @@ void Registers::require_rings(StateReader& from, const Saved& saved) noexcept {
 }
 
 Result<> Registers::restore(StateReader& from) {
-    StateReader state = VMM_TRY(from.section("virtio registers", kStateVersion));
     const std::scoped_lock held{transport_.lock()};
+    VMM_TRY(read_state(from))();
+    start_if_ready();
+    return {};
+}
+
+Result<ApplyState> Registers::read_state(StateReader& from) {
+    StateReader state = VMM_TRY(from.section("virtio registers", kStateVersion));
     if (state_ != State::Idle)
         return std::unexpected(
             Error{ErrorKind::Config, "the virtio device is in use: its state cannot be restored"});
-    Saved saved = read_state(state);
+    Saved saved = read_registers(state);
     require_rings(state, saved);
     VMM_TRY(state.done());
+    return [this, saved = std::move(saved)]() mutable noexcept { apply(std::move(saved)); };
+}
 
+void Registers::apply(Saved saved) noexcept {
     clear();
     status_ = saved.status;
     generation_ = saved.generation;
@@ -132,8 +141,6 @@ Result<> Registers::restore(StateReader& from) {
     driver_ok_.store(has(status_, status::kDriverOk), std::memory_order_release);
     if (has(status_, status::kFeaturesOk))
         device_.negotiated(driver_features_);
-    start_if_ready();
-    return {};
 }
 
 }  // namespace vmm::virtio

@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "pci/function.hpp"
@@ -37,6 +38,7 @@
 #include "vmm/io_device.hpp"
 #include "vmm/msi.hpp"
 #include "vmm/mutex.hpp"
+#include "vmm/stateful.hpp"
 
 namespace vmm::virtio_pci {
 
@@ -69,7 +71,8 @@ inline constexpr std::uint64_t kNotifyMultiplier = 4;
 inline constexpr std::uint64_t kMsix = 0x3000;
 }  // namespace layout
 
-class Transport final : private virtio::Transport,
+class Transport final : public Stateful,
+                        private virtio::Transport,
                         private pci::Placement,
                         private pci::CapabilityRegisters {
 public:
@@ -98,6 +101,15 @@ public:
     /// The device changes no byte of guest RAM.
     bool quiet() noexcept { return registers_->quiet(); }
     void resume() noexcept;
+
+    // Stateful. The function with its vectors, the registers, which vector is whose, and the ISR;
+    // the device's own state is not in it.
+
+    /// The device is quiet.
+    void save(StateWriter& to) override;
+    /// As virtio::Registers::restore(): no driver runs, guest RAM is there. The host bridge is
+    /// restored after this.
+    Result<> restore(StateReader& from) override;
 
 private:
     /// The BAR.
@@ -143,6 +155,7 @@ private:
     std::uint8_t take_isr() noexcept;
     void notify(std::uint64_t offset) noexcept;
     void set_vector(Vector& vector, std::uint16_t to) noexcept;
+    std::uint16_t read_vector(StateReader& from, std::string_view field) const;
     void tell_calls() noexcept;
     Vector* selected_vector() noexcept;
     void after_write() noexcept;
@@ -166,9 +179,7 @@ private:
     void written(unsigned offset, unsigned size) noexcept override;
     void cleared() noexcept override {}
     void save_registers(StateWriter&) override {}
-    Result<ApplyState> read_registers(StateReader&) override {
-        return [] noexcept {};
-    }
+    Result<ApplyState> read_registers(StateReader&) override;
     struct Target {
         unsigned bar = kBar;
         Access access;

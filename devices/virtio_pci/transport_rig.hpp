@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -72,7 +73,13 @@ struct Structure {
 /// A virtio function on a PCI bus in slot 1, and the guest's way to it.
 template <class Body>
 struct Machine {
-    explicit Machine(Options options = {}, const std::function<void(Body&)>& prepare = {}) {
+    using Ram = std::shared_ptr<test::FlatGuestMemory>;
+
+    /// With RAM of its own, or that of another one.
+    explicit Machine(Options options = {}, const std::function<void(Body&)>& prepare = {},
+                     Ram shared_ram = {})
+        : ram{shared_ram ? std::move(shared_ram)
+                         : std::make_shared<test::FlatGuestMemory>(1 << 20)} {
         if (prepare)
             prepare(device);
         transport =
@@ -170,7 +177,8 @@ struct Machine {
     }
     std::uint8_t isr() { return mmio.read8(bar + structures.at(3).offset); }
 
-    test::FlatGuestMemory memory{1 << 20};
+    Ram ram;
+    test::FlatGuestMemory& memory = *ram;
     test::FakeMsiSink msi;
     test::FakeDoorbells doorbells;
     EventFd released = EventFd::create().value();
