@@ -68,7 +68,7 @@ TEST_F(ProgramTest, ShownConfigurationReadsBackToTheSameBytes) {
                             "--memory",
                             "size=512M,shared=on",
                             "--cpus",
-                            "4,topology=2:2:1:1",
+                            "4,topology=2:2:1:1,affinity=[0@[2,3],1@[4-6]]",
                             "--serial",
                             "file=/x",
                             "--disk",
@@ -87,6 +87,7 @@ TEST_F(ProgramTest, ShownConfigurationReadsBackToTheSameBytes) {
     EXPECT_EQ(second.out, first.out);
     EXPECT_THAT(first.out, HasSubstr("\"size\": 536870912"));
     EXPECT_THAT(first.out, HasSubstr("\"socket\": \"/run/agent\""));
+    EXPECT_THAT(first.out, HasSubstr("\"vcpu\": 1"));
 }
 
 TEST_F(ProgramTest, FlagGoesOverTheFileKeyByKey) {

@@ -7,10 +7,15 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/program_test_support.hpp"
+#include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::cli {
 namespace {
@@ -28,9 +33,11 @@ protected:
     }
 
     /// One whose guest halts for ever; its pid file is there.
-    pid_t start_machine() const {
-        const pid_t pid = start(
-            {"run", "-k", kernel_, "--serial", "null", "--memory", "16M", "--pid-file", pid_file_});
+    pid_t start_machine(const std::vector<std::string>& more = {}) const {
+        std::vector<std::string> args{"run",      "-k",  kernel_,      "--serial", "null",
+                                      "--memory", "16M", "--pid-file", pid_file_};
+        args.insert(args.end(), more.begin(), more.end());
+        const pid_t pid = start(args);
         // Generous: the machine may be busy, and a sanitizer slows the start.
         for (int i = 0; i < 6000 && content(pid_file_) != std::to_string(pid) + "\n"; ++i)
             ::poll(nullptr, 0, 10);
@@ -60,6 +67,57 @@ TEST_F(RunningTest, PidFileHoldsTheProcessWhileTheGuestRuns) {
     ASSERT_EQ(::kill(next, SIGINT), 0);  // the guest does not know the power button
     EXPECT_GE(end_of(next).code, 128);
     EXPECT_FALSE(std::filesystem::exists(pid_file_));
+}
+
+/// The host CPUs that each thread may run on, by the thread's name.
+std::map<std::string, std::string> affinities(pid_t pid) {
+    std::map<std::string, std::string> all;
+    const auto value = [](const std::string& status, std::string_view key) {
+        const auto at = status.find(key);
+        return at == std::string::npos
+                   ? std::string{}
+                   : status.substr(at + key.size(), status.find('\n', at) - at - key.size());
+    };
+    for (const auto& task : std::filesystem::directory_iterator{cat("/proc/", pid, "/task")}) {
+        const auto status = content(task.path() / "status");
+        all[value(status, "Name:\t")] = value(status, "Cpus_allowed_list:\t");
+    }
+    return all;
+}
+
+TEST_F(RunningTest, VcpusArePinnedToTheirHostCpusAndNothingElseIs) {
+    const auto usable = usable_processors();
+    ASSERT_TRUE(usable);
+    const auto last = std::to_string(usable->back());
+    const auto ours = affinities(::getpid()).begin()->second;
+
+    const pid_t pid = start_machine({"--cpus", "2,affinity=[0@[" + last + "]]"});
+    const auto pinned = affinities(pid);
+    ::kill(pid, SIGKILL);
+    end_of(pid);
+
+    EXPECT_EQ(pinned.at("vcpu0"), last);
+    EXPECT_EQ(pinned.at("vcpu1"), ours);
+    EXPECT_EQ(pinned.at("vmm"), ours);
+}
+
+TEST_F(RunningTest, HostCpuThatIsNotThereIsABadRequest) {
+    const std::vector<std::string> machine{"-k", kernel_, "--cpus", "affinity=[0@[8191]]"};
+    std::vector<std::string> run{"run", "--debug-exit", "0xf4"};
+    std::vector<std::string> check{"config", "check"};
+    run.insert(run.end(), machine.begin(), machine.end());
+    check.insert(check.end(), machine.begin(), machine.end());
+    const auto usable = usable_processors();
+    ASSERT_TRUE(usable);
+
+    const auto outcome = vmm(run);
+
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(outcome.err,
+              cat("error: cpus.affinity[0]: host CPU 8191 does not exist\n  help: Choose among "
+                  "host CPUs ",
+                  processors_text(*usable), ".\n"));
+    EXPECT_EQ(vmm(check).out, "ok\n");  // which may be another host
 }
 
 TEST_F(RunningTest, StartThatFailsLeavesNoPidFile) {

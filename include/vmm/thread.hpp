@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +59,15 @@ private:
 /// Whether the calling thread and another could run at the same time, as sched_getaffinity(2) says
 /// of this thread.
 bool has_several_processors() noexcept;
+
+/// The host CPUs that threads of this process may be pinned to, in ascending order: those that are
+/// online and in its cpuset, whatever the affinity of the calling thread. Costs a thread, which
+/// tries it; the caller's affinity stays as it is. See cpuset(7), "Interaction with ...
+/// sched_setaffinity(2)". Fails if the thread cannot be made or the kernel refuses.
+Result<std::vector<unsigned>> usable_processors();
+
+/// "0-3,5". Ascending numbers that follow each other are a range.
+std::string processors_text(std::span<const unsigned> processors);
 
 /// Sends a thread that has just been made to a processor other than the caller's, if there is one:
 /// Linux may leave it where it was made, to wait until its maker rests.

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <semaphore>
 #include <system_error>
@@ -41,11 +43,31 @@ int pin(pthread_t thread, const std::vector<unsigned>& processors) noexcept {
     return failed;
 }
 
-std::string listed(const std::vector<unsigned>& processors) {
-    std::string all;
-    for (const unsigned processor : processors)
-        all += cat(all.empty() ? "" : ",", processor);
-    return all;
+void log_thread(const ThreadPlan& plan) {
+    if (plan.processors.empty())
+        log::info("thread ", plan.name, " (", name_of(plan.kind), ") is ", ::gettid());
+    else
+        log::info("thread ", plan.name, " (", name_of(plan.kind), ") is ", ::gettid(),
+                  ", pinned to host CPU ", processors_text(plan.processors));
+}
+
+// All that Linux can have at most, 8192.
+using AllProcessors = std::array<cpu_set_t, 8192 / CPU_SETSIZE>;
+
+/// Lets the calling thread run wherever the kernel permits, and gives where that is.
+Result<std::vector<unsigned>> run_anywhere() {
+    AllProcessors set;
+    std::memset(set.data(), 0xff, sizeof set);
+    // What is not permitted is left out of the set, not refused.
+    if (::sched_setaffinity(0, sizeof set, set.data()) != 0)
+        return std::unexpected(Error::os("sched_setaffinity", errno));
+    if (::sched_getaffinity(0, sizeof set, set.data()) != 0)
+        return std::unexpected(Error::os("sched_getaffinity", errno));
+    std::vector<unsigned> processors;
+    for (unsigned number = 0; number < set.size() * CPU_SETSIZE; ++number)
+        if (CPU_ISSET_S(number, sizeof set, set.data()))
+            processors.push_back(number);
+    return processors;
 }
 
 }  // namespace
@@ -80,7 +102,7 @@ Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body) {
                 if (gate != nullptr && !gate->open)
                     return;
                 if (plan.logged)
-                    log::info("thread ", plan.name, " (", name_of(plan.kind), ") is ", ::gettid());
+                    log_thread(plan);
                 body();
             }};
     } catch (const std::system_error& failure) {
@@ -94,7 +116,7 @@ Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body) {
     if (failed != 0)
         return std::unexpected(
             Error::os("pthread_setaffinity_np", failed)
-                .context(cat("let a thread run on host CPU ", listed(processors), " only"))
+                .context(cat("let a thread run on host CPU ", processors_text(processors), " only"))
                 .hint("These have to be online, and in the process's cpuset: `nproc` and `taskset "
                       "-p $$` tell."));
     return made;
@@ -114,6 +136,28 @@ bool has_several_processors() noexcept {
     cpu_set_t set;
     // Fails where there are more than fit into the set.
     return ::sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
+}
+
+Result<std::vector<unsigned>> usable_processors() {
+    Result<std::vector<unsigned>> usable;
+    auto thread =
+        VMM_TRY(make_thread({.kind = ThreadKind::Helper, .name = "affinity", .logged = false},
+                            [&usable] { usable = run_anywhere(); }));
+    thread.join();
+    return usable;
+}
+
+std::string processors_text(std::span<const unsigned> processors) {
+    std::string text;
+    for (std::size_t i = 0; i < processors.size(); ++i) {
+        const unsigned first = processors[i];
+        while (i + 1 < processors.size() && processors[i + 1] == processors[i] + 1)
+            ++i;
+        text += cat(text.empty() ? "" : ",", first);
+        if (processors[i] != first)
+            text += cat("-", processors[i]);
+    }
+    return text;
 }
 
 void start_elsewhere(pthread_t thread) noexcept {

@@ -129,6 +129,34 @@ TEST(MakeThreadTest, ThreadRunsOnTheGivenProcessorsFromItsFirstInstruction) {
     EXPECT_EQ(seen, (std::vector<unsigned>{all.back()}));
 }
 
+TEST(ProcessorsTest, UsableAreThoseBesideTheOnesOfTheCallerToo) {
+    const auto all = usable_processors();
+    ASSERT_TRUE(all);
+    EXPECT_THAT(*all, testing::IsSupersetOf(allowed()));
+
+    std::vector<unsigned> after;
+    Result<std::vector<unsigned>> usable;
+    auto pinned = make_thread(
+        {.kind = ThreadKind::Vcpu, .name = "vcpu0", .processors = {allowed().front()}}, [&] {
+            usable = usable_processors();
+            after = allowed();
+        });
+    ASSERT_TRUE(pinned);
+    pinned->join();
+    ASSERT_TRUE(usable);
+    EXPECT_EQ(*usable, *all);
+    EXPECT_EQ(after, (std::vector<unsigned>{allowed().front()}));
+}
+
+TEST(ProcessorsTest, TextHasRanges) {
+    const auto text = [](std::vector<unsigned> processors) { return processors_text(processors); };
+
+    EXPECT_EQ(text({}), "");
+    EXPECT_EQ(text({3}), "3");
+    EXPECT_EQ(text({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
+    EXPECT_EQ(text({4, 3}), "4,3");
+}
+
 TEST(MakeThreadTest, NamesAreCutWhereLinuxDoes) {
     std::string name;
     auto made = make_thread({.kind = ThreadKind::Io, .name = "io-a-very-long-name"},

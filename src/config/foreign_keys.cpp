@@ -67,11 +67,6 @@ constexpr std::array kKeys{
     ForeignKey{"CpusConfig", "kvm_hyperv", Off, {}, "Hyper-V interfaces are not supported yet."},
     ForeignKey{"CpusConfig", "max_phys_bits", Number, "46",
                "The guest has as many physical address bits as the host."},
-    ForeignKey{"CpusConfig",
-               "affinity",
-               Empty,
-               {},
-               "Pin the threads vcpu0, vcpu1, ... of the process with taskset instead."},
     ForeignKey{"CpusConfig", "features", Nested, "CpuFeatures"},
     ForeignKey{
         "CpusConfig", "nested", On, {}, "Virtualisation in the guest follows the host's KVM."},

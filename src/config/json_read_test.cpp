@@ -58,6 +58,24 @@ TEST(JsonReadTest, KeysOfCloudHypervisorAreRead) {
     EXPECT_EQ(config.rng, RngConfig{.src = "/dev/urandom"});
 }
 
+TEST(JsonReadTest, AffinityIsAListOfObjectsAsInCloudHypervisor) {
+    const auto config = read(R"({"cpus": {"boot_vcpus": 2, "affinity": [
+        {"vcpu": 0, "host_cpus": [2, 3]}, {"host_cpus": [4], "vcpu": 1}]}})");
+
+    EXPECT_THAT(config.cpus.affinity, ElementsAre(CpuAffinity{0, {2, 3}}, CpuAffinity{1, {4}}));
+    EXPECT_TRUE(read(R"({"cpus": {"affinity": []}})").cpus.affinity.empty());
+    EXPECT_TRUE(read(R"({"cpus": {"affinity": null}})").cpus.affinity.empty());
+    EXPECT_EQ(error_of(R"({"cpus": {"affinity": "[0@[2]]"}})"),
+              "error: vm.json:1:23: cpus.affinity: expected a list of objects (CpuAffinity), found "
+              "a text\n");
+    EXPECT_EQ(error_of(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": ["2-3"]}]}})"),
+              "error: vm.json:1:50: cpus.affinity[0].host_cpus[0]: expected a whole number, found "
+              "a text\n");
+    EXPECT_EQ(error_of(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": [8192]}]}})"),
+              "error: vm.json:1:50: cpus.affinity[0].host_cpus[0]: 8192 is too large\n"
+              "  help: The most is 8191.\n");
+}
+
 TEST(JsonReadTest, InitramfsIsATextOrAList) {
     EXPECT_THAT(read(R"({"payload": {"initramfs": ["a", "b"]}})").payload.initramfs,
                 ElementsAre("a", "b"));
@@ -105,7 +123,7 @@ TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
     EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
-              "topology.\n");
+              "topology, affinity.\n");
     EXPECT_THAT(error_of(R"({"disks": [{}, {"pth": "x"}]})"),
                 HasSubstr("vm.json:1:17: unknown key 'disks[1].pth'"));
 }
@@ -211,7 +229,10 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
                       .unpack = AutoSwitch::Off,
                       .kaslr = true,
                       .auto_cmdline = false};
-    config.cpus = {.boot_vcpus = 8, .max_vcpus = 16, .topology = CpuTopology{2, 4, 1, 2}};
+    config.cpus = {.boot_vcpus = 8,
+                   .max_vcpus = 16,
+                   .topology = CpuTopology{2, 4, 1, 2},
+                   .affinity = {{0, {2, 3}}, {7, {4}}}};
     config.memory = {.size = 1 << 30,
                      .shared = true,
                      .hugepages = true,

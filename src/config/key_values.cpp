@@ -249,7 +249,8 @@ private:
     }
 
     Result<> set_key(const Key& key, Item item) {
-        const bool list = key.type == Type::TextList || key.type == Type::NumberList;
+        const bool list = key.type == Type::TextList || key.type == Type::NumberList ||
+                          key.type == Type::ObjectList;
         if (item.list && !list && key.type == Type::Text && item.values.size() == 1)
             item.values.front() = item.raw;  // the brackets are part of a name
         else if (item.list && !list)
@@ -261,9 +262,19 @@ private:
         seen_[place(key)] = true;
         if (key.type == Type::Object)
             return set_from_text(*key.object, key.access.add(object_), item.values.front());
+        if (key.type == Type::ObjectList)
+            return add_objects(key, item.values, again);
         if (list)
             return add_to_list(key, item.values, again);
         key.access.set(object_, VMM_TRY(parse_value(key, item.values.front())));
+        return {};
+    }
+
+    Result<> add_objects(const Key& key, const std::vector<std::string>& texts, bool again) {
+        if (!again)
+            key.access.clear(object_);
+        for (const auto& text : texts)
+            VMM_TRY(set_from_text(*key.object, key.access.add(object_), text));
         return {};
     }
 
@@ -309,11 +320,59 @@ Result<> set_from_colons(const Object& schema, void* object, std::string_view te
     return {};
 }
 
+/// Numbers in the order of their first mention, each once.
+struct NumberSet {
+    std::vector<bool> has;  // by number
+    std::vector<std::uint64_t> numbers;
+};
+
+/// "4", or "4-6" for 4, 5 and 6.
+Result<> add_range(const Key& key, std::string_view text, NumberSet& set) {
+    const auto dash = text.find('-');
+    const auto first = std::get<std::uint64_t>(VMM_TRY(parse_value(key, text.substr(0, dash))));
+    const bool range = dash != std::string_view::npos;
+    const auto last =
+        range ? std::get<std::uint64_t>(VMM_TRY(parse_value(key, text.substr(dash + 1)))) : first;
+    if (last < first)
+        return std::unexpected(bad(cat("the range ", in_quotes(text), " ends before it begins"),
+                                   cat("Write ", last, "-", first, ".")));
+    for (auto number = first; number <= last; ++number) {
+        if (!set.has[number])
+            set.numbers.push_back(number);
+        set.has[number] = true;
+    }
+    return {};
+}
+
+Result<> set_from_at(const Object& schema, void* object, std::string_view text) {
+    const Key& one = schema.keys[0];
+    const Key& several = schema.keys[1];
+    const auto at = text.find('@');
+    auto rest = text.substr(std::min(text.size(), at));
+    const bool list = rest.starts_with("@[") && rest.ends_with(']');
+    if (at == std::string_view::npos || (!list && rest.find_first_of("[]") != rest.npos))
+        return std::unexpected(bad(cat(in_quotes(text), " is not VCPU@[CPUS]"),
+                                   "Write a list with an entry for each vCPU, such as "
+                                   "[0@[2,3],1@[4-6]]."));
+    one.access.set(object, VMM_TRY_OR(parse_value(one, text.substr(0, at)), std::string{one.name}));
+    rest = list ? rest.substr(2, rest.size() - 3) : rest.substr(1);
+    NumberSet set{.has = std::vector<bool>(several.most + 1), .numbers = {}};
+    while (!rest.empty()) {
+        const auto range = rest.substr(0, rest.find(','));
+        VMM_TRY_OR(add_range(several, range, set), std::string{several.name});
+        rest.remove_prefix(std::min(rest.size(), range.size() + 1));
+    }
+    several.access.set(object, std::move(set.numbers));
+    return {};
+}
+
 }  // namespace
 
 Result<> set_from_text(const Object& schema, void* object, std::string_view text) {
     if (schema.text_form == TextForm::Colons)
         return set_from_colons(schema, object, text);
+    if (schema.text_form == TextForm::At)
+        return set_from_at(schema, object, text);
     if (text.empty())
         return std::unexpected(bad("the value is empty", "Write value,key=value,..."));
     Setter setter{schema, object};

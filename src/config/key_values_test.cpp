@@ -230,6 +230,59 @@ TEST(KeyValuesTest, FileOrSocketMakesTheMode) {
     EXPECT_EQ(given.mode, ConsoleMode::Null);
 }
 
+TEST(KeyValuesTest, AffinityIsAListOfVcpusWithTheirHostCpus) {
+    CpusConfig cpus;
+
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus,
+                              "4,affinity=[0@[2,3],1@[4-6,1,5],2@7,3@[0x8]],"
+                              "topology=1:4:1:1"));
+
+    EXPECT_THAT(cpus.affinity, ElementsAre(CpuAffinity{0, {2, 3}}, CpuAffinity{1, {4, 5, 6, 1}},
+                                           CpuAffinity{2, {7}}, CpuAffinity{3, {8}}));
+    EXPECT_EQ(cpus.boot_vcpus, 4U);
+    EXPECT_TRUE(cpus.topology);
+}
+
+TEST(KeyValuesTest, AffinityReplacesWhatWasThereAndMayBeRepeated) {
+    CpusConfig cpus{.affinity = {{0, {2, 3}}, {1, {4}}}};
+
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus, "boot=2"));
+    EXPECT_EQ(cpus.affinity.size(), 2U);
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus, "affinity=[0@[5]],affinity=1@6"));
+    EXPECT_THAT(cpus.affinity, ElementsAre(CpuAffinity{0, {5}}, CpuAffinity{1, {6}}));
+    ASSERT_TRUE(set_from_text(table("cpus"), &cpus, "affinity=[]"));
+    EXPECT_THAT(cpus.affinity, ElementsAre());
+}
+
+TEST(KeyValuesTest, BadAffinityIsAnError) {
+    CpusConfig cpus;
+    const std::string form =
+        "  help: Write a list with an entry for each vCPU, such as [0@[2,3],1@[4-6]].\n";
+
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0:2]"),
+              "error: affinity: '0:2' is not VCPU@[CPUS]\n" + form);
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=0@[2,3]"),
+              "error: affinity: '0@[2' is not VCPU@[CPUS]\n" + form);
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[2]x]"),
+              "error: affinity: '0@[2]x' is not VCPU@[CPUS]\n" + form);
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[2,3]"),
+              "error: a list is not closed\n  help: Add a ] at its end, or put the value between "
+              "quotes if it begins with a [.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[x@[2]]"),
+              "error: affinity: vcpu: 'x' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[1024@[2]]"),
+              "error: affinity: vcpu: 1024 is too large\n  help: The most is 1023.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[2,,3]]"),
+              "error: affinity: host_cpus: '' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[6-4]]"),
+              "error: affinity: host_cpus: the range '6-4' ends before it begins\n"
+              "  help: Write 4-6.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[0-8192]]"),
+              "error: affinity: host_cpus: 8192 is too large\n  help: The most is 8191.\n");
+}
+
 TEST(KeyValuesTest, UnknownKeyListsAllAndNamesTheNearest) {
     MemoryConfig memory;
 
@@ -255,7 +308,8 @@ TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
                   keys);
     EXPECT_EQ(error_of("cpus", &cpus, "boto=2"),
               "error: unknown key 'boto'\n"
-              "  help: Did you mean 'boot'? Known keys: boot_vcpus, max_vcpus, topology.\n");
+              "  help: Did you mean 'boot'? Known keys: boot_vcpus, max_vcpus, topology, "
+              "affinity.\n");
 }
 
 TEST(KeyValuesTest, FormatOfAnImageIsRaw) {

@@ -14,6 +14,7 @@
 namespace vmm::config {
 
 inline constexpr std::uint32_t kMaxVcpus = 1024;
+inline constexpr std::uint32_t kMaxHostCpu = 8191;  // by number; Linux's own limit is 8192 CPUs
 inline constexpr std::uint32_t kMaxThreadsPerCore = 256;
 inline constexpr std::uint32_t kMaxDiesPerPackage = 8;
 inline constexpr std::uint64_t kMinMemory = 4ULL << 20;   // bytes

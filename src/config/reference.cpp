@@ -227,6 +227,15 @@ With `--net user`, the guest's ports are closed to the host and its network, exc
 
 A device can take each host port only once per protocol, whatever the address.
 
+## Pinned vCPUs
+
+`--cpus 2,affinity=[0@[2,3],1@[4-6]]` lets vCPU 0 run on the host CPUs 2 and 3 only, and vCPU 1 on
+4, 5 and 6. In JSON, where there are no ranges, this is `"affinity": [{"vcpu": 0, "host_cpus":
+[2, 3]}, {"vcpu": 1, "host_cpus": [4, 5, 6]}]`. vCPUs that are not named, and the threads of
+devices, run wherever `vmm` itself may. The host CPUs have to be online and in the process's cpuset,
+which `vmm run` checks and `vmm config check` does not. Quote the value in shells that take brackets
+for a pattern (zsh).
+
 ## JSON
 
 The keys are those of Cloud Hypervisor's `VmConfig` where it has the feature. A key that does not

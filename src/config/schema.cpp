@@ -37,6 +37,21 @@ constexpr Object kTopology{.name = "CpuTopology",
                            .defaults = defaults_of<CpuTopology>,
                            .text_form = TextForm::Colons};
 
+constexpr std::array kAffinityKeys{
+    key<&CpuAffinity::vcpu>(
+        {.name = "vcpu", .help = "Number of the vCPU", .most = kMaxVcpus - 1, .required = true}),
+    key<&CpuAffinity::host_cpus>({.name = "host_cpus",
+                                  .help = "Numbers of the host CPUs that it may run on; as text "
+                                          "also ranges, such as 4-6",
+                                  .most = kMaxHostCpu,
+                                  .required = true}),
+};
+constexpr Object kAffinity{.name = "CpuAffinity",
+                           .help = "The host CPUs that one vCPU's thread is pinned to",
+                           .keys = kAffinityKeys,
+                           .defaults = defaults_of<CpuAffinity>,
+                           .text_form = TextForm::At};
+
 constexpr std::array kCpusKeys{
     key<&CpusConfig::boot_vcpus>({.name = "boot_vcpus",
                                   .alias = "boot",
@@ -57,6 +72,12 @@ constexpr std::array kCpusKeys{
          .help = "Threads per core, cores per die, dies per package, packages; one package with "
                  "single-threaded cores if not given",
          .object = &kTopology}),
+    key<&CpusConfig::affinity>(
+        {.name = "affinity",
+         .value = "[VCPU@[CPUS],...]",
+         .help = "Host CPUs that vCPUs are pinned to, such as [0@[2,3],1@[4-6]]; a vCPU that is "
+                 "not named runs wherever vmm itself may",
+         .object = &kAffinity}),
 };
 constexpr Object kCpus{.name = "CpusConfig",
                        .help = "The guest's processors",

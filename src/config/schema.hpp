@@ -77,6 +77,7 @@ struct Key {
 enum class TextForm : std::uint8_t {
     KeyValue,  ///< key=value,key=value
     Colons,    ///< the values alone, all of them, in the table's order
+    At,        ///< NUMBER@[NUMBER,FIRST-LAST], for a table of a number and a list of numbers
 };
 
 struct Object {

@@ -79,6 +79,29 @@ Result<> check_payload(const PayloadConfig& payload) {
     return {};
 }
 
+Result<> check_affinity(const CpusConfig& cpus) {
+    std::vector<bool> named(cpus.max());
+    for (std::size_t i = 0; i < cpus.affinity.size(); ++i) {
+        const auto& [vcpu, host_cpus] = cpus.affinity[i];
+        const auto path = cat("cpus.affinity[", i, "]");
+        if (!vcpu)
+            return bad(cat(path, " does not say which vCPU it is for"),
+                       "Add the vCPU's number (vcpu); the first is 0.");
+        if (*vcpu >= cpus.max())
+            return bad(cat(path, ": there is no vCPU ", *vcpu),
+                       cat("Give a number from 0 to ", cpus.max() - 1,
+                           ", or the guest more vCPUs (--num-cpu)."));
+        if (named[*vcpu])
+            return bad(cat(path, ": vCPU ", *vcpu, " has an entry already"),
+                       cat("List all of its host CPUs in one entry, such as ", *vcpu, "@[2,3]."));
+        if (host_cpus.empty())
+            return bad(cat(path, ": no host CPU is named for vCPU ", *vcpu),
+                       cat("Name at least one, such as ", *vcpu, "@[2], or leave the entry out."));
+        named[*vcpu] = true;
+    }
+    return {};
+}
+
 Result<> check_cpus(const CpusConfig& cpus) {
     if (cpus.max() < cpus.boot_vcpus)
         return bad(cat("cpus.max_vcpus is ", cpus.max(), ", less than the ", cpus.boot_vcpus,
@@ -87,6 +110,7 @@ Result<> check_cpus(const CpusConfig& cpus) {
     if (!kCpuHotplug && cpus.max() > cpus.boot_vcpus)
         return bad("cpus.max_vcpus above cpus.boot_vcpus (adding vCPUs later) is not supported yet",
                    "Leave max out, or make it equal to boot.");
+    VMM_TRY(check_affinity(cpus));
     if (!cpus.topology)
         return {};
     const auto& topology = *cpus.topology;

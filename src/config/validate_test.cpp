@@ -86,6 +86,33 @@ TEST(ValidateTest, TopologyProductDoesNotWrap) {
     EXPECT_THAT(error_of(config), testing::HasSubstr("makes 4294967295 vCPUs, but there are 4"));
 }
 
+TEST(ValidateTest, AffinityIsForVcpusThatThereAreAndOnceForEach) {
+    auto config = good();
+    config.cpus = {.boot_vcpus = 2, .affinity = {{1, {2, 3}}, {0, {2}}}};
+    EXPECT_EQ(error_of(config), "no error");
+
+    config.cpus.affinity = {{0, {2}}, {2, {3}}};
+    EXPECT_EQ(error_of(config),
+              "error: cpus.affinity[1]: there is no vCPU 2\n"
+              "  help: Give a number from 0 to 1, or the guest more vCPUs (--num-cpu).\n");
+    config.cpus.affinity = {{1, {2}}, {1, {3}}};
+    EXPECT_EQ(error_of(config),
+              "error: cpus.affinity[1]: vCPU 1 has an entry already\n"
+              "  help: List all of its host CPUs in one entry, such as 1@[2,3].\n");
+}
+
+TEST(ValidateTest, AffinityNeedsAVcpuAndAHostCpu) {
+    auto config = good();
+    config.cpus.affinity = {{{}, {2}}};
+    EXPECT_EQ(error_of(config),
+              "error: cpus.affinity[0] does not say which vCPU it is for\n"
+              "  help: Add the vCPU's number (vcpu); the first is 0.\n");
+    config.cpus.affinity = {{0, {}}};
+    EXPECT_EQ(error_of(config),
+              "error: cpus.affinity[0]: no host CPU is named for vCPU 0\n"
+              "  help: Name at least one, such as 0@[2], or leave the entry out.\n");
+}
+
 TEST(ValidateTest, MaxBelowBootIsAnError) {
     auto config = good();
     config.cpus = {.boot_vcpus = 4, .max_vcpus = 2};

@@ -35,10 +35,19 @@ struct CpuTopology {
     bool operator==(const CpuTopology&) const = default;
 };
 
+/// Where one vCPU's thread may run.
+struct CpuAffinity {
+    std::optional<std::uint32_t> vcpu;     ///< must be given
+    std::vector<std::uint32_t> host_cpus;  ///< must be given; by number
+
+    bool operator==(const CpuAffinity&) const = default;
+};
+
 struct CpusConfig {
     std::uint32_t boot_vcpus = 1;
     std::optional<std::uint32_t> max_vcpus;  ///< absent: boot_vcpus
     std::optional<CpuTopology> topology;     ///< absent: one package with a core per vCPU
+    std::vector<CpuAffinity> affinity;       ///< a vCPU that it does not name runs anywhere
 
     std::uint32_t max() const { return max_vcpus.value_or(boot_vcpus); }
     bool operator==(const CpusConfig&) const = default;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "machine/guest_races.hpp"
+#include "machine/vcpu_affinity.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 
@@ -14,6 +15,8 @@ namespace vmm::machine {
 
 Result<std::unique_ptr<Machine>> Machine::create(MachineParts parts) {
     std::unique_ptr<Machine> made{new Machine{std::move(parts)}};
+    if (const auto& cpus = made->config_.cpus; !cpus.affinity.empty())
+        made->host_cpus_ = VMM_TRY(host_cpus(cpus));
     VMM_TRY(made->map_ram());
     VMM_TRY(made->create_vm());
     VMM_TRY(made->add_platform_devices());
@@ -130,8 +133,8 @@ Result<> Machine::start() {
     VMM_TRY(platform_->load(*ram_));
     ram_->advise_huge_pages();
     events_.attach(vcpu_set_);
-    VMM_TRY(
-        vcpu_set_.start(vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }));
+    VMM_TRY(vcpu_set_.start(
+        vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }, host_cpus_));
     ram_->keep_file();
     consoles_.attach({.serial = platform_->serial(),
                       .console = pci_->console(),

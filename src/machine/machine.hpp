@@ -127,7 +127,8 @@ private:
     std::unique_ptr<Platform> platform_;
     hv::Vm* vm_ = nullptr;  // the platform's
     std::unique_ptr<DeviceSet> pci_;
-    std::vector<hv::Vcpu*> vcpus_;  // the platform's
+    std::vector<hv::Vcpu*> vcpus_;                  // the platform's
+    std::vector<std::vector<unsigned>> host_cpus_;  // by vCPU, that it is pinned to
     VcpuSet vcpu_set_;
 };
 

@@ -89,6 +89,15 @@ TEST_F(MachineTest, ResetIsAPowerOn) {
     EXPECT_EQ(read_back(), "onetwo");
 }
 
+TEST_F(MachineTest, HostCpuThatIsNotThereIsRefused) {
+    config.cpus.affinity = {{0, {8191}}};
+
+    const auto built = build();
+
+    ASSERT_FALSE(built);
+    EXPECT_THAT(built.error().one_line(), HasSubstr("host CPU 8191 does not exist"));
+}
+
 TEST_F(MachineTest, PausedGuestDoesNothingUntilItIsResumed) {
     start();
     ASSERT_TRUE(idle());

@@ -76,16 +76,20 @@ VcpuSet::~VcpuSet() {
     stop();
 }
 
-Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare) {
+Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
+                        std::span<const std::vector<unsigned>> host_cpus) {
     prepare_ = std::move(prepare);
     vcpus_.assign(vcpus.begin(), vcpus.end());
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
-    for (unsigned index = 0; index < vcpus_.size(); ++index)
+    for (unsigned index = 0; index < vcpus_.size(); ++index) {
+        ThreadPlan plan{.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = {}};
+        if (index < host_cpus.size())
+            plan.processors = host_cpus[index];
         threads_.push_back(
-            VMM_TRY_OR(make_thread({.kind = ThreadKind::Vcpu, .name = cat("vcpu", index)},
-                                   [this, index] { thread_main(index); }),
+            VMM_TRY_OR(make_thread(std::move(plan), [this, index] { thread_main(index); }),
                        cat("start the thread of vCPU ", index)));
+    }
     return {};
 }
 

@@ -54,8 +54,10 @@ public:
     VcpuSet& operator=(const VcpuSet&) = delete;
 
     /// One thread a vCPU, vCPU 0 first: it runs while the others come up. The vCPUs outlive the
-    /// set or are alive until stop() has returned.
-    Result<> start(std::span<hv::Vcpu* const> vcpus, Prepare prepare);
+    /// set or are alive until stop() has returned. `host_cpus` says by vCPU where its thread may
+    /// run; an empty list, or none, is wherever the caller may.
+    Result<> start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
+                   std::span<const std::vector<unsigned>> host_cpus = {});
 
     /// From now on a vCPU that leaves the guest does not enter it again until resume(). Does not
     /// wait and kicks nobody: for a device that, called by a vCPU, knows that this vCPU is done.

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/vcpu_set.hpp"
 
+#include <sched.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <thread>
 
 #include "fake/vcpu.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -56,6 +60,33 @@ struct VcpuSetTest : testing::Test {
                     stopped.notify_all();
                 }};
 };
+
+TEST_F(VcpuSetTest, ThreadIsPinnedBeforeItsVcpuRuns) {
+    const auto usable = usable_processors();
+    ASSERT_TRUE(usable);
+    const std::vector<std::vector<unsigned>> host_cpus{{}, {usable->back()}};
+    const auto affinity = [] {
+        cpu_set_t now;
+        CPU_ZERO(&now);
+        ::sched_getaffinity(0, sizeof now, &now);
+        return now;
+    };
+    std::array<cpu_set_t, 2> seen{};
+    const std::vector<hv::Vcpu*> vcpus{&vcpu, &other};
+    ASSERT_TRUE(set.start(
+        vcpus,
+        [&](unsigned index) -> Result<> {
+            seen.at(index) = affinity();
+            return {};
+        },
+        host_cpus));
+    set.pause();
+
+    const cpu_set_t ours = affinity();
+    EXPECT_TRUE(CPU_EQUAL(&seen[0], &ours));
+    EXPECT_EQ(CPU_COUNT(&seen[1]), 1);
+    EXPECT_TRUE(CPU_ISSET(usable->back(), &seen[1]));
+}
 
 TEST_F(VcpuSetTest, PortAndMmioAccessesReachTheirDevices) {
     vcpu.plan({fake::out(0x100, 0x5a), fake::In{0x100},
