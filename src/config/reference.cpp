@@ -230,11 +230,15 @@ A device can take each host port only once per protocol, whatever the address.
 ## Pinned vCPUs
 
 `--cpus 2,affinity=[0@[2,3],1@[4-6]]` lets vCPU 0 run on the host CPUs 2 and 3 only, and vCPU 1 on
-4, 5 and 6. In JSON, where there are no ranges, this is `"affinity": [{"vcpu": 0, "host_cpus":
-[2, 3]}, {"vcpu": 1, "host_cpus": [4, 5, 6]}]`. vCPUs that are not named, and the threads of
-devices, run wherever `vmm` itself may. The host CPUs have to be online and in the process's cpuset,
-which `vmm run` checks and `vmm config check` does not. Quote the value in shells that take brackets
-for a pattern (zsh).
+4, 5 and 6. In JSON there are no ranges:
+
+```
+"affinity": [{"vcpu": 0, "host_cpus": [2, 3]}, {"vcpu": 1, "host_cpus": [4, 5, 6]}]
+```
+
+vCPUs that are not named, and the threads of devices, run wherever `vmm` itself may. The host CPUs
+have to be online and in the cpuset of the process, which `vmm run` checks and `vmm config check`
+does not. zsh takes brackets for a pattern: quote the value there.
 
 ## JSON
 
