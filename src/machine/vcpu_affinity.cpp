@@ -34,7 +34,7 @@ Result<std::vector<std::vector<unsigned>>> host_cpus(const CpusConfig& cpus) {
     VMM_TRY(check_host_cpus(cpus, usable, static_cast<unsigned>(::get_nprocs_conf())));
     std::vector<std::vector<unsigned>> all(cpus.boot_vcpus);
     for (const auto& [vcpu, processors] : cpus.affinity)
-        all.at(vcpu.value()) = {processors.begin(), processors.end()};
+        all.at(vcpu.value_or(0)) = {processors.begin(), processors.end()};
     return all;
 }
 

@@ -82,14 +82,17 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
     vcpus_.assign(vcpus.begin(), vcpus.end());
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
-    for (unsigned index = 0; index < vcpus_.size(); ++index) {
-        ThreadPlan plan{.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = {}};
-        if (index < host_cpus.size())
-            plan.processors = host_cpus[index];
-        threads_.push_back(
-            VMM_TRY_OR(make_thread(std::move(plan), [this, index] { thread_main(index); }),
-                       cat("start the thread of vCPU ", index)));
-    }
+    for (unsigned index = 0; index < vcpus_.size(); ++index)
+        VMM_TRY_OR(start_thread(index, index < host_cpus.size() ? host_cpus[index]
+                                                                : std::vector<unsigned>{}),
+                   cat("start the thread of vCPU ", index));
+    return {};
+}
+
+Result<> VcpuSet::start_thread(unsigned index, std::vector<unsigned> host_cpus) {
+    threads_.push_back(VMM_TRY(make_thread(
+        {.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = std::move(host_cpus)},
+        [this, index] { thread_main(index); })));
     return {};
 }
 

@@ -81,6 +81,7 @@ private:
     enum class Wanted : std::uint8_t { Run, Park, End };
     static constexpr std::uint64_t kParked = ~std::uint64_t{0};
 
+    Result<> start_thread(unsigned index, std::vector<unsigned> host_cpus);
     void thread_main(unsigned index);
     void run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio);
     void leave_devices(unsigned index);
