@@ -22,7 +22,7 @@ namespace {
 
 using Id = Command::Id;
 
-constexpr std::array kCommands{
+constexpr auto kCommands = std::array{
     Command{Id::None, "", "", false},
     Command{Id::Run, "run", "Start a machine and stay until it ends", true},
     Command{Id::Config, "config", "Look at configurations", false},
@@ -42,7 +42,7 @@ constexpr char kEmptyMark = '\x01';
 
 using Takes = KnownFlag::Takes;
 
-constexpr std::array kGlobalFlags{
+constexpr auto kGlobalFlags = std::array{
     KnownFlag{"--log-level,-l", Takes::Value},
     KnownFlag{"--log-file", Takes::Value},
     KnownFlag{"--log-to-file"},

@@ -13,7 +13,7 @@ struct Habit {
     std::string_view advice;
 };
 
-constexpr std::array kHabits{
+constexpr auto kHabits = std::array{
     Habit{" hda hdb hdc hdd sda drive blk block blockdev rwdisk root rwroot pmem pflash ",
           "A disk is --disk FILE, or --disk FILE,readonly=on."},
     Habit{" cdrom ", "A CD image is a disk that cannot be written to: --disk FILE,readonly=on."},

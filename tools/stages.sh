@@ -65,7 +65,8 @@ chaos() {
     return "$code"
 }
 
-release() { build_preset release && ls -l "$vmm"; }
+# Constants have to lie in read-only memory, tables of functions above all.
+release() { build_preset release && python3 tools/check_constants.py "$vmm" && ls -l "$vmm"; }
 
 nest() {
     [ $# -gt 0 ] || die "which scenario? Files of integration/scenarios, all, or long"

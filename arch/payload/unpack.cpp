@@ -276,7 +276,7 @@ struct Magic {
     std::array<std::uint8_t, 6> bytes;
 };
 
-constexpr std::array kMagics{
+constexpr auto kMagics = std::array{
     Magic{Compression::Gzip, 2, {0x1f, 0x8b}},
     Magic{Compression::Zstd, 4, {0x28, 0xb5, 0x2f, 0xfd}},
     Magic{Compression::Xz, 6, {0xfd, '7', 'z', 'X', 'Z', 0}},

@@ -18,7 +18,7 @@ namespace vmm::x86_64 {
 
 /// Real-mode code for kResetVector: writes the reset register and halts.
 // clang-format off
-inline constexpr std::array kResetVectorCode{
+inline constexpr auto kResetVectorCode = std::array{
     std::byte{0xba}, std::byte{kPortReset & 0xff}, std::byte{kPortReset >> 8},  // mov dx, kPortReset
     std::byte{0xb0}, std::byte{acpi::kResetValue},                              // mov al, kResetValue
     std::byte{0xee},                                                            // out dx, al

@@ -18,10 +18,10 @@ struct IdRegister {
     unsigned size;
     std::string_view name;
 };
-constexpr std::array kIds{IdRegister{0x00, 2, "vendor id"}, IdRegister{0x02, 2, "device id"},
-                          IdRegister{0x08, 4, "class code and revision"},
-                          IdRegister{0x2c, 2, "subsystem vendor id"},
-                          IdRegister{0x2e, 2, "subsystem id"}};
+constexpr auto kIds =
+    std::array{IdRegister{0x00, 2, "vendor id"}, IdRegister{0x02, 2, "device id"},
+               IdRegister{0x08, 4, "class code and revision"},
+               IdRegister{0x2c, 2, "subsystem vendor id"}, IdRegister{0x2e, 2, "subsystem id"}};
 
 /// Bits 1:0 BarKind, bit 2 prefetchable; 0 also where there is no BAR.
 std::uint8_t flags_of(const BarShape& shape) {

@@ -64,7 +64,7 @@ bool consistent(Features features) noexcept {
         Features bits;    // any of these
         Features one_of;  // needs one of these
     };
-    static constexpr std::array kNeeds{
+    static constexpr auto kNeeds = std::array{
         Need{f::kGuestTso4 | f::kGuestTso6 | f::kGuestUfo | f::kGuestUso4 | f::kGuestUso6,
              f::kGuestCsum},
         Need{f::kGuestEcn, f::kGuestTso4 | f::kGuestTso6},

@@ -75,8 +75,8 @@ std::optional<AccessSize> width_of(std::uint64_t offset) {
 }
 
 Registers::Area area_of(std::uint64_t offset) {
-    constexpr std::array kAreas{Registers::Area::Descriptors, Registers::Area::Driver,
-                                Registers::Area::Device};
+    constexpr auto kAreas =
+        std::array{Registers::Area::Descriptors, Registers::Area::Driver, Registers::Area::Device};
     return kAreas[(offset - kQueueAddresses) / 8];
 }
 

@@ -33,7 +33,7 @@ constexpr std::string_view kNoDevice = "Such a device is not supported yet: leav
 constexpr std::string_view kNoSandbox = "There is no sandbox yet: leave it out.";
 constexpr std::string_view kOneImage = "Images are raw files: qemu-img convert -O raw IN OUT.";
 
-constexpr std::array kKeys{
+constexpr auto kKeys = std::array{
     ForeignKey{"VmConfig", "balloon", Absent, {}, kNoDevice},
     ForeignKey{"VmConfig", "fs", Empty, {}, "Shared directories are not supported yet."},
     ForeignKey{"VmConfig", "pmem", Empty, {}, "Give the file as a disk: disks[].path."},

@@ -47,7 +47,7 @@ struct PortsInUse {
 
     bool operator==(const PortsInUse&) const = default;
 };
-inline constexpr std::array kPortsInUse{
+inline constexpr auto kPortsInUse = std::array{
     PortsInUse{0x70, 2, PortsInUse::When::Always, "the real-time clock"},
     PortsInUse{0x3f8, 8, PortsInUse::When::WithSerial, "the serial port"},
     PortsInUse{0x600, 16, PortsInUse::When::Always, "ACPI"},

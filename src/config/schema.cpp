@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 3> kAutoNames{"auto", "on", "off"};
 constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
 constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
 
-constexpr std::array kTopologyKeys{
+constexpr auto kTopologyKeys = std::array{
     key<&CpuTopology::threads_per_core>({.name = "threads_per_core",
                                          .help = "Hardware threads in each core",
                                          .least = 1,
@@ -37,7 +37,7 @@ constexpr Object kTopology{.name = "CpuTopology",
                            .defaults = defaults_of<CpuTopology>,
                            .text_form = TextForm::Colons};
 
-constexpr std::array kAffinityKeys{
+constexpr auto kAffinityKeys = std::array{
     key<&CpuAffinity::vcpu>(
         {.name = "vcpu", .help = "Number of the vCPU", .most = kMaxVcpus - 1, .required = true}),
     key<&CpuAffinity::host_cpus>({.name = "host_cpus",
@@ -52,7 +52,7 @@ constexpr Object kAffinity{.name = "CpuAffinity",
                            .defaults = defaults_of<CpuAffinity>,
                            .text_form = TextForm::At};
 
-constexpr std::array kCpusKeys{
+constexpr auto kCpusKeys = std::array{
     key<&CpusConfig::boot_vcpus>({.name = "boot_vcpus",
                                   .alias = "boot",
                                   .flag = "--num-cpu",
@@ -84,7 +84,7 @@ constexpr Object kCpus{.name = "CpusConfig",
                        .keys = kCpusKeys,
                        .defaults = defaults_of<CpusConfig>};
 
-constexpr std::array kMemoryKeys{
+constexpr auto kMemoryKeys = std::array{
     key<&MemoryConfig::size>({.name = "size",
                               .help = "How much RAM the guest has, a multiple of 4 KiB",
                               .type = Type::Size,
@@ -118,7 +118,7 @@ constexpr Object kMemory{.name = "MemoryConfig",
                          .keys = kMemoryKeys,
                          .defaults = defaults_of<MemoryConfig>};
 
-constexpr std::array kPayloadKeys{
+constexpr auto kPayloadKeys = std::array{
     key<&PayloadConfig::kernel>(
         {.name = "kernel",
          .flag = "--kernel,-k",
@@ -168,7 +168,7 @@ constexpr std::string_view kSocketHelp =
 constexpr std::string_view kLinkHelp =
     "Symbolic link to the pty, for a name that stays the same; makes the mode pty";
 
-constexpr std::array kSerialKeys{
+constexpr auto kSerialKeys = std::array{
     key<&SerialConfig::mode>(
         {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
     key<&SerialConfig::file>(
@@ -184,7 +184,7 @@ constexpr Object kSerial{.name = "SerialConfig",
                          .defaults = defaults_of<SerialConfig>,
                          .replaced_whole = true};
 
-constexpr std::array kConsoleKeys{
+constexpr auto kConsoleKeys = std::array{
     key<&ConsoleConfig::mode>(
         {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
     key<&ConsoleConfig::file>(
@@ -202,7 +202,7 @@ constexpr Object kConsole{.name = "ConsoleConfig",
                           .defaults = defaults_of<ConsoleConfig>,
                           .replaced_whole = true};
 
-constexpr std::array kConsolePortKeys{
+constexpr auto kConsolePortKeys = std::array{
     key<&ConsolePortConfig::mode>({.name = "mode",
                                    .help = "Where the port's other end is; must be given, by "
                                            "itself, file, socket or link",
@@ -226,7 +226,7 @@ constexpr Object kConsolePort{.name = "ConsolePortConfig",
                               .keys = kConsolePortKeys,
                               .defaults = defaults_of<ConsolePortConfig>};
 
-constexpr std::array kDiskKeys{
+constexpr auto kDiskKeys = std::array{
     key<&DiskConfig::path>({.name = "path",
                             .value = "FILE",
                             .help = "Raw disk image or block device; must be given",
@@ -270,7 +270,7 @@ constexpr Object kDisk{.name = "DiskConfig",
                        .keys = kDiskKeys,
                        .defaults = defaults_of<DiskConfig>};
 
-constexpr std::array kNetKeys{
+constexpr auto kNetKeys = std::array{
     key<&NetConfig::tap>(
         {.name = "tap", .value = "NAME", .help = "Tap interface; a new one if not given"}),
     key<&NetConfig::backend>({.name = "backend",
@@ -311,7 +311,7 @@ constexpr Object kNet{.name = "NetConfig",
                       .keys = kNetKeys,
                       .defaults = defaults_of<NetConfig>};
 
-constexpr std::array kRngKeys{
+constexpr auto kRngKeys = std::array{
     key<&RngConfig::src>({.name = "src",
                           .value = "FILE",
                           .help = "Where the bytes come from; the host kernel's generator if not "
@@ -323,7 +323,7 @@ constexpr Object kRng{.name = "RngConfig",
                       .keys = kRngKeys,
                       .defaults = defaults_of<RngConfig>};
 
-constexpr std::array kVmKeys{
+constexpr auto kVmKeys = std::array{
     key<&VmConfig::name>({.name = "name",
                           .flag = "--name",
                           .value = "NAME",

@@ -44,7 +44,7 @@ struct Synonym {
 };
 
 /// Keys and values as QEMU, Firecracker, libvirt and Docker have them.
-constexpr std::array kSynonyms{
+constexpr auto kSynonyms = std::array{
     Synonym{"stdio", "tty"},
     Synonym{"mon:stdio", "tty"},
     Synonym{"none", "off"},

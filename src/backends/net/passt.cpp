@@ -365,7 +365,7 @@ struct Reason {
     std::string_view meaning;
     std::string_view advice;
 };
-constexpr std::array kReasons{
+constexpr auto kReasons = std::array{
     Reason{
         "bind", "a published port cannot be had",
         "Publish other ports: another program listens on one of these, it is below 1024 and needs "

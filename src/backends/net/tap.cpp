@@ -36,7 +36,7 @@ constexpr std::string_view kAnyName = "vmtap%d";
 constexpr short kFlags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
 // From most to least; older kernels refuse as a whole what they do not know.
-constexpr std::array kOffloadSets{
+constexpr auto kOffloadSets = std::array{
     FrameOffloads{true, true, true, true, true, true},
     FrameOffloads{true, true, true, true, true, false},
     FrameOffloads{true, true, true, true, false, false},

@@ -22,7 +22,7 @@ std::vector<NewDevice> rng_devices(const VmConfig& config);
 std::vector<NewDevice> pvpanic_devices(const VmConfig& config);
 
 /// In the order in which devices get their places on the bus.
-inline constexpr std::array kDeviceKinds{
+inline constexpr auto kDeviceKinds = std::array{
     DeviceKind{"console", console_devices}, DeviceKind{"console_ports", console_port_devices},
     DeviceKind{"disks", disk_devices},      DeviceKind{"net", net_devices},
     DeviceKind{"rng", rng_devices},         DeviceKind{"pvpanic", pvpanic_devices},
