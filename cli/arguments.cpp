@@ -205,9 +205,9 @@ Result<Split> split_command(std::span<const char* const> args) {
 /// letters.
 bool may_name(std::string_view word, std::string_view names) {
     if (word.starts_with("--"))
-        return find_flag(std::array{KnownFlag{names}}, word.substr(0, word.find('='))) != nullptr;
+        return has_name(names, word.substr(0, word.find('=')));
     return word.starts_with('-') && std::ranges::any_of(word.substr(1), [&](char letter) {
-               return find_flag(std::array{KnownFlag{names}}, cat("-", letter)) != nullptr;
+               return has_name(names, cat("-", letter));
            });
 }
 
@@ -268,8 +268,8 @@ public:
     }
 
 private:
-    /// Those that may be in `words`. CLI11 compares each new flag with all that it has: for the
-    /// whole table that is 400,000 instructions, more than all else up to here.
+    /// Those that may be in `words`: CLI11 compares each new flag with all that it has, so the
+    /// whole table would cost a start the square of its length.
     void add_machine_flags(std::span<const std::string> words) {
         for (const config::Flag& flag : config::all_flags()) {
             const auto named = [&](std::string_view word) { return may_name(word, flag.names()); };

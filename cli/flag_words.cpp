@@ -119,14 +119,20 @@ FlagWords arrange_flags(std::span<const std::string> args, std::span<const Known
     return Arranger{args, known}.arrange();
 }
 
+bool has_name(std::string_view names, std::string_view name) {
+    while (!names.empty()) {
+        const auto each = names.substr(0, names.find(','));
+        if (each == name)
+            return true;
+        names.remove_prefix(std::min(names.size(), each.size() + 1));
+    }
+    return false;
+}
+
 const KnownFlag* find_flag(std::span<const KnownFlag> known, std::string_view name) {
     for (const KnownFlag& flag : known)
-        for (auto names = flag.names; !names.empty();) {
-            const auto each = names.substr(0, names.find(','));
-            if (each == name)
-                return &flag;
-            names.remove_prefix(std::min(names.size(), each.size() + 1));
-        }
+        if (has_name(flag.names, name))
+            return &flag;
     return nullptr;
 }
 

@@ -33,6 +33,9 @@ struct FlagWords {
 /// `args` without the words of the command.
 FlagWords arrange_flags(std::span<const std::string> args, std::span<const KnownFlag> known);
 
+/// Whether `name`, dashes included, is one of `names`, such as "--memory,-m".
+bool has_name(std::string_view names, std::string_view name);
+
 /// The flag of `known` with that name, dashes included.
 const KnownFlag* find_flag(std::span<const KnownFlag> known, std::string_view name);
 

@@ -38,8 +38,10 @@ def writable_constants(symbols, relro):
 
 def main(program):
     relro = protected(output_of("readelf", "-lW", program).splitlines())
-    symbols = output_of("c++filt", text=PRIVATE.sub("", output_of("nm", "--defined-only", program)))
-    found = sorted(writable_constants(symbols.splitlines(), relro))
+    symbols = output_of("c++filt", text=PRIVATE.sub("", output_of("nm", "--defined-only", program))).splitlines()
+    if not symbols:
+        sys.exit(f"{program} has no symbols, so its constants cannot be told")
+    found = sorted(writable_constants(symbols, relro))
     for name in found:
         print(f"{program}: the constant {name} can be written to: define it as `constexpr auto NAME = std::array{{...}}`")
     print(f"check_constants: {len(found)} findings")

@@ -88,13 +88,13 @@ def floors(stage):
 
 
 def main(stage, *files):
-    counts, short = {}, []
+    counts, findings = {}, []
     for name in files:
         path = pathlib.Path(name)
         if not path.exists():
             continue  # the stage broke before its tests: it has failed already
         if path.suffix == ".xml":
-            short += last_lines_of_failed(path)
+            findings += last_lines_of_failed(path)
         for label, columns in (of_ctest(path) if path.suffix == ".xml" else of_nest(path)).items():
             counts[label] = [a + b for a, b in zip(counts.get(label, [0, 0, 0]), columns)]
     total = counts.get("all", [0, 0, 0])
@@ -108,11 +108,11 @@ def main(stage, *files):
             least -= sum(counts["kvm"])
         passed, failed, _ = counts.get(label, [0, 0, 0])
         if passed + failed < least:
-            short.append(f"{stage}.{label}: {passed + failed} tests ran, at least {least} should (tools/test-floor.txt)")
+            findings.append(f"{stage}.{label}: {passed + failed} tests ran, at least {least} should (tools/test-floor.txt)")
     print(*total)
-    for text in short:
+    for text in findings:
         print(text, file=sys.stderr)
-    return 1 if short or total[1] else 0
+    return 1 if findings or total[1] else 0
 
 
 if __name__ == "__main__":

@@ -357,10 +357,11 @@ Result<> set_from_at(const Object& schema, void* object, std::string_view text) 
     one.access.set(object, VMM_TRY_OR(parse_value(one, text.substr(0, at)), std::string{one.name}));
     rest = list ? rest.substr(2, rest.size() - 3) : rest.substr(1);
     NumberSet set{.has = std::vector<bool>(several.most + 1), .numbers = {}};
-    while (!rest.empty()) {
-        const auto range = rest.substr(0, rest.find(','));
-        VMM_TRY_OR(add_range(several, range, set), std::string{several.name});
-        rest.remove_prefix(std::min(rest.size(), range.size() + 1));
+    for (bool more = !rest.empty(); more;) {
+        const auto comma = rest.find(',');
+        VMM_TRY_OR(add_range(several, rest.substr(0, comma), set), std::string{several.name});
+        more = comma != std::string_view::npos;
+        rest.remove_prefix(more ? comma + 1 : rest.size());
     }
     several.access.set(object, std::move(set.numbers));
     return {};

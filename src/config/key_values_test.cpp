@@ -276,6 +276,9 @@ TEST(KeyValuesTest, BadAffinityIsAnError) {
     EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[2,,3]]"),
               "error: affinity: host_cpus: '' is not a number\n"
               "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
+    EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[2,]]"),
+              "error: affinity: host_cpus: '' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
     EXPECT_EQ(error_of("cpus", &cpus, "affinity=[0@[6-4]]"),
               "error: affinity: host_cpus: the range '6-4' ends before it begins\n"
               "  help: Write 4-6.\n");

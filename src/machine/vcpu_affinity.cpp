@@ -32,7 +32,7 @@ Result<> check_host_cpus(const CpusConfig& cpus, std::span<const unsigned> usabl
 Result<std::vector<std::vector<unsigned>>> host_cpus(const CpusConfig& cpus) {
     const auto usable = VMM_TRY_OR(usable_processors(), "find out which host CPUs may be used");
     VMM_TRY(check_host_cpus(cpus, usable, static_cast<unsigned>(::get_nprocs_conf())));
-    std::vector<std::vector<unsigned>> all(cpus.boot_vcpus);
+    std::vector<std::vector<unsigned>> all(cpus.max());
     for (const auto& [vcpu, processors] : cpus.affinity)
         all.at(vcpu.value_or(0)) = {processors.begin(), processors.end()};
     return all;

@@ -34,7 +34,8 @@ public:
     ~RawTerminal();
 
     /// Raw from now on, or from when the process is brought to the foreground by SIGCONT. A shell
-    /// sends none to a job that runs: to be called again once foreground() says so.
+    /// sends none to a job that runs: to be called again once foreground() says so. Has no effect
+    /// once the LastSteps have run.
     void enter() noexcept;
     void leave() noexcept;
 

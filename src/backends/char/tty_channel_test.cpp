@@ -317,7 +317,7 @@ TEST_F(TerminalBackendTest, IsGivenBackByTheDestructor) {
     EXPECT_TRUE(test::same(terminal.modes(), before));
 }
 
-// By a fault in another thread, which does not wait until this one has made it raw.
+// A fault in another thread may end the process while this one is about to make it raw.
 TEST_F(TerminalBackendTest, IsNotRawAgainOnceTheProcessEnds) {
     make_tty(terminal.program.get(), terminal.program.get());
     LastStep::run_all();
