@@ -3,7 +3,8 @@
 // behind them must agree on. Where they lie is the machine's business.
 //
 // Spec: ACPI 6.5, 4.8.3.6 (reset register), 4.8.3.7 (sleep control and status of a
-// hardware-reduced platform), 5.6.9 (Generic Event Device). All registers are 8 bits wide.
+// hardware-reduced platform), 5.6.9 (Generic Event Device). All registers are 8 bits wide, but for
+// those of PCI hot plug.
 #pragma once
 
 #include <cstdint>
@@ -37,5 +38,15 @@ struct GedEvents : Register<GedEvents, std::uint8_t> {
     using Register::Register;
     static constexpr Bit<GedEvents, 0> power_button{};
 };
+
+/// Hot plug of PCI devices: registers of 32 bits with a bit for each slot. The interrupt is level
+/// triggered and high as long as one of the first two has a bit set.
+namespace pci_hotplug {
+// offset, access, meaning
+inline constexpr std::uint64_t kAdded = 0x0;  // r   a new device; clears what it returns
+inline constexpr std::uint64_t kAsked = 0x4;  // r   shall be ejected; clears what it returns
+inline constexpr std::uint64_t kEject = 0x8;  // rw  w: ejects; r: ejected, and not empty yet
+inline constexpr std::uint64_t kSize = 0xc;   // bytes
+}  // namespace pci_hotplug
 
 }  // namespace vmm::acpi

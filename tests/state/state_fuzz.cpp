@@ -17,6 +17,7 @@
 #include "pci/msi.hpp"
 #include "pci/msix.hpp"
 #include "pci/rom_image.hpp"
+#include "pci_hotplug/pci_hotplug.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "rtc/rtc.hpp"
 #include "serial/serial.hpp"
@@ -47,6 +48,7 @@ constexpr std::uint64_t kCard = kEcam + 1 * 0x8000;    // configuration space of
 constexpr std::uint64_t kVirtio = kEcam + 2 * 0x8000;  // and of slot 2
 constexpr std::uint64_t kSerial = 0x3f8;
 constexpr std::uint64_t kClock = 0x70;
+constexpr std::uint64_t kHotplug = 0x610;
 constexpr pci::Windows kWindows{.io = {0x1000, 0xf000},
                                 .memory32 = {0xc000'0000, 0x100'0000},
                                 .memory64 = {0x10'0000'0000, 0x100'0000}};
@@ -84,6 +86,10 @@ struct Card final : IoDevice, pci::Placement {
     std::unique_ptr<pci::Msi> msi;
 };
 
+struct NoHost final : PciHotplugEvents {
+    void slot_ejected() noexcept override {}
+};
+
 /// Every part that has a state. The machine is paused, but for use().
 struct Parts {
     Parts() {
@@ -97,7 +103,8 @@ struct Parts {
         check(bridge.add(card.function) && bridge.add(transport->function()) &&
               bridge.assign_addresses() && mmio.map(kEcam, pci::kEcamSize, bridge.ecam()) &&
               io.map(pci::kCamPort, pci::kCamSize, bridge.cam()) && io.map(kSerial, 8, serial) &&
-              io.map(kClock, Rtc::kRegionSize, rtc));
+              io.map(kClock, Rtc::kRegionSize, rtc) &&
+              io.map(kHotplug, PciHotplug::kRegionSize, hotplug));
         fill_rings();
         transport->ask_pause();
     }
@@ -123,6 +130,10 @@ struct Parts {
         serial.receive(typed);
         io.write8(kClock, 0x0b);
         power.press_power_button();
+        hotplug.device_came(3);
+        hotplug.ask_for(4);
+        hotplug.ask_for(5);
+        io.write32(kHotplug + acpi::pci_hotplug::kEject, 1 << 5);
         transport->ask_pause();
     }
     void start_driver() {
@@ -156,6 +167,7 @@ struct Parts {
             mmio.write(bar() + offset % 0x3cu, kByte, offset);
             io.read(kSerial + offset % 8u, kByte);
             io.read(kClock + 1, kByte);
+            io.write32(kHotplug + acpi::pci_hotplug::kEject, 0x11u * offset);
             signal(*card.msix, offset);
             signal(*card.msi, offset);
             if (device.activations == activations)
@@ -195,11 +207,13 @@ struct Parts {
     test::FakeByteSink out;
     test::FakeEntropy entropy;
     test::RecordingGuestEvents events;
-    std::array<test::RecordingIrqLine, 6> lines;
+    std::array<test::RecordingIrqLine, 7> lines;
+    NoHost hotplug_host;
     Serial serial{lines[4], out};
     Rtc rtc{clock};
     PvPanic panic{events};
     AcpiPower power{events, lines[5]};
+    PciHotplug hotplug{hotplug_host, lines[6]};
     virtio::Stepper stepper;
     std::unique_ptr<virtio_rng::Rng> rng =
         virtio_rng::Rng::create({.stepper = &stepper}, entropy).value();
@@ -211,7 +225,7 @@ struct Parts {
                             .mmio = mmio,
                             .io = io,
                             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    std::array<Stateful*, 8> all{&serial, &rtc,           &panic,          &power,
+    std::array<Stateful*, 9> all{&serial, &rtc,           &panic,          &power, &hotplug,
                                  &*rng,   &card.function, transport.get(), &bridge};
 };
 
