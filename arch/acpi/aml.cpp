@@ -49,12 +49,22 @@ void Writer::operation_region(NamePath path, SpaceId space, std::uint64_t offset
 
 void Writer::byte_field(NamePath region, std::initializer_list<FieldUnit> units) {
     constexpr std::uint8_t kByteAccess = 1;
-    constexpr std::uint8_t kWriteAsZeros = 2;
+    field(region, kByteAccess, units);
+}
+
+void Writer::dword_field(NamePath region, std::initializer_list<FieldUnit> units) {
+    constexpr std::uint8_t kDwordAccess = 3;
+    field(region, kDwordAccess, units);
+}
+
+void Writer::field(const NamePath& region, std::uint8_t access,
+                   std::initializer_list<FieldUnit> units) {
+    constexpr unsigned kWriteAsZeros = 2;
 
     byte(0x5b);        // ExtOpPrefix
     block(0x81, [&] {  // FieldOp
         write(region);
-        byte(kByteAccess | kWriteAsZeros << 5);
+        byte(static_cast<std::uint8_t>(access | kWriteAsZeros << 5));
         for (const FieldUnit& unit : units) {
             VMM_ASSERT(unit.bits < 0x40);  // its length is encoded like that of a package
             write(unit.name);

@@ -169,6 +169,8 @@ public:
     void operation_region(NamePath path, SpaceId space, std::uint64_t offset, std::uint64_t length);
     /// Byte accesses, no lock, bits that are not written become zeros.
     void byte_field(NamePath region, std::initializer_list<FieldUnit> units);
+    /// The same with accesses of 32 bits.
+    void dword_field(NamePath region, std::initializer_list<FieldUnit> units);
 
     // Values and statements that have a body.
     template <class Body>
@@ -191,6 +193,14 @@ public:
     template <class Body>
     void else_(Body&& body) {
         block(0xa1, body);  // ElseOp
+    }
+
+    template <class Condition, class Body>
+    void while_(const Condition& condition, Body&& body) {
+        block(0xa2, [&] {  // WhileOp
+            write(condition);
+            body();
+        });
     }
 
     // For terms: what bytes there are.
@@ -228,6 +238,7 @@ private:
         body();
         put_length(start);
     }
+    void field(const NamePath& region, std::uint8_t access, std::initializer_list<FieldUnit> units);
     void put_length(std::size_t start);
     void put_buffer_size(std::size_t start);
 
@@ -373,9 +384,30 @@ template <class Value>
 auto give_back(const Value& value) {  // `Return`
     return operation(0xa4, value);
 }
+template <class Time>
+auto sleep_milliseconds(const Time& time) {
+    return operation(0x5b22, time);
+}
 template <class Buffer, class Index>
 auto create_dword_field(const Buffer& buffer, const Index& index, const NamePath& name) {
     return operation(0x8a, buffer, index, name);
+}
+
+/// The method has as many arguments.
+template <class... Arguments>
+struct Call {
+    NamePath method;
+    std::tuple<Arguments...> arguments;
+
+    void write_to(Writer& to) const {
+        to.add(method);
+        std::apply([&](const Arguments&... each) { to.add(each...); }, arguments);
+    }
+};
+
+template <class... Arguments>
+Call<Arguments...> call(const NamePath& method, const Arguments&... arguments) {
+    return {method, {arguments...}};
 }
 
 // ---- resource descriptors -----------------------------------------------------------------------

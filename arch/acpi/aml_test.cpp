@@ -154,6 +154,15 @@ TEST(AmlObjectTest, OperationRegionAndField) {
                             0x5b, 0x81, 0x0b, 'E', 'R', 'E', 'G', 0x41, 'E', 'V', 'T', 'S', 0x08));
 }
 
+TEST(AmlObjectTest, FieldOfDwordsSaysSo) {
+    const auto bytes = written([](Writer& to) {
+        to.dword_field("HPRG", {{"ADDD", 32}, {"ASKD", 32}});
+    });
+
+    EXPECT_THAT(bytes, ElementsAre(0x5b, 0x81, 0x10, 'H', 'P', 'R', 'G', 0x43, 'A', 'D', 'D', 'D',
+                                   0x20, 'A', 'S', 'K', 'D', 0x20));
+}
+
 TEST(AmlTermTest, StatementsWriteOperatorFirst) {
     EXPECT_THAT(written([](Writer& to) { to.add(store(Arg{1}, Local{2})); }),
                 ElementsAre(0x70, 0x69, 0x62));
@@ -176,6 +185,20 @@ TEST(AmlTermTest, IfAndElseNestExpressions) {
 
     EXPECT_THAT(bytes, ElementsAre(0xa0, 0x07, 0x7b, 0x60, 0x01, 0x00, 0xa4, 0x00,  //
                                    0xa1, 0x06, 0xa4, 0x93, 0x61, 0x0a, 0x02));
+}
+
+TEST(AmlTermTest, LoopHasItsConditionFirst) {
+    const auto bytes = written([](Writer& to) {
+        to.while_(bit_and(Local{0}, 1U, Nowhere{}), [&] { to.add(sleep_milliseconds(20U)); });
+    });
+
+    EXPECT_THAT(bytes, ElementsAre(0xa2, 0x09, 0x7b, 0x60, 0x01, 0x00, 0x5b, 0x22, 0x0a, 0x14));
+}
+
+TEST(AmlTermTest, CallIsANameWithItsArguments) {
+    EXPECT_THAT(written([](Writer& to) { to.add(call("HPEJ", Local{1}, 2U)); }),
+                ElementsAre('H', 'P', 'E', 'J', 0x61, 0x0a, 0x02));
+    EXPECT_THAT(written([](Writer& to) { to.add(call("HPEV")); }), ElementsAre('H', 'P', 'E', 'V'));
 }
 
 TEST(AmlResourceTest, TemplateIsABufferWithAnEndTag) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acpi/devices.hpp"
 
+#include "acpi/pci_hotplug.hpp"
 #include "vmm/acpi_registers.hpp"
 
 namespace vmm::acpi {
@@ -17,13 +18,15 @@ using aml::Trigger;
 using aml::Writer;
 
 // One read of the register: it clears all events.
-void write_event_handler(Writer& to) {
+void write_event_handler(Writer& to, const EventDevice& events) {
     constexpr unsigned kPressed = 0x80;
     constexpr auto kButton = GedEvents{}.with(GedEvents::power_button, true);
 
     to.add(aml::store(NamePath{"EVTS"}, Local{0}));
     to.if_(aml::bit_and(Local{0}, kButton.raw(), Nowhere{}),
            [&] { to.add(aml::notify(NamePath{"PWRB"}, kPressed)); });
+    if (events.pci_hotplug)
+        handle_pci_hotplug(to);
 }
 
 }  // namespace
@@ -51,7 +54,7 @@ void write_power_button(Writer& to, const EventDevice& events) {
         current_resources(to, [&](Resources& use) { use.interrupt(events.gsi, Trigger::Level); });
         to.operation_region("EREG", events.space, events.address, 1);
         to.byte_field("EREG", {{"EVTS", 8}});
-        to.method("_EVT", 1, aml::Serialized::Yes, [&] { write_event_handler(to); });
+        to.method("_EVT", 1, aml::Serialized::Yes, [&] { write_event_handler(to, events); });
     });
 }
 

@@ -27,6 +27,7 @@ struct EventDevice {
     aml::SpaceId space = aml::SpaceId::SystemIo;
     std::uint64_t address = 0;  ///< of GedEvents, 8 bits
     hv::Gsi gsi{};              ///< level triggered
+    bool pci_hotplug = false;   ///< its controller shares the interrupt
 };
 
 /// A power button, and the Generic Event Device that tells of it.

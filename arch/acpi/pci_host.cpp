@@ -135,6 +135,8 @@ void write_pci(Writer& to, const PciHost& pci) {
         current_resources(to, [&](Resources& use) { write_windows(use, pci); });
         write_interrupt_routing(to, pci);
         write_osc(to);
+        if (pci.hotplug)
+            write_pci_hotplug(to, *pci.hotplug);
     });
     if (pci.ecam)
         write_ecam(to, pci, *pci.ecam);

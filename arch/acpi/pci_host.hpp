@@ -9,6 +9,7 @@
 #include <span>
 
 #include "acpi/aml.hpp"
+#include "acpi/pci_hotplug.hpp"
 #include "vmm/gpa.hpp"
 #include "vmm/hv.hpp"
 
@@ -40,6 +41,8 @@ struct PciHost {
     bool config_ports = true;  ///< 0xcf8 and 0xcfc answer
     std::span<const Window> windows;
     std::span<const Intx> intx;  ///< at most 255
+    /// Devices come and go while the guest runs. Its event handler (EventDevice) must know.
+    std::optional<PciHotplugRegisters> hotplug;
 };
 
 /// Inside \_SB.

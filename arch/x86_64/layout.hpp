@@ -131,6 +131,7 @@ inline constexpr std::uint16_t kPortSleepControl = 0x600;  // 8 bits
 inline constexpr std::uint16_t kPortSleepStatus = 0x601;   // 8 bits
 inline constexpr std::uint16_t kPortReset = 0x602;         // 8 bits
 inline constexpr std::uint16_t kPortGed = 0x60c;           // 8 bits: vmm/acpi_registers.hpp
+inline constexpr PortRange kPortPciHotplug{0x610, 0xc};    ///< only in a machine with hot plug
 /// Port BARs of PCI devices.
 inline constexpr PortRange kPortsPci{0x1000, 0xf000};
 

@@ -49,7 +49,9 @@ void write_namespace(aml::Writer& to, const TablesConfig& config) {
         if (config.clock)
             write_clock(to);
         if (config.power_button)
-            acpi::write_power_button(to, {.address = kPortGed, .gsi = kGsiGed});
+            acpi::write_power_button(to, {.address = kPortGed,
+                                          .gsi = kGsiGed,
+                                          .pci_hotplug = config.pci && config.pci->hotplug});
         if (config.pci)
             acpi::write_pci(to, *config.pci);
     });

@@ -19,6 +19,7 @@
 namespace vmm::x86_64 {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -96,6 +97,16 @@ protected:
         EXPECT_EQ(anonymous(theirs), anonymous(ours)) << source;
     }
 
+    /// What the interpreter prints of a method of a machine with hot plug, each byte of whose
+    /// registers has this value.
+    Ran evaluate_with_hotplug(const std::string& call, const std::string& registers) {
+        const auto ids = apic_ids(1);
+        const SamplePci pci;
+        save(build_tables({.apic_ids = ids, .pci = pci.host_with_hotplug()}, kRsdp), "DSDT");
+        return run("cd " + folder_.string() + " && acpiexec -fv " + registers + " -b 'evaluate " +
+                   call + "' t.dat");
+    }
+
     /// What the interpreter prints of `\\_SB.PCI0._OSC` with these bytes as UUID and as
     /// capabilities.
     Ran negotiate(const std::string& uuid, const std::string& capabilities) {
@@ -127,6 +138,13 @@ TEST_P(IaslCpuCountTest, DsdtWithPciRoundTrips) {
     const auto ids = apic_ids(GetParam());
     const SamplePci pci;
     expect_round_trip(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp), "DSDT");
+}
+
+TEST_P(IaslCpuCountTest, DsdtWithHotplugRoundTrips) {
+    const auto ids = apic_ids(GetParam());
+    const SamplePci pci;
+    expect_round_trip(build_tables({.apic_ids = ids, .pci = pci.host_with_hotplug()}, kRsdp),
+                      "DSDT");
 }
 
 TEST_P(IaslCpuCountTest, MadtRoundTrips) {
@@ -197,6 +215,42 @@ TEST_F(IaslTest, PciHostReadsAsMeant) {
     EXPECT_THAT(source, HasSubstr("33db4d5b-1ff7-401c-9657-7441c03dd766"));
     EXPECT_THAT(source, HasSubstr("0x001FFFFF"));  // _PRT: device 31
     EXPECT_THAT(source, HasSubstr("Memory32Fixed (ReadWrite"));
+}
+
+TEST_F(IaslTest, HotplugReadsAsMeant) {
+    const auto ids = apic_ids(1);
+    const SamplePci pci;
+    const std::string source =
+        disassemble(build_tables({.apic_ids = ids, .pci = pci.host_with_hotplug()}, kRsdp), "DSDT");
+
+    EXPECT_THAT(source, HasSubstr("OperationRegion (HPRG, SystemIO, 0x0610, 0x0C)"));
+    EXPECT_THAT(source, HasSubstr("Field (HPRG, DWordAcc, NoLock, WriteAsZeros)"));
+    EXPECT_THAT(source, HasSubstr("\\_SB.PCI0.HPEV ()"));
+    EXPECT_THAT(source, HasSubstr("EJCT = Arg0"));
+    EXPECT_THAT(source, HasSubstr("While ((EJCT & Arg0))"));
+    EXPECT_THAT(source, HasSubstr("Name (_ADR, 0x001F0000)"));
+    EXPECT_THAT(source, HasSubstr("Name (_SUN, 0x1F)"));
+    EXPECT_THAT(source, HasSubstr("HPEJ (0x80000000)"));
+    EXPECT_THAT(source, Not(HasSubstr("Device (S000)")));  // the host bridge stays
+}
+
+TEST_F(IaslTest, EventHasTheGuestCheckAndEjectTheSlotsOfTheRegisters) {
+    const Ran ran = evaluate_with_hotplug("\\_SB.GED._EVT 9", "4");  // slots 2, 10, 18 and 26
+
+    for (const char* const slot : {"S002", "S00A", "S012", "S01A"})
+        for (const char* const what : {"(Device Check)", "(Eject Request)"})
+            EXPECT_THAT(ran.output, ContainsRegex(std::string{"\\["} + slot + "\\].*\\" + what))
+                << ran.output;
+    EXPECT_THAT(ran.output, Not(HasSubstr("[S003]")));
+    EXPECT_THAT(ran.output, Not(HasSubstr("[PWRB]")));
+}
+
+TEST_F(IaslTest, EventWithoutASlotNotifiesNobody) {
+    const Ran ran = evaluate_with_hotplug("\\_SB.GED._EVT 9", "0");
+
+    EXPECT_THAT(ran.output, HasSubstr("Evaluating \\_SB.GED._EVT"));
+    EXPECT_THAT(ran.output, Not(HasSubstr("System Notify"))) << ran.output;
+    EXPECT_THAT(ran.output, Not(HasSubstr("Error"))) << ran.output;
 }
 
 constexpr const char* kPciUuid = "5b 4d db 33 f7 1f 1c 40 96 57 74 41 c0 3d d7 66";

@@ -43,6 +43,12 @@ public:
                 .intx = intx_};
     }
 
+    PciHost host_with_hotplug() const {
+        auto pci = host();
+        pci.hotplug = acpi::PciHotplugRegisters{.address = kPortPciHotplug.first};
+        return pci;
+    }
+
 private:
     using Kind = PciHost::Window::Kind;
     std::array<PciHost::Window, 4> windows_{{

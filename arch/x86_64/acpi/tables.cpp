@@ -165,6 +165,7 @@ void write_madt(Writer& to, const TablesConfig& config) {
 Tables build_tables(const TablesConfig& config, Gpa where) {
     VMM_ASSERT(where.value() % 16 == 0);
     VMM_ASSERT(!config.apic_ids.empty());
+    VMM_ASSERT(config.power_button || !config.pci || !config.pci->hotplug);
     constexpr std::size_t kBytesPerCpu = 48;
     constexpr std::size_t kBytesPerWire = 16;
     constexpr std::size_t kTheRest = 2048;

@@ -7,7 +7,7 @@
 // (_OSC). Same input, same bytes. Addresses, ports and interrupts that are always the same come
 // from layout.hpp, those of the registers from vmm/acpi_registers.hpp. Left out: the ACPI PM timer
 // (each reading is an exit, and no guest needs it beside kvmclock), HPET, FACS (a hardware-reduced
-// platform needs none), NUMA and hot plug.
+// platform needs none), NUMA, and hot plug of anything but PCI devices.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ struct TablesConfig {
     bool com1 = true;
     bool power_button = true;
     std::optional<CmosClock> clock = CmosClock{};
-    std::optional<PciHost> pci;
+    std::optional<PciHost> pci;  ///< hot plug needs the power button, whose events it shares
 };
 
 struct Tables {

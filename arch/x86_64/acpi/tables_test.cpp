@@ -91,7 +91,7 @@ TEST(AcpiTablesTest, ThreeHundredCpusWithPciFitIntoTheirPlace) {
     const auto ids = apic_ids(300);
     const SamplePci pci;
 
-    EXPECT_LE(build_tables({.apic_ids = ids, .pci = pci.host()}, kRsdp).bytes.size(),
+    EXPECT_LE(build_tables({.apic_ids = ids, .pci = pci.host_with_hotplug()}, kRsdp).bytes.size(),
               kAcpiTables.size);
 }
 
@@ -270,6 +270,20 @@ TEST(DsdtTest, WhatTheMachineLacksIsNotInIt) {
     EXPECT_EQ(dsdt.find("PWRB"), std::string::npos);
     EXPECT_EQ(dsdt.find("RTC_"), std::string::npos);
     EXPECT_EQ(dsdt.find("PCI0"), std::string::npos);
+}
+
+TEST(DsdtTest, WithoutHotplugNoGuestPaysForIt) {
+    const auto ids = apic_ids(1);
+    const SamplePci pci;
+    const auto dsdt_with = [&](const PciHost& host) {
+        const Tables tables = build_tables({.apic_ids = ids, .pci = host}, kRsdp);
+        return text(TableView{tables}.table("DSDT"));
+    };
+
+    for (const char* const name : {"HPRG", "HPEV", "HPEJ", "S001"}) {
+        EXPECT_EQ(dsdt_with(pci.host()).find(name), std::string::npos) << name;
+        EXPECT_THAT(dsdt_with(pci.host_with_hotplug()), HasSubstr(name));
+    }
 }
 
 // Start-up pays for this once. The bound is for a debug build on a busy machine.
