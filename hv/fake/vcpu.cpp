@@ -69,12 +69,17 @@ Result<hv::VmExit> Vcpu::run() {
     }
 }
 
-bool Vcpu::happens_inside(const Step& step) const {
+bool Vcpu::happens_inside(const Step& step) {
     if (const auto* action = std::get_if<Action>(&step)) {
         (*action)();
         return true;
     }
-    return doorbells_ && doorbells_(step);
+    auto taken = taker_ ? taker_(step) : std::nullopt;
+    if (taken && std::holds_alternative<MmioRead>(step)) {
+        const std::scoped_lock lock{mutex_};
+        answers_.push_back(*std::move(taken));
+    }
+    return taken.has_value();
 }
 
 Result<hv::VmExit> Vcpu::perform(Step step) {

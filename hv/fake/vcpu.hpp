@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -63,11 +64,12 @@ Step out(std::uint16_t port, std::uint64_t value, AccessSize size = AccessSize::
 
 class Vcpu final : public hv::x86::Vcpu {
 public:
-    /// Takes a write before it becomes an exit; true: it was a doorbell's.
-    using Taker = std::function<bool(const Step&)>;
+    /// Takes an access before it becomes an exit, because memory or a doorbell is there: what was
+    /// read, no bytes for a write. Nothing: it exits.
+    using Taker = std::function<std::optional<Bytes>(const Step&)>;
 
-    explicit Vcpu(std::uint32_t apic_id = 0, Taker doorbells = {})
-        : apic_id_{apic_id}, doorbells_{std::move(doorbells)} {}
+    explicit Vcpu(std::uint32_t apic_id = 0, Taker taker = {})
+        : apic_id_{apic_id}, taker_{std::move(taker)} {}
 
     /// Adds to the script.
     void plan(std::vector<Step> steps);
@@ -102,11 +104,11 @@ public:
 
 private:
     void take_answer();
-    bool happens_inside(const Step& step) const;
+    bool happens_inside(const Step& step);
     Result<hv::VmExit> perform(Step step);
 
     const std::uint32_t apic_id_;
-    const Taker doorbells_;
+    const Taker taker_;
 
     mutable RankedMutex<LockRank::FakeVcpu> mutex_;  ///< all that follows
     mutable ConditionVariable changed_;

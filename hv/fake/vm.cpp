@@ -125,14 +125,40 @@ bool Vm::ring(DoorbellAddress::Space space, std::uint64_t at, std::size_t size,
     return ::write(bell->second, &one, sizeof one) == sizeof one;
 }
 
-bool Vm::takes(const Step& step) {
-    if (const auto* write = std::get_if<MmioWrite>(&step))
-        return ring(DoorbellAddress::Space::Mmio, write->at.value(), write->data.size(),
-                    number(write->data));
-    if (const auto* write = std::get_if<Out>(&step))
-        return ring(DoorbellAddress::Space::Port, write->port, write->data.size(),
-                    number(write->data));
-    return false;
+std::optional<Bytes> Vm::take(const Step& step) {
+    bool taken = false;
+    if (const auto* read = std::get_if<MmioRead>(&step))
+        return read_memory(*read);
+    if (const auto* store = std::get_if<MmioWrite>(&step))
+        taken = write_memory(*store) || ring(DoorbellAddress::Space::Mmio, store->at.value(),
+                                             store->data.size(), number(store->data));
+    else if (const auto* out = std::get_if<Out>(&step))
+        taken = ring(DoorbellAddress::Space::Port, out->port, out->data.size(), number(out->data));
+    return taken ? std::optional{Bytes{}} : std::nullopt;
+}
+
+const MemoryRegion* Vm::region_with(Gpa at, std::size_t length) const {
+    const auto region = std::ranges::find_if(
+        memory_, [&](const auto& known) { return known.host && known.range.contains(at, length); });
+    return region == memory_.end() ? nullptr : &*region;
+}
+
+std::optional<Bytes> Vm::read_memory(const MmioRead& read) const {
+    const std::scoped_lock lock{mutex_};
+    const auto* const region = region_with(read.at, read.length);
+    if (!region)
+        return std::nullopt;
+    const auto* const from = region->host + (read.at - region->range.first);
+    return Bytes(from, from + read.length);
+}
+
+bool Vm::write_memory(const MmioWrite& write) {
+    const std::scoped_lock lock{mutex_};
+    const auto* const region = region_with(write.at, write.data.size());
+    if (!region || region->kind == MemoryKind::Rom)
+        return false;
+    std::ranges::copy(write.data, region->host + (write.at - region->range.first));
+    return true;
 }
 
 void Vm::set_supported_cpuid(std::vector<hv::x86::CpuidEntry> entries) {
@@ -142,7 +168,9 @@ void Vm::set_supported_cpuid(std::vector<hv::x86::CpuidEntry> entries) {
 
 std::vector<MemoryRegion> Vm::ram() const {
     const std::scoped_lock lock{mutex_};
-    return ram_;
+    auto ram = memory_;
+    std::erase_if(ram, [](const auto& region) { return region.kind != MemoryKind::Ram; });
+    return ram;
 }
 
 std::vector<Vm::LevelChange> Vm::level_changes() const {
@@ -187,15 +215,21 @@ unsigned Vm::resets() const {
 
 Result<> Vm::memory_added(const MemoryRegion& region) {
     const std::scoped_lock lock{mutex_};
-    if (std::ranges::any_of(ram_, [&](const auto& known) { return overlap(known, region); }))
+    if (std::ranges::any_of(memory_, [&](const auto& known) { return overlap(known, region); }))
         return std::unexpected(Error::os("KVM_SET_USER_MEMORY_REGION", EEXIST));
-    ram_.push_back(region);
+    memory_.push_back(region);
     return {};
 }
 
 void Vm::memory_removed(const MemoryRegion& region) noexcept {
     const std::scoped_lock lock{mutex_};
-    std::erase_if(ram_, [&](const auto& known) { return same_place(known, region); });
+    std::erase_if(memory_, [&](const auto& known) { return same_place(known, region); });
+}
+
+Result<> Vm::privacy_changed(const MemoryRegion& /*region*/, GpaRange /*part*/, Privacy now) {
+    if (now == Privacy::Shared)
+        return {};
+    return std::unexpected(Error::os("KVM_SET_MEMORY_ATTRIBUTES", ENOTTY));
 }
 
 Result<> Vm::connect(const DoorbellAddress& address, int eventfd) {
@@ -246,7 +280,7 @@ Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {
     if (vcpus_.contains(apic_id))
         return std::unexpected(Error::os("KVM_CREATE_VCPU", EEXIST)
                                    .context(cat("there is a vCPU with APIC id ", apic_id)));
-    auto vcpu = std::make_unique<Vcpu>(apic_id, [this](const Step& step) { return takes(step); });
+    auto vcpu = std::make_unique<Vcpu>(apic_id, [this](const Step& step) { return take(step); });
     vcpu->plan(std::move(plans_[apic_id]));
     plans_.erase(apic_id);
     vcpus_[apic_id] = vcpu.get();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A virtual machine without a hypervisor: records what it was told, its vCPUs follow scripts.
+// A virtual machine without a hypervisor: records what it was told, its vCPUs follow scripts. What
+// they read and write where there is memory causes no exit, but for writes to ROM.
 // For tests of those who use the port. Threads: any. vCPUs, lines and vectors must be gone before
 // it.
 #pragma once
@@ -52,6 +53,7 @@ public:
 
     Result<> memory_added(const MemoryRegion& region) override;
     void memory_removed(const MemoryRegion& region) noexcept override;
+    Result<> privacy_changed(const MemoryRegion& region, GpaRange part, Privacy now) override;
     Result<> connect(const DoorbellAddress& address, int eventfd) override;
     void disconnect(const DoorbellAddress& address, int eventfd) noexcept override;
     Result<std::unique_ptr<MsiVector>> allocate() override;
@@ -69,13 +71,16 @@ private:
     class Line;
     class Vector;
 
-    bool takes(const Step& step);
+    std::optional<Bytes> take(const Step& step);
+    const MemoryRegion* region_with(Gpa at, std::size_t length) const;
+    std::optional<Bytes> read_memory(const MmioRead& read) const;
+    bool write_memory(const MmioWrite& write);
 
     mutable RankedMutex<LockRank::FakeVm> mutex_;  ///< all that follows
     std::map<std::uint32_t, std::vector<Step>> plans_;
     std::map<std::uint32_t, Vcpu*> vcpus_;
     std::vector<hv::x86::CpuidEntry> supported_cpuid_;
-    std::vector<MemoryRegion> ram_;
+    std::vector<MemoryRegion> memory_;
     std::vector<LevelChange> level_changes_;
     std::map<hv::Gsi, int> lines_high_;
     std::vector<std::pair<DoorbellAddress, int>> doorbells_;

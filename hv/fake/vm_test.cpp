@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -182,6 +183,62 @@ TEST(FakeVmTest, OverlappingRamIsRefused) {
     EXPECT_FALSE(vm.memory_added(inside));
     vm.memory_removed(low);
     EXPECT_TRUE(vm.memory_added(inside));
+}
+
+struct FakeMemoryTest : testing::Test {
+    /// `kind` of memory at 0x1000.
+    std::unique_ptr<hv::x86::Vcpu> vcpu_beside(MemoryKind kind) {
+        EXPECT_TRUE(vm.memory_added(
+            {.range = {Gpa{0x1000}, bytes.size()}, .host = bytes.data(), .kind = kind}));
+        return *vm.create_vcpu(0);
+    }
+
+    Vm vm;
+    std::array<std::byte, 0x1000> bytes{};
+};
+
+TEST_F(FakeMemoryTest, RamAndDeviceMemoryAreAccessedWithoutAnExit) {
+    const auto vcpu = vcpu_beside(MemoryKind::Device);
+    vm.plan(0, {MmioWrite{Gpa{0x1ffe}, little_endian(0x1234, 2)}, MmioRead{Gpa{0x1ffe}, 2},
+                out(0x80, 0)});
+
+    const auto exit = vcpu->run();
+
+    ASSERT_TRUE(exit);
+    EXPECT_TRUE(std::holds_alternative<hv::exit::PortOut>(*exit));
+    EXPECT_EQ(bytes[0xffe], std::byte{0x34});
+    EXPECT_THAT(vm.vcpu(0)->answers(), ElementsAre(little_endian(0x1234, 2)));
+}
+
+TEST_F(FakeMemoryTest, RomIsReadWithoutAnExitAndAWriteExits) {
+    bytes[4] = std::byte{0x5a};
+    const auto vcpu = vcpu_beside(MemoryKind::Rom);
+    vm.plan(0, {MmioRead{Gpa{0x1004}, 1}, MmioWrite{Gpa{0x1004}, little_endian(0xff, 1)}});
+
+    const auto exit = vcpu->run();
+
+    ASSERT_TRUE(exit);
+    EXPECT_TRUE(std::holds_alternative<hv::exit::MmioWrite>(*exit));
+    EXPECT_EQ(bytes[4], std::byte{0x5a});
+    EXPECT_THAT(vm.vcpu(0)->answers(), ElementsAre(Bytes{std::byte{0x5a}}));
+    EXPECT_THAT(vm.ram(), IsEmpty());
+}
+
+TEST_F(FakeMemoryTest, AccessThatLeavesMemoryExits) {
+    const auto vcpu = vcpu_beside(MemoryKind::Ram);
+    vm.plan(0, {MmioRead{Gpa{0x1fff}, 2}});
+
+    const auto exit = vcpu->run();
+
+    ASSERT_TRUE(exit);
+    EXPECT_TRUE(std::holds_alternative<hv::exit::MmioRead>(*exit));
+}
+
+TEST_F(FakeMemoryTest, NothingBecomesPrivate) {
+    const MemoryRegion region{.range = {Gpa{0}, 0x2000}};
+
+    EXPECT_FALSE(vm.privacy_changed(region, region.range, Privacy::Private));
+    EXPECT_TRUE(vm.privacy_changed(region, region.range, Privacy::Shared));
 }
 
 }  // namespace

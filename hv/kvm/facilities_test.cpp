@@ -13,6 +13,7 @@
 namespace vmm::kvm {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -64,6 +65,48 @@ TEST_F(KvmSlotsTest, RemovalOfAnUnknownRegionDoesNothing) {
 
     slots.remove(kLow);
 
+    EXPECT_THAT(kernel.take(), IsEmpty());
+}
+
+TEST_F(KvmSlotsTest, RomIsReadOnlyAndDeviceMemoryIsNot) {
+    MemorySlots slots{vm};
+    kernel.answers[KVM_CHECK_EXTENSION] = 1;
+    MemoryRegion rom = kHigh;
+    rom.kind = MemoryKind::Rom;
+    MemoryRegion device = kTop;
+    device.kind = MemoryKind::Device;
+
+    ASSERT_TRUE(slots.add(kLow));
+    ASSERT_TRUE(slots.add(rom));
+    ASSERT_TRUE(slots.add(device));
+
+    EXPECT_THAT(kernel.take(),
+                ElementsAre("slot 0 0x0+0x1000", cat("has ", KVM_CAP_READONLY_MEM),
+                            "slot 1 0x100000+0x2000 read-only", "slot 2 0x200000+0x3000"));
+}
+
+TEST_F(KvmSlotsTest, RomIsRefusedWhereKvmHasNoReadOnlyMemory) {
+    MemorySlots slots{vm};
+    MemoryRegion rom = kHigh;
+    rom.kind = MemoryKind::Rom;
+
+    const auto refused = slots.add(rom);
+
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::Unsupported);
+    EXPECT_THAT(refused.error().one_line(),
+                AllOf(HasSubstr("ROM at gpa 0x100000"), HasSubstr("KVM_CAP_READONLY_MEM")));
+    EXPECT_THAT(kernel.take(), ElementsAre(cat("has ", KVM_CAP_READONLY_MEM)));
+}
+
+TEST_F(KvmSlotsTest, NothingBecomesPrivate) {
+    const MemorySlots slots{vm};
+
+    const auto refused = slots.set_privacy(kHigh.range, Privacy::Private);
+
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().one_line(), HasSubstr("RAM at gpa 0x100000"));
+    EXPECT_TRUE(slots.set_privacy(kHigh.range, Privacy::Shared));
     EXPECT_THAT(kernel.take(), IsEmpty());
 }
 

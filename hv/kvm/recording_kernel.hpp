@@ -65,7 +65,7 @@ private:
         if (number == KVM_SET_USER_MEMORY_REGION) {
             const auto slot = read<kvm_userspace_memory_region>(argument);
             return cat("slot ", slot.slot, " ", Hex{slot.guest_phys_addr}, "+",
-                       Hex{slot.memory_size});
+                       Hex{slot.memory_size}, slot.flags == KVM_MEM_READONLY ? " read-only" : "");
         }
         if (number == KVM_IOEVENTFD) {
             const auto bell = read<kvm_ioeventfd>(argument);

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "memory/page_ranges.hpp"
 #include "memory/ram_file.hpp"
 #include "vmm/error.hpp"
 #include "vmm/faults.hpp"
@@ -59,6 +60,7 @@ public:
     Result<> subscribe(MemoryObserver& observer) override;
     Result<> add(const MemoryRegion& region) override;
     void remove(const MemoryRegion& region) noexcept override;
+    Result<> set_privacy(GpaRange range, Privacy privacy) override;
     std::span<const MemoryRegion> regions() const noexcept override { return regions_; }
 
     /// From now on the host may back RAM with transparent huge pages, if the settings want them.
@@ -66,8 +68,8 @@ public:
     /// page that start-up touches: called before a large kernel is loaded, else before vCPUs run.
     void advise_huge_pages() noexcept;
 
-    /// Zero, as at power-on, and backed as the settings promise. Costs nothing the first time,
-    /// unless a file has something in it. No vCPU and no device runs.
+    /// Zero and shared, as at power-on, and backed as the settings promise. Costs nothing the first
+    /// time, unless a file has something in it. No vCPU and no device runs.
     Result<> clear();
 
     /// The machine has started: a file of RAM that was made for it stays when it ends. Before this,
@@ -100,6 +102,15 @@ private:
     int fd() const noexcept { return file_ ? file_->fd() : memfd_.get(); }
     int populate_pieces() noexcept;  // 0, or errno
 
+    // With layout_lock_ held, but for share_all().
+    struct PrivacyChange;
+    static Result<> tell_privacy(MemoryObserver& observer, std::span<const PrivacyChange> changes,
+                                 Privacy now);
+    std::vector<PrivacyChange> changes_in(GpaRange range, Privacy now) const;
+    Result<> replay(MemoryObserver& observer);
+    Result<> change_privacy(GpaRange range, Privacy privacy);
+    Result<> share_all();
+
     std::optional<BackedMemory> backed_;  // by what can run dry
     std::byte* reserved_ = nullptr;       // the mapping with its guard pages
     std::size_t reserved_size_ = 0;
@@ -117,7 +128,8 @@ private:
 
     RankedMutex<LockRank::MemoryLayout> layout_lock_;  // over what follows
     std::vector<MemoryObserver*> observers_;
-    std::vector<MemoryRegion> device_memory_;
+    std::vector<MemoryRegion> others_;  // ROM and device memory
+    PageRanges private_;
 };
 
 }  // namespace vmm

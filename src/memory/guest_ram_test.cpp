@@ -11,6 +11,8 @@
 #include <array>
 #include <bit>
 #include <fstream>
+#include <utility>
+#include <vector>
 
 #include "memory/host_memory.hpp"
 
@@ -29,6 +31,11 @@ struct Observer final : MemoryObserver {
         return {};
     }
     void memory_removed(const MemoryRegion&) noexcept override {}
+    Result<> privacy_changed(const MemoryRegion&, GpaRange part, Privacy now) override {
+        became.emplace_back(part.first, now);
+        return {};
+    }
+    std::vector<std::pair<Gpa, Privacy>> became;
 };
 
 struct GuestRamTest : testing::Test {
@@ -129,6 +136,21 @@ TEST_F(GuestRamTest, ClearMakesSharedMemoryZero) {
 
     EXPECT_EQ(ram->read<std::uint32_t>(Gpa{0x1000}), 0u);
     EXPECT_GE(ram->regions()[0].fd, 0);
+}
+
+TEST_F(GuestRamTest, ClearSharesWhatWasPrivateAndNothingElse) {
+    const auto ram = make();
+    EXPECT_TRUE(ram->clear());
+    Observer observer;
+    ASSERT_TRUE(ram->subscribe(observer));
+    ASSERT_TRUE(ram->set_privacy({Gpa{8 * kMiB + 4096}, 4096}, Privacy::Private));
+
+    EXPECT_TRUE(ram->clear());
+    EXPECT_TRUE(ram->clear());
+
+    EXPECT_THAT(observer.became,
+                testing::ElementsAre(std::pair{Gpa{8 * kMiB + 4096}, Privacy::Private},
+                                     std::pair{Gpa{8 * kMiB + 4096}, Privacy::Shared}));
 }
 
 /// Pages of the first region that the host backs.

@@ -191,6 +191,7 @@ void GuestRam::advise_huge_pages() noexcept {
 }
 
 Result<> GuestRam::clear() {
+    VMM_TRY(share_all());
     if (std::exchange(zero_, false))
         return {};
     if (!VMM_TRY(drop_pages()))

@@ -40,6 +40,8 @@ public:
         ++room;
     }
 
+    Result<> set_privacy(GpaRange, Privacy) override { std::abort(); }
+
     /// The host's bytes that the guest finds at `at`; null: no memory.
     std::byte* find(std::uint64_t at) const {
         for (const auto& region : there)

@@ -40,6 +40,9 @@ public:
 
     Result<> memory_added(const MemoryRegion& region) override { return slots_.add(region); }
     void memory_removed(const MemoryRegion& region) noexcept override { slots_.remove(region); }
+    Result<> privacy_changed(const MemoryRegion& /*region*/, GpaRange part, Privacy now) override {
+        return slots_.set_privacy(part, now);
+    }
 
     Result<> connect(const DoorbellAddress& address, int eventfd) override {
         return connect_doorbell(vm_, address, eventfd);
