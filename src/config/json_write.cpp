@@ -197,7 +197,7 @@ void define(const Object& schema, std::string_view parent, Json& definitions) {
         Json property = must_be_there ? type_json(key) : or_null(type_json(key));
         const auto path = parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
         property["description"] =
-            cat(key.help, ".", is_supported(path) ? "" : " Not supported yet.");
+            cat(help_of(key), ".", is_supported(path) ? "" : " Not supported yet.");
         if (key.object == nullptr && !key.required)
             if (const auto value = key.access.get(schema.defaults()))
                 property["default"] = scalar(key, *value);

@@ -105,7 +105,7 @@ std::string paragraph(std::string heading, std::string_view text) {
 
 std::string explained(const Key& key, const Object& schema, bool supported, bool repeatable) {
     const auto normal = default_text(key, schema);
-    return cat(key.help, repeatable ? "; may be repeated" : "",
+    return cat(help_of(key), repeatable ? "; may be repeated" : "",
                normal.empty() ? "" : cat(" [default: ", normal, "]"),
                supported ? "" : " (not supported yet)");
 }
@@ -166,7 +166,7 @@ void section(const Object& schema, std::string_view path, std::string& page) {
         page += cat("| `", key.name, "`",
                     key.alias.empty() ? "" : cat(", as text also `", key.alias, "`"), " | ",
                     flag_cell(key), " | ", type_name(key), " | ",
-                    normal.empty() ? "" : cat("`", normal, "`"), " | ", key.help, ".",
+                    normal.empty() ? "" : cat("`", normal, "`"), " | ", help_of(key), ".",
                     is_supported(below) ? "" : " *Not supported yet.*", " |\n");
     }
     page += "\n";

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "config/kinds/kinds.hpp"
 #include "config/limits.hpp"
 
 namespace vmm::config {
@@ -11,11 +12,8 @@ namespace {
 constexpr std::array<std::string_view, 2> kOnResetNames{"reset", "exit"};
 constexpr std::array<std::string_view, 2> kOnCrashNames{"exit", "reset"};
 constexpr std::array<std::string_view, 4> kOnPanicNames{"exit", "reset", "pause", "continue"};
-constexpr std::array<std::string_view, 6> kModeNames{"off", "null", "tty", "pty", "file", "socket"};
 constexpr std::array<std::string_view, 2> kVirtioNotifyNames{"auto", "mmio"};
 constexpr std::array<std::string_view, 3> kAutoNames{"auto", "on", "off"};
-constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
-constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
 
 constexpr auto kTopologyKeys = std::array{
     key<&CpuTopology::threads_per_core>({.name = "threads_per_core",
@@ -159,211 +157,29 @@ constexpr Object kPayload{.name = "PayloadConfig",
                           .keys = kPayloadKeys,
                           .defaults = defaults_of<PayloadConfig>};
 
-constexpr std::string_view kFileHelp =
-    "File that takes the output, emptied at the start; a descriptor that is open already "
-    "(/dev/stdout, /dev/fd/N) is written to as it is; makes the mode file";
-constexpr std::string_view kSocketHelp =
-    "Unix socket to listen on, one client at a time, of whom the newest wins; makes the mode "
-    "socket";
-constexpr std::string_view kLinkHelp =
-    "Symbolic link to the pty, for a name that stays the same; makes the mode pty";
-
-constexpr auto kSerialKeys = std::array{
-    key<&SerialConfig::mode>(
-        {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
-    key<&SerialConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&SerialConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&SerialConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
-};
-constexpr Object kSerial{.name = "SerialConfig",
-                         .help = "The first serial port, ttyS0 in the guest",
-                         .keys = kSerialKeys,
-                         .defaults = defaults_of<SerialConfig>,
-                         .replaced_whole = true};
-
-constexpr auto kConsoleKeys = std::array{
-    key<&ConsoleConfig::mode>(
-        {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
-    key<&ConsoleConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&ConsoleConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&ConsoleConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
-    key<&ConsoleConfig::packed>(
-        {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
-};
-constexpr Object kConsole{.name = "ConsoleConfig",
-                          .help = "The virtio console, hvc0 in the guest",
-                          .keys = kConsoleKeys,
-                          .defaults = defaults_of<ConsoleConfig>,
-                          .replaced_whole = true};
-
-constexpr auto kConsolePortKeys = std::array{
-    key<&ConsolePortConfig::mode>({.name = "mode",
-                                   .help = "Where the port's other end is; must be given, by "
-                                           "itself, file, socket or link",
-                                   .choices = kModeNames,
-                                   .required = true,
-                                   .bare_choice = true}),
-    key<&ConsolePortConfig::name>(
-        {.name = "name",
-         .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
-         .most = kMaxPortName,
-         .required = true}),
-    key<&ConsolePortConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&ConsolePortConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&ConsolePortConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
-};
-constexpr Object kConsolePort{.name = "ConsolePortConfig",
-                              .help = "A port between guest and host that is no terminal",
-                              .keys = kConsolePortKeys,
-                              .defaults = defaults_of<ConsolePortConfig>};
-
-constexpr auto kDiskKeys = std::array{
-    key<&DiskConfig::path>({.name = "path",
-                            .value = "FILE",
-                            .help = "Raw disk image or block device; must be given",
-                            .required = true}),
-    key<&DiskConfig::image_type>(
-        {.name = "image_type",
-         .help = "Format of the image; there is one",
-         .choices = kImageTypeNames,
-         .advice = "Make a raw image of it: qemu-img convert -O raw IN OUT."}),
-    key<&DiskConfig::readonly>(
-        {.name = "readonly", .alias = "ro", .help = "The guest cannot write to it"}),
-    key<&DiskConfig::direct>(
-        {.name = "direct", .help = "Go around the host's page cache (O_DIRECT)"}),
-    key<&DiskConfig::block_size>(
-        {.name = "block_size",
-         .help = "Logical block size that the guest sees, 512 or 4096; if not given, the host "
-                 "device's, or 512 for a file",
-         .type = Type::Size,
-         .least = kMinBlockSize,
-         .most = kMaxBlockSize}),
-    key<&DiskConfig::physical_block_size>(
-        {.name = "physical_block_size",
-         .help = "Physical block size that the guest sees, a power of two from block_size on; the "
-                 "host's if not given",
-         .type = Type::Size,
-         .least = kMinBlockSize,
-         .most = kMaxPhysicalBlockSize}),
-    key<&DiskConfig::num_queues>(
-        {.name = "num_queues", .help = "Request queues", .least = 1, .most = kMaxDiskQueues}),
-    key<&DiskConfig::queue_size>({.name = "queue_size",
-                                  .help = "Descriptors in each queue, a power of two",
-                                  .least = 2,
-                                  .most = kMaxQueueSize}),
-    key<&DiskConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
-    key<&DiskConfig::serial>(
-        {.name = "serial", .help = "Serial number that the guest sees", .most = 20}),
-    key<&DiskConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
-};
-constexpr Object kDisk{.name = "DiskConfig",
-                       .help = "A virtio block device",
-                       .keys = kDiskKeys,
-                       .defaults = defaults_of<DiskConfig>};
-
-constexpr auto kNetKeys = std::array{
-    key<&NetConfig::tap>(
-        {.name = "tap", .value = "NAME", .help = "Tap interface; a new one if not given"}),
-    key<&NetConfig::backend>({.name = "backend",
-                              .help = "What carries the frames: a tap interface, or passt, which "
-                                      "needs no privilege",
-                              .choices = kNetBackendNames,
-                              .bare_choice = true}),
-    key<&NetConfig::fds>({.name = "fds",
-                          .alias = "fd",
-                          .help = "Open descriptors of a tap interface, one for each queue pair"}),
-    key<&NetConfig::publish>({.name = "publish",
-                              .value = "[ADDRESS:]HOST:GUEST[/tcp|/udp]",
-                              .help =
-                                  "With backend user: host port, or range of ports, that leads to "
-                                  "the guest's; at 127.0.0.1 and for both protocols if not "
-                                  "given"}),
-    key<&NetConfig::mac>(
-        {.name = "mac",
-         .help = "The guest's address; if not given, made from the machine's name, or by "
-                 "chance for one without a name"}),
-    key<&NetConfig::mtu>({.name = "mtu",
-                          .help = "Largest frame payload; the backend's if not given",
-                          .least = kMinMtu,
-                          .most = kMaxMtu}),
-    key<&NetConfig::num_queues>({.name = "num_queues",
-                                 .help = "Receive and transmit queues together, an even number",
-                                 .least = 2,
-                                 .most = kMaxNetQueues}),
-    key<&NetConfig::queue_size>({.name = "queue_size",
-                                 .help = "Descriptors in each queue, a power of two",
-                                 .least = 2,
-                                 .most = kMaxQueueSize}),
-    key<&NetConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
-    key<&NetConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
-};
-constexpr Object kNet{.name = "NetConfig",
-                      .help = "A virtio network device",
-                      .keys = kNetKeys,
-                      .defaults = defaults_of<NetConfig>};
-
-constexpr auto kRngKeys = std::array{
-    key<&RngConfig::src>({.name = "src",
-                          .value = "FILE",
-                          .help = "Where the bytes come from; the host kernel's generator if not "
-                                  "given"}),
-    key<&RngConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
-};
-constexpr Object kRng{.name = "RngConfig",
-                      .help = "A virtio entropy device",
-                      .keys = kRngKeys,
-                      .defaults = defaults_of<RngConfig>};
-
 constexpr auto kVmKeys = std::array{
     key<&VmConfig::name>({.name = "name",
                           .flag = "--name",
                           .value = "NAME",
                           .help = "Name of the machine, from which it gets MAC addresses that stay",
                           .most = kMaxName}),
-    key<&VmConfig::payload>({.name = "payload", .help = kPayload.help, .object = &kPayload}),
-    key<&VmConfig::cpus>({.name = "cpus",
-                          .flag = "--cpus,-c",
-                          .value = "N,...",
-                          .help = kCpus.help,
-                          .object = &kCpus}),
-    key<&VmConfig::memory>({.name = "memory",
-                            .flag = "--memory,-m",
-                            .value = "SIZE,...",
-                            .help = kMemory.help,
-                            .object = &kMemory}),
-    key<&VmConfig::serial>({.name = "serial",
-                            .flag = "--serial",
-                            .value = "MODE",
-                            .help = kSerial.help,
-                            .object = &kSerial}),
-    key<&VmConfig::console>({.name = "console",
-                             .flag = "--console",
-                             .value = "MODE",
-                             .help = kConsole.help,
-                             .object = &kConsole}),
+    key<&VmConfig::payload>({.name = "payload", .object = &kPayload}),
+    key<&VmConfig::cpus>({.name = "cpus", .flag = "--cpus,-c", .value = "N,...", .object = &kCpus}),
+    key<&VmConfig::memory>(
+        {.name = "memory", .flag = "--memory,-m", .value = "SIZE,...", .object = &kMemory}),
+    key<&VmConfig::serial>(
+        {.name = "serial", .flag = "--serial", .value = "MODE", .object = &kSerialTable}),
+    key<&VmConfig::console>(
+        {.name = "console", .flag = "--console", .value = "MODE", .object = &kConsoleTable}),
     key<&VmConfig::console_ports>({.name = "console_ports",
                                    .flag = "--console-port",
                                    .value = "name=NAME,...",
-                                   .help = kConsolePort.help,
-                                   .object = &kConsolePort}),
-    key<&VmConfig::disks>({.name = "disks",
-                           .flag = "--disk",
-                           .value = "FILE,...",
-                           .help = kDisk.help,
-                           .object = &kDisk}),
-    key<&VmConfig::net>(
-        {.name = "net", .flag = "--net", .value = "TAP,...", .help = kNet.help, .object = &kNet}),
+                                   .object = &kConsolePortTable}),
+    key<&VmConfig::disks>(
+        {.name = "disks", .flag = "--disk", .value = "FILE,...", .object = &kDiskTable}),
+    key<&VmConfig::net>({.name = "net", .flag = "--net", .value = "TAP,...", .object = &kNetTable}),
     key<&VmConfig::rng>(
-        {.name = "rng", .flag = "--rng", .value = "src=FILE", .help = kRng.help, .object = &kRng}),
+        {.name = "rng", .flag = "--rng", .value = "src=FILE", .object = &kRngTable}),
     key<&VmConfig::pvpanic>({.name = "pvpanic",
                              .flag = "--pvpanic",
                              .help = "A device through which the guest reports a panic"}),
@@ -408,17 +224,17 @@ constexpr Object kVm{.name = "VmConfig",
                      .defaults = defaults_of<VmConfig>};
 
 // A choice's value is its place in the list of names.
-static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Socket)] == "socket");
-static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Tty)] == "tty");
 static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
 static_assert(kOnCrashNames[static_cast<std::size_t>(OnCrash::Reset)] == "reset");
 static_assert(kOnPanicNames[static_cast<std::size_t>(OnPanic::Continue)] == "continue");
 static_assert(kVirtioNotifyNames[static_cast<std::size_t>(VirtioNotify::Mmio)] == "mmio");
 static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
-static_assert(kImageTypeNames[static_cast<std::size_t>(ImageType::Raw)] == "raw");
-static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackendKind::User)] == "user");
 
 }  // namespace
+
+std::string_view help_of(const Key& key) {
+    return key.help.empty() && key.object != nullptr ? key.object->help : key.help;
+}
 
 const Object& vm_schema() {
     return kVm;

@@ -61,7 +61,7 @@ struct Key {
     std::string_view alias{};  ///< another name in key=value text
     std::string_view flag{};   ///< names of a flag of its own, "--cmd-line,--cmdline,-p"
     std::string_view value{};  ///< what a flag's value is called in the help, "FILE"
-    std::string_view help{};   ///< one sentence, no full stop
+    std::string_view help{};   ///< one sentence, no full stop; empty: the object's
     Type type = Type::Deduced;
     std::uint64_t least = 0;
     std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
@@ -88,6 +88,9 @@ struct Object {
     TextForm text_form = TextForm::KeyValue;
     bool replaced_whole = false;  ///< a flag starts from the defaults, not from the file's values
 };
+
+/// The key's own, or that of its object.
+std::string_view help_of(const Key& key);
 
 /// The table of VmConfig; all others hang below it.
 const Object& vm_schema();

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports of the virtio console that are no terminals: together they are one device.
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "config/kinds/channel.hpp"
+#include "config/kinds/kinds.hpp"
+#include "config/kinds/rules.hpp"
+#include "config/limits.hpp"
+#include "config/suggest.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::config {
+namespace {
+
+constexpr auto kConsolePortKeys = std::array{
+    key<&ConsolePortConfig::mode>({.name = "mode",
+                                   .help = "Where the port's other end is; must be given, by "
+                                           "itself, file, socket or link",
+                                   .choices = kModeNames,
+                                   .required = true,
+                                   .bare_choice = true}),
+    key<&ConsolePortConfig::name>(
+        {.name = "name",
+         .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
+         .most = kMaxPortName,
+         .required = true}),
+    key<&ConsolePortConfig::file>(
+        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
+    key<&ConsolePortConfig::socket>(
+        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
+    key<&ConsolePortConfig::link>(
+        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
+};
+
+Result<> check_port_name(const std::string& name, const std::string& path) {
+    if (name.empty())
+        return bad(
+            cat(path, " (--console-port) has no name"),
+            "Add its name, by which the guest finds it: name=NAME is /dev/virtio-ports/NAME.");
+    const auto fits = [](char c) { return c > ' ' && c <= '~' && c != '/'; };
+    if (!std::ranges::all_of(name, fits) || name == "." || name == "..")
+        return bad(cat(path, ".name: ", in_quotes(name), " cannot be the name of a device"),
+                   "Use letters, digits and signs other than '/', and no blanks.");
+    return {};
+}
+
+}  // namespace
+
+constexpr Object kConsolePortTable{.name = "ConsolePortConfig",
+                                   .help = "A port between guest and host that is no terminal",
+                                   .keys = kConsolePortKeys,
+                                   .defaults = defaults_of<ConsolePortConfig>};
+
+Result<> check_console_ports(const std::vector<ConsolePortConfig>& ports) {
+    if (ports.size() > kMaxConsolePorts)
+        return bad(cat("console_ports (--console-port): there are ", ports.size(), " ports"),
+                   cat("Leave some out: a machine has at most ", kMaxConsolePorts, "."));
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        const auto path = cat("console_ports[", i, "]");
+        VMM_TRY(check_port_name(ports[i].name, path));
+        if (ports[i].mode == ConsoleMode::Off)
+            return bad(
+                cat(path, " (--console-port) leads nowhere"),
+                "Say where its other end is: socket=PATH, file=PATH, link=PATH, pty, tty or null.");
+        for (std::size_t k = 0; k < i; ++k)
+            if (ports[k].name == ports[i].name)
+                return bad(cat(path, ".name: ", in_quotes(ports[i].name),
+                               " is the name of console_ports[", k, "] already"),
+                           "Give each port a name of its own.");
+    }
+    return {};
+}
+
+}  // namespace vmm::config
