@@ -25,4 +25,14 @@ constexpr bool is_supported(std::string_view path) {
     return std::ranges::find(kNotYet, path) == kNotYet.end();
 }
 
+/// The same for the key `name` of the object at `parent`, which is empty for the machine itself.
+constexpr bool is_supported(std::string_view parent, std::string_view name) {
+    if (parent.empty())
+        return is_supported(name);
+    return std::ranges::none_of(kNotYet, [=](std::string_view path) {
+        return path.size() == parent.size() + 1 + name.size() && path.starts_with(parent) &&
+               path[parent.size()] == '.' && path.ends_with(name);
+    });
+}
+
 }  // namespace vmm::config

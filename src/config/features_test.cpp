@@ -37,6 +37,14 @@ TEST(FeaturesTest, EveryMissingKeyIsInTheTables) {
     }
 }
 
+TEST(FeaturesTest, KeysAreKnownByParentAndNameToo) {
+    EXPECT_FALSE(is_supported("payload", "firmware"));
+    EXPECT_TRUE(is_supported("payload", "kernel"));
+    EXPECT_TRUE(is_supported("", "firmware"));
+    EXPECT_TRUE(is_supported("memory", "firmware"));
+    EXPECT_TRUE(is_supported("payload.firmware", "x"));
+}
+
 TEST(FeaturesTest, WhatIsMissingIsRefusedByName) {
     VmConfig firmware;
     firmware.payload.firmware = "F";

@@ -3,13 +3,17 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "config/file_list.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/suggest.hpp"
 #include "vmm/named_descriptor.hpp"
 #include "vmm/text.hpp"
@@ -57,65 +61,73 @@ Identity identity_of(const std::string& path) {
     return {.kind = Kind::Inode, .place = status.st_dev, .number = status.st_ino};
 }
 
-enum class Use : std::uint8_t { Read, ReadonlyDisk, Disk, Ram, Output };
-
 struct File {
-    std::string who;  ///< "disks[0] (--disk)"
-    Use use = Use::Read;
-    const std::string& path;
+    const NamedFile& named;
     Identity identity;
     bool is_open = false;  ///< a descriptor that we were given: /dev/stdout
+
+    std::string who() const { return named.place.text(); }
+    const std::string& path() const { return *named.path; }
 };
 
-class Files {
-public:
-    void add(std::string who, Use use, const std::string& path) {
-        if (!path.empty())
-            all_.push_back({std::move(who), use, path, identity_of(path),
-                            use == Use::Output && named_descriptor(path)});
-    }
-    const std::vector<File>& all() const { return all_; }
-
-private:
-    std::vector<File> all_;
-};
-
-bool may_clash(const VmConfig& config, const OtherFiles& others) {
-    return config.disks.size() > 1 || !config.memory.file.empty() || !config.serial.file.empty() ||
-           !config.console.file.empty() || !config.console_ports.empty() || !others.log.empty() ||
-           !others.pid.empty() || !config.serial.link.empty() || !config.console.link.empty();
+std::vector<File> identify(const FileList& list) {
+    std::vector<File> files;
+    files.reserve(list.all().size());
+    for (const NamedFile& named : list.all())
+        files.push_back({named, identity_of(*named.path),
+                         named.use == FileUse::Output && named_descriptor(*named.path)});
+    return files;
 }
 
-Files files_of(const VmConfig& config, const OtherFiles& others) {
-    Files files;
+void add_files_of_devices(const VmConfig& config, std::span<const Channel> channels,
+                          FileList& files) {
+    for (const Key& key : device_keys())
+        if (key.device->add_files != nullptr)
+            key.device->add_files(config, files);
+    for (const Channel& channel : channels)
+        files.add(channel.place.with_member("file"), FileUse::Output, channel.file);
+}
+
+/// Files that are only read, and one disk, can be the same.
+bool may_clash(const VmConfig& config, const OtherFiles& others,
+               std::span<const Channel> channels) {
+    if (!config.memory.file.empty() || !others.log.empty() || !others.pid.empty() ||
+        std::ranges::any_of(channels, [](const Channel& each) { return !each.link.empty(); }))
+        return true;
+    FileList files;
+    add_files_of_devices(config, channels, files);
+    const auto is_disk = [](const NamedFile& file) { return file.use >= FileUse::ReadonlyDisk; };
+    return std::ranges::count_if(files.all(), is_disk) > 1 ||
+           (!files.all().empty() && files.all().back().use == FileUse::Output);
+}
+
+FileList files_of(const VmConfig& config, const OtherFiles& others,
+                  std::span<const Channel> channels) {
+    FileList files;
     if (others.config != "-")
-        files.add("the configuration (--config)", Use::Read, others.config);
-    files.add("payload.kernel (--kernel)", Use::Read, config.payload.kernel);
-    files.add("payload.firmware (--firmware)", Use::Read, config.payload.firmware);
+        files.add({.key = "the configuration", .flag = "--config"}, FileUse::Read, others.config);
+    const auto add_payload = [&files](std::string_view member, std::string_view flag,
+                                      const std::string& path) {
+        files.add({.key = "payload", .member = member, .flag = flag}, FileUse::Read, path);
+    };
+    add_payload("kernel", "--kernel", config.payload.kernel);
+    add_payload("firmware", "--firmware", config.payload.firmware);
     for (const auto& archive : config.payload.initramfs)
-        files.add("payload.initramfs (--initramfs)", Use::Read, archive);
-    if (config.rng)
-        files.add("rng.src (--rng)", Use::Read, config.rng->src);
-    for (std::size_t i = 0; i < config.disks.size(); ++i)
-        files.add(cat("disks[", i, "] (--disk)"),
-                  config.disks[i].readonly ? Use::ReadonlyDisk : Use::Disk, config.disks[i].path);
-    files.add("memory.file (--memory)", Use::Ram, config.memory.file);
-    files.add("serial.file (--serial)", Use::Output, config.serial.file);
-    files.add("console.file (--console)", Use::Output, config.console.file);
-    for (std::size_t i = 0; i < config.console_ports.size(); ++i)
-        files.add(cat("console_ports[", i, "].file (--console-port)"), Use::Output,
-                  config.console_ports[i].file);
-    files.add("the log (--log-file)", Use::Output, others.log);
-    files.add("the process id (--pid-file)", Use::Output, others.pid);
+        add_payload("initramfs", "--initramfs", archive);
+    files.add({.key = "memory", .member = "file", .flag = "--memory"}, FileUse::Ram,
+              config.memory.file);
+    add_files_of_devices(config, channels, files);
+    files.add({.key = "the log", .flag = "--log-file"}, FileUse::Output, others.log);
+    files.add({.key = "the process id", .flag = "--pid-file"}, FileUse::Output, others.pid);
     return files;
 }
 
 Error clash(const File& first, const File& second, std::string_view why, std::string advice) {
-    const auto names = first.path == second.path
-                           ? in_quotes(first.path)
-                           : cat(in_quotes(first.path), " and ", in_quotes(second.path));
+    const auto names = first.path() == second.path()
+                           ? in_quotes(first.path())
+                           : cat(in_quotes(first.path()), " and ", in_quotes(second.path()));
     return Error{ErrorKind::Config,
-                 cat(first.who, " and ", second.who, " are the same file", why, ": ", names)}
+                 cat(first.who(), " and ", second.who(), " are the same file", why, ": ", names)}
         .hint(std::move(advice));
 }
 
@@ -126,16 +138,16 @@ Result<> check_pair(const File& first, const File& second) {
     // Several that write to what is open already go on behind each other.
     if (first.is_open && second.is_open)
         return {};
-    if (second.use == Use::Output)
+    if (second.named.use == FileUse::Output)
         return std::unexpected(clash(first, second, "",
-                                     first.use == Use::Output
+                                     first.named.use == FileUse::Output
                                          ? "Give each a file of its own."
-                                         : cat("Name another file for ", second.who,
+                                         : cat("Name another file for ", second.who(),
                                                ": the output would destroy what is in this one.")));
-    if (second.use == Use::Ram)
+    if (second.named.use == FileUse::Ram)
         return std::unexpected(clash(first, second, "", "Give the guest's RAM a file of its own."));
-    if (second.use >= Use::ReadonlyDisk && first.use >= Use::ReadonlyDisk &&
-        (second.use == Use::Disk || first.use == Use::Disk))
+    if (second.named.use >= FileUse::ReadonlyDisk && first.named.use >= FileUse::ReadonlyDisk &&
+        (second.named.use == FileUse::Disk || first.named.use == FileUse::Disk))
         return std::unexpected(clash(first, second, ", which one of them may write to",
                                      "Give each disk a file of its own, or both readonly=on."));
     return {};
@@ -143,37 +155,32 @@ Result<> check_pair(const File& first, const File& second) {
 
 /// A link that is to be made takes the place of whatever has its name, so names count here, not
 /// what they lead to.
-Result<> check_link(std::string_view who, const std::string& link, const Files& files) {
-    if (link.empty())
+Result<> check_link(const Channel& channel, std::span<const File> files) {
+    if (channel.link.empty())
         return {};
-    const auto place = real_path(link);
-    for (const File& file : files.all())
-        if (real_path(file.path) == place)
+    const auto place = real_path(channel.link);
+    for (const File& file : files)
+        if (real_path(file.path()) == place)
             return std::unexpected(Error{
-                ErrorKind::Config, cat(who, " is the name of ", file.who, ": ", in_quotes(link))}
+                ErrorKind::Config, cat(channel.place.with_member("link").text(), " is the name of ",
+                                       file.who(), ": ", in_quotes(channel.link))}
                                        .hint("Give the link a name of its own."));
-    return {};
-}
-
-Result<> check_links(const VmConfig& config, const Files& files) {
-    VMM_TRY(check_link("serial.link (--serial)", config.serial.link, files));
-    VMM_TRY(check_link("console.link (--console)", config.console.link, files));
-    for (std::size_t i = 0; i < config.console_ports.size(); ++i)
-        VMM_TRY(check_link(cat("console_ports[", i, "].link (--console-port)"),
-                           config.console_ports[i].link, files));
     return {};
 }
 
 }  // namespace
 
 Result<> check_files(const VmConfig& config, const OtherFiles& others) {
-    if (!may_clash(config, others))
+    const auto channels = channels_of(config);
+    if (!may_clash(config, others, channels))
         return {};
-    const auto files = files_of(config, others);
-    VMM_TRY(check_links(config, files));
-    for (std::size_t i = 1; i < files.all().size(); ++i)
+    const auto list = files_of(config, others, channels);
+    const auto files = identify(list);
+    for (const Channel& channel : channels)
+        VMM_TRY(check_link(channel, files));
+    for (std::size_t i = 1; i < files.size(); ++i)
         for (std::size_t k = 0; k < i; ++k)
-            VMM_TRY(check_pair(files.all()[k], files.all()[i]));
+            VMM_TRY(check_pair(files[k], files[i]));
     return {};
 }
 

@@ -127,18 +127,24 @@ TEST(ForeignKeysTest, FlagsTakeTheSameKeys) {
 
 // A key that the tables have learned to do must not be read over any more.
 TEST(ForeignKeysTest, NoKeyOfOursIsForeign) {
-    for (const ForeignKey& key : foreign_keys()) {
-        if (key.key == "image_type")
-            continue;
-        if (key.object == vm_schema().name) {
-            EXPECT_EQ(find_key(vm_schema(), key.key), nullptr) << key.key;
-        }
-        for (const Key& member : vm_schema().keys) {
-            if (member.object != nullptr && member.object->name == key.object) {
-                EXPECT_EQ(find_key(*member.object, key.key), nullptr) << key.object << key.key;
+    const auto check = [](const Object& object) {
+        for (const ForeignKey& key : object.foreign)
+            if (key.key != "image_type") {
+                EXPECT_EQ(find_key(object, key.key), nullptr) << object.name << key.key;
             }
-        }
-    }
+    };
+    check(vm_schema());
+    for (const Key& member : vm_schema().keys)
+        if (member.object != nullptr)
+            check(*member.object);
+}
+
+TEST(ForeignKeysTest, NestedKeysHaveTheirObject) {
+    for (const ForeignObject& object : foreign_objects())
+        for (const ForeignKey& key : object.keys)
+            if (key.normal == ForeignKey::Normal::Nested) {
+                EXPECT_FALSE(nested_foreign_keys(key).empty()) << key.key;
+            }
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ public:
         bool first_given = false;
         for (const auto& member : node.members) {
             const Key* key = find_key(schema, member.key);
-            const ForeignKey* foreign = find_foreign_key(schema.name, member.key);
+            const ForeignKey* foreign = find_foreign_key(schema.foreign, member.key);
             if (foreign != nullptr && is_normal(*foreign, member.value))
                 continue;
             if (key == nullptr && foreign != nullptr)
@@ -78,7 +78,8 @@ private:
             case Kind::Object:
                 return key.normal == Nested &&
                        std::ranges::all_of(node.members, [&](const JsonNode::Member& member) {
-                           const ForeignKey* below = find_foreign_key(key.text, member.key);
+                           const ForeignKey* below =
+                               find_foreign_key(nested_foreign_keys(key), member.key);
                            return below != nullptr && is_normal(*below, member.value);
                        });
             default:
@@ -92,7 +93,7 @@ private:
         const auto here = below(path, member.key);
         if (key.normal == ForeignKey::Normal::Nested)
             for (const auto& each : member.value.members) {
-                const ForeignKey* inner = find_foreign_key(key.text, each.key);
+                const ForeignKey* inner = find_foreign_key(nested_foreign_keys(key), each.key);
                 if (inner != nullptr && !is_normal(*inner, each.value))
                     return refused(*inner, each, here);
                 if (inner == nullptr)

@@ -162,9 +162,8 @@ Json foreign_json(const ForeignKey& key) {
             Json json{{"type", {"object", "null"}},
                       {"additionalProperties", false},
                       {"properties", Json::object()}};
-            for (const ForeignKey& below : foreign_keys())
-                if (below.object == key.text)
-                    json["properties"][std::string{below.key}] = foreign_json(below);
+            for (const ForeignKey& below : nested_foreign_keys(key))
+                json["properties"][std::string{below.key}] = foreign_json(below);
             return json;
         }
         case Absent:
@@ -174,9 +173,7 @@ Json foreign_json(const ForeignKey& key) {
 }
 
 void define_foreign(const Object& schema, Json& properties) {
-    for (const ForeignKey& key : foreign_keys()) {
-        if (key.object != schema.name)
-            continue;
+    for (const ForeignKey& key : schema.foreign) {
         Json& property = properties[std::string{key.key}];
         if (find_key(schema, key.key) != nullptr) {
             property["anyOf"].push_back(foreign_json(key));

@@ -157,7 +157,7 @@ public:
         : schema_{schema}, object_{object}, seen_(schema.keys.size(), false) {}
 
     Result<> set(Item item, bool first) {
-        if (const ForeignKey* foreign = find_foreign_key(schema_.name, item.key)) {
+        if (const ForeignKey* foreign = find_foreign_key(schema_.foreign, item.key)) {
             const bool normal =
                 item.list ? item.values.empty() : is_normal_text(*foreign, item.values.front());
             if (normal)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/schema.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "config/kinds/kinds.hpp"
@@ -8,6 +9,15 @@
 
 namespace vmm::config {
 namespace {
+
+using enum ForeignKey::Normal;
+
+constexpr std::string_view kNoHotplug =
+    "Memory cannot be added or removed later, yet: leave it out.";
+constexpr std::string_view kIdentity =
+    "The machine's identity cannot be set yet, except for its name (name).";
+constexpr std::string_view kNoConfidential = "Confidential guests are not supported yet.";
+constexpr std::string_view kNoSandbox = "There is no sandbox yet: leave it out.";
 
 constexpr std::array<std::string_view, 2> kOnResetNames{"reset", "exit"};
 constexpr std::array<std::string_view, 2> kOnCrashNames{"exit", "reset"};
@@ -77,10 +87,26 @@ constexpr auto kCpusKeys = std::array{
                  "not named runs wherever vmm itself may",
          .object = &kAffinity}),
 };
+constexpr auto kForeignCpusKeys = std::array{
+    ForeignKey{"kvm_hyperv", Off, {}, "Hyper-V interfaces are not supported yet."},
+    ForeignKey{"max_phys_bits", Number, "46",
+               "The guest has as many physical address bits as the host."},
+    ForeignKey{"features", Nested, "CpuFeatures"},
+    ForeignKey{"nested", On, {}, "Virtualisation in the guest follows the host's KVM."},
+    ForeignKey{"core_scheduling", Text, "vm",
+               "Core scheduling is not supported yet: leave it out."},
+    ForeignKey{"profile", Text, "host", "The guest's CPU model is the host's."},
+};
+constexpr auto kForeignCpuFeatures = std::array{
+    ForeignKey{"amx", Off, {}, "AMX is not supported yet: leave it out."},
+};
+constexpr auto kForeignBelowCpus = std::array{ForeignObject{"CpuFeatures", kForeignCpuFeatures}};
 constexpr Object kCpus{.name = "CpusConfig",
                        .help = "The guest's processors",
                        .keys = kCpusKeys,
-                       .defaults = defaults_of<CpusConfig>};
+                       .defaults = defaults_of<CpusConfig>,
+                       .foreign = kForeignCpusKeys,
+                       .foreign_below = kForeignBelowCpus};
 
 constexpr auto kMemoryKeys = std::array{
     key<&MemoryConfig::size>({.name = "size",
@@ -111,10 +137,19 @@ constexpr auto kMemoryKeys = std::array{
              "Use this file as RAM, made if it is not there and at least as large as size; what "
              "is in it is lost, all of its space is taken at the start"}),
 };
+constexpr auto kForeignMemoryKeys = std::array{
+    ForeignKey{"mergeable", Off, {}, "Merging pages (KSM) is not supported yet."},
+    ForeignKey{"hotplug_method", Text, "acpi", kNoHotplug},
+    ForeignKey{"hotplug_size", Zero, {}, kNoHotplug},
+    ForeignKey{"hotplugged_size", Zero, {}, kNoHotplug},
+    ForeignKey{"reserve", Off, {}, "Write prefault=on to have all of RAM before the guest starts."},
+    ForeignKey{"zones", Empty, {}, "There is one memory zone: give its size."},
+};
 constexpr Object kMemory{.name = "MemoryConfig",
                          .help = "The guest's RAM",
                          .keys = kMemoryKeys,
-                         .defaults = defaults_of<MemoryConfig>};
+                         .defaults = defaults_of<MemoryConfig>,
+                         .foreign = kForeignMemoryKeys};
 
 constexpr auto kPayloadKeys = std::array{
     key<&PayloadConfig::kernel>(
@@ -152,12 +187,26 @@ constexpr auto kPayloadKeys = std::array{
          .help = "Add what a kernel starts better with: console= when none is named, and no "
                  "test of the jitter entropy source"}),
 };
+constexpr auto kForeignPayloadKeys = std::array{
+    ForeignKey{"igvm", Absent, {}, kNoConfidential},
+    ForeignKey{"host_data", Absent, {}, kNoConfidential},
+    ForeignKey{"fw_cfg_config", Absent, {}, kNoDevice},
+};
 constexpr Object kPayload{.name = "PayloadConfig",
                           .help = "What the guest runs",
                           .keys = kPayloadKeys,
-                          .defaults = defaults_of<PayloadConfig>};
+                          .defaults = defaults_of<PayloadConfig>,
+                          .foreign = kForeignPayloadKeys};
 
-constexpr auto kVmKeys = std::array{
+template <std::size_t... Sizes>
+constexpr auto joined(const std::array<Key, Sizes>&... parts) {
+    std::array<Key, (Sizes + ...)> all{};
+    auto* at = all.begin();
+    ((at = std::ranges::copy(parts, at).out), ...);
+    return all;
+}
+
+constexpr auto kFirstVmKeys = std::array{
     key<&VmConfig::name>({.name = "name",
                           .flag = "--name",
                           .value = "NAME",
@@ -167,22 +216,8 @@ constexpr auto kVmKeys = std::array{
     key<&VmConfig::cpus>({.name = "cpus", .flag = "--cpus,-c", .value = "N,...", .object = &kCpus}),
     key<&VmConfig::memory>(
         {.name = "memory", .flag = "--memory,-m", .value = "SIZE,...", .object = &kMemory}),
-    key<&VmConfig::serial>(
-        {.name = "serial", .flag = "--serial", .value = "MODE", .object = &kSerialTable}),
-    key<&VmConfig::console>(
-        {.name = "console", .flag = "--console", .value = "MODE", .object = &kConsoleTable}),
-    key<&VmConfig::console_ports>({.name = "console_ports",
-                                   .flag = "--console-port",
-                                   .value = "name=NAME,...",
-                                   .object = &kConsolePortTable}),
-    key<&VmConfig::disks>(
-        {.name = "disks", .flag = "--disk", .value = "FILE,...", .object = &kDiskTable}),
-    key<&VmConfig::net>({.name = "net", .flag = "--net", .value = "TAP,...", .object = &kNetTable}),
-    key<&VmConfig::rng>(
-        {.name = "rng", .flag = "--rng", .value = "src=FILE", .object = &kRngTable}),
-    key<&VmConfig::pvpanic>({.name = "pvpanic",
-                             .flag = "--pvpanic",
-                             .help = "A device through which the guest reports a panic"}),
+};
+constexpr auto kRestOfVmKeys = std::array{
     key<&VmConfig::virtio_notify>(
         {.name = "virtio_notify",
          .flag = "--virtio-notify",
@@ -218,10 +253,61 @@ constexpr auto kVmKeys = std::array{
          .help = "For tests: I/O port through which the guest can end the process",
          .most = kMaxDebugExit}),
 };
+constexpr auto kVmKeys = joined(kFirstVmKeys, kDeviceKeys, kRestOfVmKeys);
+constexpr auto kForeignVmKeys = std::array{
+    ForeignKey{"balloon", Absent, {}, kNoDevice},
+    ForeignKey{"fs", Empty, {}, "Shared directories are not supported yet."},
+    ForeignKey{"pmem", Empty, {}, "Give the file as a disk: disks[].path."},
+    ForeignKey{"generic_vhost_user", Empty, {}, kNoVhostUser},
+    ForeignKey{"debug_console", Nested, "DebugConsoleConfig"},
+    ForeignKey{"devices", Empty, {}, "Devices of the host (VFIO) are not supported yet."},
+    ForeignKey{"user_devices", Empty, {}, kNoDevice},
+    ForeignKey{"vdpa", Empty, {}, kNoDevice},
+    ForeignKey{"vsock",
+               Absent,
+               {},
+               "Give a port between host and guest instead: console_ports, with name and socket."},
+    ForeignKey{"iommu", Off, {}, kNoIommu},
+    ForeignKey{"watchdog", Off, {}, kNoDevice},
+    ForeignKey{"rtc", Absent, {}, "The guest's clock is the host's: leave it out."},
+    ForeignKey{"tpm", Absent, {}, kNoDevice},
+    ForeignKey{"numa", Empty, {}, "There is one NUMA node: leave it out."},
+    ForeignKey{"pci_segments", Empty, {}, kOneSegment},
+    ForeignKey{"rate_limit_groups", Empty, {}, kNoLimits},
+    ForeignKey{"sgx_epc", Empty, {}, kNoDevice},
+    ForeignKey{"gdb", Off, {}, "A debugger cannot be attached yet."},
+    ForeignKey{"landlock_enable", Off, {}, kNoSandbox},
+    ForeignKey{"landlock_rules", Empty, {}, kNoSandbox},
+    ForeignKey{"preserved_fds", Empty, {}, "Leave it out."},
+    ForeignKey{"platform", Nested, "PlatformConfig"},
+};
+constexpr auto kForeignPlatformKeys = std::array{
+    ForeignKey{"num_pci_segments", Number, "1", kOneSegment},
+    ForeignKey{"iommu_segments", Empty, {}, kNoIommu},
+    ForeignKey{"iommu_address_width_bits", Number, "64", kNoIommu},
+    ForeignKey{"serial_number", Absent, {}, kIdentity},
+    ForeignKey{"uuid", Absent, {}, kIdentity},
+    ForeignKey{"oem_strings", Empty, {}, kIdentity},
+    ForeignKey{"system_serial_number", Absent, {}, kIdentity},
+    ForeignKey{"system_uuid", Absent, {}, kIdentity},
+    ForeignKey{"system_manufacturer", Absent, {}, kIdentity},
+    ForeignKey{"system_product_name", Absent, {}, kIdentity},
+    ForeignKey{"system_version", Absent, {}, kIdentity},
+    ForeignKey{"system_family", Absent, {}, kIdentity},
+    ForeignKey{"system_sku_number", Absent, {}, kIdentity},
+    ForeignKey{"chassis_asset_tag", Absent, {}, kIdentity},
+    ForeignKey{"tdx", Off, {}, kNoConfidential},
+    ForeignKey{"sev_snp", Off, {}, kNoConfidential},
+    ForeignKey{"iommufd", Off, {}, kNoDevice},
+    ForeignKey{"vfio_p2p_dma", On, {}, kNoDevice},
+};
+constexpr auto kForeignBelowVm = std::array{ForeignObject{"PlatformConfig", kForeignPlatformKeys}};
 constexpr Object kVm{.name = "VmConfig",
                      .help = "A virtual machine",
                      .keys = kVmKeys,
-                     .defaults = defaults_of<VmConfig>};
+                     .defaults = defaults_of<VmConfig>,
+                     .foreign = kForeignVmKeys,
+                     .foreign_below = kForeignBelowVm};
 
 // A choice's value is its place in the list of names.
 static_assert(kOnResetNames[static_cast<std::size_t>(OnReset::Exit)] == "exit");
@@ -233,11 +319,17 @@ static_assert(kAutoNames[static_cast<std::size_t>(AutoSwitch::Off)] == "off");
 }  // namespace
 
 std::string_view help_of(const Key& key) {
-    return key.help.empty() && key.object != nullptr ? key.object->help : key.help;
+    if (!key.help.empty())
+        return key.help;
+    return key.device != nullptr ? key.device->table.help : key.object->help;
 }
 
 const Object& vm_schema() {
     return kVm;
+}
+
+std::span<const Key> device_keys() {
+    return std::span{kVmKeys}.subspan(kFirstVmKeys.size(), kDeviceKeys.size());
 }
 
 const Key* find_key(const Object& object, std::string_view name) {

@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/foreign_keys.hpp"
 #include "config/vm_config.hpp"
 
 namespace vmm::config {
@@ -54,6 +55,7 @@ struct Access {
     bool optional = false;
 };
 
+struct DeviceSchema;
 struct Object;
 
 struct Key {
@@ -61,7 +63,7 @@ struct Key {
     std::string_view alias{};  ///< another name in key=value text
     std::string_view flag{};   ///< names of a flag of its own, "--cmd-line,--cmdline,-p"
     std::string_view value{};  ///< what a flag's value is called in the help, "FILE"
-    std::string_view help{};   ///< one sentence, no full stop; empty: the object's
+    std::string_view help{};   ///< one sentence, no full stop; empty: the table's
     Type type = Type::Deduced;
     std::uint64_t least = 0;
     std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
@@ -69,8 +71,9 @@ struct Key {
     const Object* object = nullptr;
     std::string_view implies{};  ///< choice of the object's first key when only this key is given
     bool required = false;       ///< there is no default; if others imply it, one of them will do
-    std::string_view advice{};   ///< about a value that is none of the choices
     bool bare_choice = false;    ///< a bare word that is a choice of this key is taken as one
+    std::string_view advice{};   ///< about a value that is none of the choices
+    const DeviceSchema* device = nullptr;  ///< the kind of device that it is for; device_key()
     Access access{};
 };
 
@@ -87,9 +90,11 @@ struct Object {
     const void* (*defaults)() = nullptr;
     TextForm text_form = TextForm::KeyValue;
     bool replaced_whole = false;  ///< a flag starts from the defaults, not from the file's values
+    std::span<const ForeignKey> foreign{};           ///< of Cloud Hypervisor's object of that name
+    std::span<const ForeignObject> foreign_below{};  ///< that foreign keys are Nested in
 };
 
-/// The key's own, or that of its object.
+/// The key's own, or that of its kind of device or its object.
 std::string_view help_of(const Key& key);
 
 /// The table of VmConfig; all others hang below it.

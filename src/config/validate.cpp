@@ -10,6 +10,7 @@
 #include "config/features.hpp"
 #include "config/flags.hpp"
 #include "config/kinds/channel.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/kinds/rules.hpp"
 #include "config/limits.hpp"
 #include "config/schema.hpp"
@@ -42,16 +43,18 @@ bool has_default(const Key& key, const void* object, const void* defaults) {
 /// that are described but not there yet.
 Result<> check_object(const Object& schema, const void* object, const std::string& parent) {
     for (const Key& key : schema.keys) {
-        const auto path = parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
-        if (!is_supported(path) && !has_default(key, object, schema.defaults()))
-            return bad(cat(path, flag_of(key), " is not supported yet"),
+        const auto path = [&] {  // most keys need none
+            return parent.empty() ? std::string{key.name} : cat(parent, ".", key.name);
+        };
+        if (!is_supported(parent, key.name) && !has_default(key, object, schema.defaults()))
+            return bad(cat(path(), flag_of(key), " is not supported yet"),
                        "Leave it out; this version of vmm cannot build it.");
         const auto value = key.object == nullptr ? key.access.get(object) : std::optional<Value>{};
         if (value)
-            VMM_TRY_OR(check_limits(key, *value), path);
+            VMM_TRY_OR(check_limits(key, *value), path());
         const auto below = key.object == nullptr ? 0 : key.access.count(object);
         for (std::size_t i = 0; i < below; ++i)
-            VMM_TRY(check_object(*key.object, key.access.at(object, i), path));
+            VMM_TRY(check_object(*key.object, key.access.at(object, i), path()));
     }
     return {};
 }
@@ -152,9 +155,11 @@ Result<> check_memory(const MemoryConfig& memory) {
 // ---------------------------------------------------------------- what all devices share
 
 std::size_t pci_devices(const VmConfig& config) {
-    return config.disks.size() + config.net.size() + (config.rng ? 1 : 0) +
-           (config.pvpanic ? 1 : 0) + (config.console.mode != ConsoleMode::Off ? 1 : 0) +
-           (config.console_ports.empty() ? 0 : 1);
+    std::size_t number = 0;
+    for (const Key& key : device_keys())
+        if (key.device->pci_devices != nullptr)
+            number += key.device->pci_devices(config);
+    return number;
 }
 
 Result<> check_number_of_devices(const VmConfig& config) {
@@ -199,7 +204,7 @@ Result<> validate(const VmConfig& config) {
     VMM_TRY(check_object(vm_schema(), &config, ""));
     VMM_TRY(check_cpus(config.cpus));
     VMM_TRY(check_memory(config.memory));
-    VMM_TRY(check_consoles(config));
+    VMM_TRY(check_channels(config));
     VMM_TRY(check_number_of_devices(config));
     VMM_TRY(check_debug_exit(config));
     return validate_devices(config);

@@ -14,7 +14,7 @@ namespace vmm::config {
 /// the host: what those allow is found out when the machine is built.
 Result<> validate(const VmConfig& config);
 
-/// The part of validate() for disks and network devices (validate_devices.cpp).
+/// The part of validate() for devices without a channel, and for names (validate_devices.cpp).
 Result<> validate_devices(const VmConfig& config);
 
 /// What a valid configuration asks for in vain, as records for the log.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of config/validate.hpp for disks and network devices.
+// The part of config/validate.hpp for kinds of device, each by its own rules, and for their names.
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "config/device_name.hpp"
 #include "config/kinds/kinds.hpp"
 #include "config/kinds/rules.hpp"
 #include "config/suggest.hpp"
@@ -26,30 +25,33 @@ struct Named {
 
 std::vector<Named> names_of(const VmConfig& config) {
     std::vector<Named> names;
-    const auto fixed = [&](std::string_view name, std::string_view who) {
-        names.push_back({std::string{name}, std::string{who}, false, false});
-    };
-    if (config.console.mode != ConsoleMode::Off)
-        fixed(kConsoleName, "the console");
-    if (!config.console_ports.empty())
-        fixed(kConsolePortsName, "the device with console_ports");
-    if (config.rng)
-        fixed(kRngName, "the entropy device");
-    if (config.pvpanic)
-        fixed(kPvPanicName, "the panic device");
-    const auto listed = [&](const auto& devices, std::string_view key, std::string_view kind) {
-        for (std::size_t i = 0; i < devices.size(); ++i)
-            names.push_back({device_name(devices[i].id, kind, i), cat(key, "[", i, "]"),
-                             !devices[i].id.empty()});
-    };
-    listed(config.disks, "disks", "disk");
-    listed(config.net, "net", "net");
+    // Those that cannot have an id come first: of devices with the same name, another one is asked
+    // to change it.
+    for (const bool may_have_id : {false, true})
+        for (const Key& key : device_keys()) {
+            const DeviceSchema& device = *key.device;
+            if (device.pci_devices == nullptr || (device.id != nullptr) != may_have_id)
+                continue;
+            for (std::size_t i = 0; i < device.pci_devices(config); ++i)
+                names.push_back(
+                    {device.name_of(config, i),
+                     may_have_id ? cat(key.name, "[", i, "]") : std::string{device.noun},
+                     may_have_id && !device.id(config, i).empty(), may_have_id});
+        }
     return names;
 }
 
+bool has_ids(const DeviceSchema& device, const VmConfig& config) {
+    if (device.id != nullptr)
+        for (std::size_t i = 0; i < device.pci_devices(config); ++i)
+            if (!device.id(config, i).empty())
+                return true;
+    return false;
+}
+
 Result<> check_names(const VmConfig& config) {
-    const auto has_id = [](const auto& device) { return !device.id.empty(); };
-    if (std::ranges::none_of(config.disks, has_id) && std::ranges::none_of(config.net, has_id))
+    if (std::ranges::none_of(device_keys(),
+                             [&](const Key& key) { return has_ids(*key.device, config); }))
         return {};
     auto names = names_of(config);
     std::ranges::sort(names, {}, &Named::name);
@@ -72,8 +74,9 @@ Result<> check_names(const VmConfig& config) {
 }  // namespace
 
 Result<> validate_devices(const VmConfig& config) {
-    VMM_TRY(check_disks(config));
-    VMM_TRY(check_nets(config));
+    for (const Key& key : device_keys())
+        if (key.device->check != nullptr && !key.device->has_channels())
+            VMM_TRY(key.device->check(config));
     return check_names(config);
 }
 

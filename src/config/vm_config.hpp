@@ -3,8 +3,8 @@
 // them.
 //
 // One structure per object of the JSON file, members named as its keys; where Cloud Hypervisor's
-// VmConfig has a feature, the name is Cloud Hypervisor's. The tables in config/schema.cpp describe
-// these members for the command line, the JSON reader and writer, the help and the reference page.
+// VmConfig has a feature, the name is Cloud Hypervisor's. The tables in config/schema.cpp and
+// config/kinds describe them for the command line, JSON, the help and the reference page.
 // Units: sizes in bytes. An empty text or list means "not given"; so does an empty optional.
 // Threads: values; copy them. Not here: reading (config/load.hpp), checking (config/validate.hpp).
 #pragma once

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "config/place.hpp"
 #include "config/vm_config.hpp"
 #include "vmm/error.hpp"
 
@@ -24,7 +27,22 @@ inline constexpr std::string_view kSocketHelp =
 inline constexpr std::string_view kLinkHelp =
     "Symbolic link to the pty, for a name that stays the same; makes the mode pty";
 
-/// The rules for each of them, and for any two of them.
-Result<> check_consoles(const VmConfig& config);
+struct Channel {
+    Place place;             ///< the device's or the port's
+    std::string_view noun;   ///< "the console"; empty: its path
+    std::string_view typed;  ///< what the user types in front of file=PATH
+    ConsoleMode mode = ConsoleMode::Off;
+    const std::string& file;
+    const std::string& socket;
+    const std::string& link;
+
+    std::string name() const { return noun.empty() ? place.path() : std::string{noun}; }
+};
+
+/// Those of all kinds, in the list's order. The configuration outlives them.
+std::vector<Channel> channels_of(const VmConfig& config);
+
+/// The rules for each of them, then those of the kinds that have any, then for any two channels.
+Result<> check_channels(const VmConfig& config);
 
 }  // namespace vmm::config

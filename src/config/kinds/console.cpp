@@ -2,13 +2,16 @@
 // The virtio console.
 #include <array>
 
+#include "config/foreign_keys.hpp"
 #include "config/kinds/channel.hpp"
 #include "config/kinds/kinds.hpp"
 
 namespace vmm::config {
 namespace {
 
-constexpr auto kConsoleKeys = std::array{
+using enum ForeignKey::Normal;
+
+constexpr auto kKeys = std::array{
     key<&ConsoleConfig::mode>(
         {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
     key<&ConsoleConfig::file>(
@@ -21,12 +24,48 @@ constexpr auto kConsoleKeys = std::array{
         {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
 };
 
+constexpr auto kForeignKeys = std::array{
+    ForeignKey{"iommu", Off, {}, kNoIommu},
+    ForeignKey{"pci_segment", Zero, {}, kOneSegment},
+    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
+    ForeignKey{"id", Absent, {}, "Its name is console: leave it out."},
+};
+
+constexpr auto kForeignDebugConsoleKeys = std::array{
+    ForeignKey{"mode", Text, "off", kNoDevice},
+    ForeignKey{"file", Absent, {}, kNoDevice},
+    ForeignKey{"iobase", Number, "233", kNoDevice},
+};
+constexpr auto kForeignBelow =
+    std::array{ForeignObject{"DebugConsoleConfig", kForeignDebugConsoleKeys}};
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.console.mode != ConsoleMode::Off ? 1 : 0;
+}
+
+void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
+    const auto& console = config.console;
+    channels.push_back({{.key = "console", .flag = "--console"},
+                        kConsole.noun,
+                        "--console ",
+                        console.mode,
+                        console.file,
+                        console.socket,
+                        console.link});
+}
+
 }  // namespace
 
-constexpr Object kConsoleTable{.name = "ConsoleConfig",
-                               .help = "The virtio console, hvc0 in the guest",
-                               .keys = kConsoleKeys,
-                               .defaults = defaults_of<ConsoleConfig>,
-                               .replaced_whole = true};
+constexpr DeviceSchema kConsole{.table = {.name = "ConsoleConfig",
+                                          .help = "The virtio console, hvc0 in the guest",
+                                          .keys = kKeys,
+                                          .defaults = defaults_of<ConsoleConfig>,
+                                          .replaced_whole = true,
+                                          .foreign = kForeignKeys,
+                                          .foreign_below = kForeignBelow},
+                                .noun = "the console",
+                                .name = "console",
+                                .pci_devices = pci_devices,
+                                .add_channels = add_channels};
 
 }  // namespace vmm::config

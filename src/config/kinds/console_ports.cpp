@@ -14,7 +14,7 @@
 namespace vmm::config {
 namespace {
 
-constexpr auto kConsolePortKeys = std::array{
+constexpr auto kKeys = std::array{
     key<&ConsolePortConfig::mode>({.name = "mode",
                                    .help = "Where the port's other end is; must be given, by "
                                            "itself, file, socket or link",
@@ -46,14 +46,8 @@ Result<> check_port_name(const std::string& name, const std::string& path) {
     return {};
 }
 
-}  // namespace
-
-constexpr Object kConsolePortTable{.name = "ConsolePortConfig",
-                                   .help = "A port between guest and host that is no terminal",
-                                   .keys = kConsolePortKeys,
-                                   .defaults = defaults_of<ConsolePortConfig>};
-
-Result<> check_console_ports(const std::vector<ConsolePortConfig>& ports) {
+Result<> check(const VmConfig& config) {
+    const auto& ports = config.console_ports;
     if (ports.size() > kMaxConsolePorts)
         return bad(cat("console_ports (--console-port): there are ", ports.size(), " ports"),
                    cat("Leave some out: a machine has at most ", kMaxConsolePorts, "."));
@@ -72,5 +66,35 @@ Result<> check_console_ports(const std::vector<ConsolePortConfig>& ports) {
     }
     return {};
 }
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.console_ports.empty() ? 0 : 1;
+}
+
+void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
+    for (std::size_t i = 0; i < config.console_ports.size(); ++i) {
+        const auto& port = config.console_ports[i];
+        channels.push_back({{.key = "console_ports", .index = i, .flag = "--console-port"},
+                            {},
+                            "--console-port name=NAME,",
+                            port.mode,
+                            port.file,
+                            port.socket,
+                            port.link});
+    }
+}
+
+}  // namespace
+
+constexpr DeviceSchema kConsolePorts{
+    .table = {.name = "ConsolePortConfig",
+              .help = "A port between guest and host that is no terminal",
+              .keys = kKeys,
+              .defaults = defaults_of<ConsolePortConfig>},
+    .noun = "the device with console_ports",
+    .name = "ports",
+    .pci_devices = pci_devices,
+    .check = check,
+    .add_channels = add_channels};
 
 }  // namespace vmm::config

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "config/foreign_keys.hpp"
 #include "config/kinds/kinds.hpp"
 #include "config/kinds/rules.hpp"
 #include "config/limits.hpp"
@@ -15,10 +16,12 @@
 namespace vmm::config {
 namespace {
 
+using enum ForeignKey::Normal;
+
 constexpr std::array<std::string_view, 1> kImageTypeNames{"raw"};
 static_assert(kImageTypeNames[static_cast<std::size_t>(ImageType::Raw)] == "raw");
 
-constexpr auto kDiskKeys = std::array{
+constexpr auto kKeys = std::array{
     key<&DiskConfig::path>({.name = "path",
                             .value = "FILE",
                             .help = "Raw disk image or block device; must be given",
@@ -94,17 +97,72 @@ Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     return {};
 }
 
-}  // namespace
+constexpr std::string_view kOneImage = "Images are raw files: qemu-img convert -O raw IN OUT.";
 
-constexpr Object kDiskTable{.name = "DiskConfig",
-                            .help = "A virtio block device",
-                            .keys = kDiskKeys,
-                            .defaults = defaults_of<DiskConfig>};
+constexpr auto kForeignKeys = std::array{
+    ForeignKey{"image_type", Text, "unknown"},  // what it finds out is raw here
+    ForeignKey{"iommu", Off, {}, kNoIommu},
+    ForeignKey{"pci_segment", Zero, {}, kOneSegment},
+    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
+    ForeignKey{"vhost_user", Off, {}, kNoVhostUser},
+    ForeignKey{"vhost_socket", Absent, {}, kNoVhostUser},
+    ForeignKey{"socket", Absent, {}, kNoVhostUser},
+    ForeignKey{"rate_limiter_config", Absent, {}, kNoLimits},
+    ForeignKey{"rate_limit_group", Absent, {}, kNoLimits},
+    ForeignKey{"bw_size", Zero, {}, kNoLimits},
+    ForeignKey{"bw_one_time_burst", Zero, {}, kNoLimits},
+    ForeignKey{"bw_refill_time", Zero, {}, kNoLimits},
+    ForeignKey{"ops_size", Zero, {}, kNoLimits},
+    ForeignKey{"ops_one_time_burst", Zero, {}, kNoLimits},
+    ForeignKey{"ops_refill_time", Zero, {}, kNoLimits},
+    ForeignKey{"queue_affinity",
+               Empty,
+               {},
+               "One thread serves all queues of a disk; pin it with taskset (io-disk0)."},
+    ForeignKey{"backing_files", Off, {}, kOneImage},
+    ForeignKey{
+        "sparse", On, {}, "Discarded blocks are always given back to the host's file system."},
+    ForeignKey{"lock_granularity", Text, "byterange",
+               "How a disk is locked cannot be chosen: leave it out."},
+    ForeignKey{"disable_io_uring",
+               Off,
+               {},
+               "Without io_uring on the host threads do its work by themselves: leave it out."},
+    ForeignKey{"disable_aio", Off, {}, "Linux AIO is never used: leave it out."},
+};
 
-Result<> check_disks(const VmConfig& config) {
+Result<> check(const VmConfig& config) {
     for (std::size_t i = 0; i < config.disks.size(); ++i)
         VMM_TRY(check_disk(config.disks[i], cat("disks[", i, "]")));
     return {};
 }
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.disks.size();
+}
+
+const std::string& id(const VmConfig& config, std::size_t number) {
+    return config.disks[number].id;
+}
+
+void add_files(const VmConfig& config, FileList& files) {
+    for (std::size_t i = 0; i < config.disks.size(); ++i)
+        files.add({.key = "disks", .index = i, .flag = "--disk"},
+                  config.disks[i].readonly ? FileUse::ReadonlyDisk : FileUse::Disk,
+                  config.disks[i].path);
+}
+
+}  // namespace
+
+constexpr DeviceSchema kDisk{.table = {.name = "DiskConfig",
+                                       .help = "A virtio block device",
+                                       .keys = kKeys,
+                                       .defaults = defaults_of<DiskConfig>,
+                                       .foreign = kForeignKeys},
+                             .name = "disk",
+                             .pci_devices = pci_devices,
+                             .id = id,
+                             .check = check,
+                             .add_files = add_files};
 
 }  // namespace vmm::config

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "config/foreign_keys.hpp"
 #include "config/kinds/kinds.hpp"
 #include "config/kinds/rules.hpp"
 #include "config/limits.hpp"
@@ -19,10 +20,12 @@
 namespace vmm::config {
 namespace {
 
+using enum ForeignKey::Normal;
+
 constexpr std::array<std::string_view, 2> kNetBackendNames{"tap", "user"};
 static_assert(kNetBackendNames[static_cast<std::size_t>(NetBackendKind::User)] == "user");
 
-constexpr auto kNetKeys = std::array{
+constexpr auto kKeys = std::array{
     key<&NetConfig::tap>(
         {.name = "tap", .value = "NAME", .help = "Tap interface; a new one if not given"}),
     key<&NetConfig::backend>({.name = "backend",
@@ -204,18 +207,62 @@ Result<> check_published(const std::vector<NetConfig>& nets) {
     return {};
 }
 
-}  // namespace
+constexpr std::string_view kOnTheTap =
+    "The host's side has its address from the host: ip addr add ADDRESS/BITS dev TAP.";
+constexpr std::string_view kOffloads =
+    "Offloads are negotiated with the driver; switch them off in the guest (ethtool -K).";
 
-constexpr Object kNetTable{.name = "NetConfig",
-                           .help = "A virtio network device",
-                           .keys = kNetKeys,
-                           .defaults = defaults_of<NetConfig>};
+constexpr auto kForeignKeys = std::array{
+    ForeignKey{"iommu", Off, {}, kNoIommu},
+    ForeignKey{"pci_segment", Zero, {}, kOneSegment},
+    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
+    ForeignKey{"vhost_user", Off, {}, kNoVhostUser},
+    ForeignKey{"vhost_socket", Absent, {}, kNoVhostUser},
+    ForeignKey{"socket", Absent, {}, kNoVhostUser},
+    ForeignKey{"vhost_mode", Text, "client", kNoVhostUser},
+    ForeignKey{"rate_limiter_config", Absent, {}, kNoLimits},
+    ForeignKey{"bw_size", Zero, {}, kNoLimits},
+    ForeignKey{"bw_one_time_burst", Zero, {}, kNoLimits},
+    ForeignKey{"bw_refill_time", Zero, {}, kNoLimits},
+    ForeignKey{"ops_size", Zero, {}, kNoLimits},
+    ForeignKey{"ops_one_time_burst", Zero, {}, kNoLimits},
+    ForeignKey{"ops_refill_time", Zero, {}, kNoLimits},
+    ForeignKey{"ip", Absent, {}, kOnTheTap},
+    ForeignKey{"mask", Absent, {}, kOnTheTap},
+    ForeignKey{"host_mac",
+               Absent,
+               {},
+               "The host's side has its MAC address from the host: ip link set TAP address MAC."},
+    ForeignKey{"offload_tso", On, {}, kOffloads},
+    ForeignKey{"offload_ufo", On, {}, kOffloads},
+    ForeignKey{"offload_csum", On, {}, kOffloads},
+};
 
-Result<> check_nets(const VmConfig& config) {
+Result<> check(const VmConfig& config) {
     for (std::size_t i = 0; i < config.net.size(); ++i)
         VMM_TRY(check_net(config.net[i], cat("net[", i, "]")));
     VMM_TRY(check_claims(config.net));
     return check_published(config.net);
 }
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.net.size();
+}
+
+const std::string& id(const VmConfig& config, std::size_t number) {
+    return config.net[number].id;
+}
+
+}  // namespace
+
+constexpr DeviceSchema kNet{.table = {.name = "NetConfig",
+                                      .help = "A virtio network device",
+                                      .keys = kKeys,
+                                      .defaults = defaults_of<NetConfig>,
+                                      .foreign = kForeignKeys},
+                            .name = "net",
+                            .pci_devices = pci_devices,
+                            .id = id,
+                            .check = check};
 
 }  // namespace vmm::config

@@ -2,12 +2,15 @@
 // The entropy device.
 #include <array>
 
+#include "config/foreign_keys.hpp"
 #include "config/kinds/kinds.hpp"
 
 namespace vmm::config {
 namespace {
 
-constexpr auto kRngKeys = std::array{
+using enum ForeignKey::Normal;
+
+constexpr auto kKeys = std::array{
     key<&RngConfig::src>({.name = "src",
                           .value = "FILE",
                           .help = "Where the bytes come from; the host kernel's generator if not "
@@ -15,11 +18,32 @@ constexpr auto kRngKeys = std::array{
     key<&RngConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
 };
 
+constexpr auto kForeignKeys = std::array{
+    ForeignKey{"iommu", Off, {}, kNoIommu},
+    ForeignKey{"pci_segment", Zero, {}, kOneSegment},
+    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
+    ForeignKey{"id", Absent, {}, "Its name is rng: leave it out."},
+};
+
+std::size_t pci_devices(const VmConfig& config) {
+    return config.rng ? 1 : 0;
+}
+
+void add_files(const VmConfig& config, FileList& files) {
+    if (config.rng)
+        files.add({.key = "rng", .member = "src", .flag = "--rng"}, FileUse::Read, config.rng->src);
+}
+
 }  // namespace
 
-constexpr Object kRngTable{.name = "RngConfig",
-                           .help = "A virtio entropy device",
-                           .keys = kRngKeys,
-                           .defaults = defaults_of<RngConfig>};
+constexpr DeviceSchema kRng{.table = {.name = "RngConfig",
+                                      .help = "A virtio entropy device",
+                                      .keys = kKeys,
+                                      .defaults = defaults_of<RngConfig>,
+                                      .foreign = kForeignKeys},
+                            .noun = "the entropy device",
+                            .name = "rng",
+                            .pci_devices = pci_devices,
+                            .add_files = add_files};
 
 }  // namespace vmm::config

@@ -2,13 +2,16 @@
 // The first serial port.
 #include <array>
 
+#include "config/foreign_keys.hpp"
 #include "config/kinds/channel.hpp"
 #include "config/kinds/kinds.hpp"
 
 namespace vmm::config {
 namespace {
 
-constexpr auto kSerialKeys = std::array{
+using enum ForeignKey::Normal;
+
+constexpr auto kKeys = std::array{
     key<&SerialConfig::mode>(
         {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
     key<&SerialConfig::file>(
@@ -19,12 +22,30 @@ constexpr auto kSerialKeys = std::array{
         {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
 };
 
+constexpr auto kForeignKeys = std::array{
+    ForeignKey{"iommu", Off, {}, "A serial port does no DMA: leave it out."},
+};
+
+void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
+    const auto& serial = config.serial;
+    channels.push_back({{.key = "serial", .flag = "--serial"},
+                        kSerial.noun,
+                        "--serial ",
+                        serial.mode,
+                        serial.file,
+                        serial.socket,
+                        serial.link});
+}
+
 }  // namespace
 
-constexpr Object kSerialTable{.name = "SerialConfig",
-                              .help = "The first serial port, ttyS0 in the guest",
-                              .keys = kSerialKeys,
-                              .defaults = defaults_of<SerialConfig>,
-                              .replaced_whole = true};
+constexpr DeviceSchema kSerial{.table = {.name = "SerialConfig",
+                                         .help = "The first serial port, ttyS0 in the guest",
+                                         .keys = kKeys,
+                                         .defaults = defaults_of<SerialConfig>,
+                                         .replaced_whole = true,
+                                         .foreign = kForeignKeys},
+                               .noun = "the serial port",
+                               .add_channels = add_channels};
 
 }  // namespace vmm::config

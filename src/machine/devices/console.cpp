@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/limits.hpp"
 #include "machine/devices/kinds.hpp"
 
@@ -27,7 +27,7 @@ Result<MadeDevice> make(virtio_console::ConsoleOptions options, bool packed,
 std::vector<NewDevice> console_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.console.mode != ConsoleMode::Off)
-        wanted.push_back({std::string{config::kConsoleName},
+        wanted.push_back({config::kConsole.name_of(config, 0),
                           [&config](const std::string& id, const DeviceParts& parts) {
                               return make(
                                   {.name = id, .ports = {{.console = true, .sink = parts.console}}},
@@ -42,7 +42,7 @@ std::vector<NewDevice> console_devices(const VmConfig& config) {
 std::vector<NewDevice> console_port_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (!config.console_ports.empty())
-        wanted.push_back({std::string{config::kConsolePortsName},
+        wanted.push_back({config::kConsolePorts.name_of(config, 0),
                           [&config](const std::string& id, const DeviceParts& parts) {
                               virtio_console::ConsoleOptions options{.name = id};
                               const auto& ports = config.console_ports;

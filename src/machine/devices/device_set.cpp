@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/limits.hpp"
 #include "machine/devices/kinds.hpp"
 #include "vmm/error_record.hpp"
@@ -76,11 +76,11 @@ void DeviceSet::look_at_disks(Answer answer) {
 }
 
 virtio_console::Console* DeviceSet::console() const noexcept {
-    return console_of(config::kConsoleName);
+    return console_of(config::kConsole.name);
 }
 
 virtio_console::Console* DeviceSet::console_ports() const noexcept {
-    return console_of(config::kConsolePortsName);
+    return console_of(config::kConsolePorts.name);
 }
 
 virtio_console::Console* DeviceSet::console_of(std::string_view id) const noexcept {

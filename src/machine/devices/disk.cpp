@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "backends/block/block_file.hpp"
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/limits.hpp"
 #include "machine/devices/kinds.hpp"
 #include "virtio_blk/virtio_blk.hpp"
@@ -38,7 +38,7 @@ std::vector<NewDevice> disk_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     wanted.reserve(config.disks.size());
     for (const auto& disk : config.disks)
-        wanted.push_back({config::device_name(disk.id, "disk", wanted.size()),
+        wanted.push_back({config::kDisk.name_of(config, wanted.size()),
                           [&disk](const std::string& id, const DeviceParts& parts) {
                               return make(disk, id, parts);
                           }});

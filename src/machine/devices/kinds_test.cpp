@@ -8,37 +8,26 @@
 #include <string>
 #include <string_view>
 
-#include "config/schema.hpp"
+#include "config/kinds/kinds.hpp"
 
 namespace vmm::machine {
 namespace {
 
 using testing::ElementsAre;
 
-// What a configuration has besides devices on the PCI bus. A new key is one or the other.
-const std::set<std::string_view> kNoDevices{
-    "name",     "payload",  "cpus",     "memory",       "serial",     "virtio_notify",
-    "on_reset", "on_crash", "on_panic", "stop_timeout", "debug_exit",
-};
-
-TEST(DeviceKindsTest, EachKindOfTheSchemaHasItsFileHereAndTheOtherWayRound) {
-    std::set<std::string_view> in_schema;
-    for (const auto& key : config::vm_schema().keys)
-        if (!kNoDevices.contains(key.name))
-            in_schema.insert(key.name);
+TEST(DeviceKindsTest, EachKindOfTheConfigurationHasItsFileHereAndTheOtherWayRound) {
+    std::set<std::string_view> in_configuration;
+    for (const auto& key : config::device_keys())
+        if (key.device->pci_devices != nullptr)
+            in_configuration.insert(key.name);
     std::set<std::string_view> here;
     for (const DeviceKind& kind : kDeviceKinds)
         here.insert(kind.key);
 
-    EXPECT_EQ(here, in_schema);
+    EXPECT_EQ(here, in_configuration);
 }
 
-TEST(DeviceKindsTest, NothingIsMadeThatWasNotAskedFor) {
-    for (const DeviceKind& kind : kDeviceKinds)
-        EXPECT_TRUE(kind.configured(VmConfig{}).empty()) << kind.key;
-}
-
-TEST(DeviceKindsTest, DevicesHaveTheirIdOrTheNameOfTheirKind) {
+VmConfig with_all_kinds() {
     VmConfig config;
     config.console.mode = ConsoleMode::Null;
     config.console_ports = {{.mode = ConsoleMode::Null, .name = "a"},
@@ -47,6 +36,32 @@ TEST(DeviceKindsTest, DevicesHaveTheirIdOrTheNameOfTheirKind) {
     config.net = {{.tap = "t"}, {.tap = "u", .id = "lan"}};
     config.rng.emplace();
     config.pvpanic = true;
+    return config;
+}
+
+// The configuration counts and names devices before there are any.
+TEST(DeviceKindsTest, ConfigurationSaysHowManyThereAreAndWhatTheyAreCalled) {
+    const auto config = with_all_kinds();
+    for (const DeviceKind& kind : kDeviceKinds) {
+        const auto* const key = config::find_key(config::vm_schema(), kind.key);
+        ASSERT_NE(key, nullptr) << kind.key;
+        ASSERT_NE(key->device, nullptr) << kind.key;
+        const auto made = kind.configured(config);
+        EXPECT_FALSE(made.empty()) << kind.key;
+        ASSERT_EQ(made.size(), key->device->pci_devices(config)) << kind.key;
+        for (std::size_t i = 0; i < made.size(); ++i)
+            EXPECT_EQ(made[i].id, key->device->name_of(config, i));
+        EXPECT_EQ(key->device->pci_devices(VmConfig{}), 0U) << kind.key;
+    }
+}
+
+TEST(DeviceKindsTest, NothingIsMadeThatWasNotAskedFor) {
+    for (const DeviceKind& kind : kDeviceKinds)
+        EXPECT_TRUE(kind.configured(VmConfig{}).empty()) << kind.key;
+}
+
+TEST(DeviceKindsTest, DevicesHaveTheirIdOrTheNameOfTheirKind) {
+    const auto config = with_all_kinds();
     std::vector<std::string> ids;
     for (const DeviceKind& kind : kDeviceKinds)
         for (const auto& device : kind.configured(config))

@@ -8,7 +8,7 @@
 
 #include "backends/net/passt.hpp"
 #include "backends/net/tap.hpp"
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "config/publish.hpp"
 #include "machine/devices/kinds.hpp"
 #include "machine/host_entropy.hpp"
@@ -75,7 +75,7 @@ std::vector<NewDevice> net_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     wanted.reserve(config.net.size());
     for (const auto& net : config.net)
-        wanted.push_back({config::device_name(net.id, "net", wanted.size()),
+        wanted.push_back({config::kNet.name_of(config, wanted.size()),
                           [&config, &net](const std::string& id, const DeviceParts& parts) {
                               return make(config.name, net, id, parts);
                           }});

@@ -2,7 +2,7 @@
 // The device through which a guest reports a panic. It has no host side.
 #include "pvpanic/pvpanic.hpp"
 
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "machine/devices/kinds.hpp"
 #include "pci/function.hpp"
 
@@ -36,7 +36,7 @@ private:
 std::vector<NewDevice> pvpanic_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.pvpanic)
-        wanted.push_back({std::string{config::kPvPanicName},
+        wanted.push_back({config::kPvPanic.name_of(config, 0),
                           [](const std::string&, const DeviceParts& parts) -> Result<MadeDevice> {
                               return MadeDevice{std::make_unique<PvPanicDevice>(parts.events), {}};
                           }});

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "backends/entropy/entropy_file.hpp"
-#include "config/device_name.hpp"
+#include "config/kinds/kinds.hpp"
 #include "machine/devices/kinds.hpp"
 #include "machine/host_entropy.hpp"
 #include "vmm/entropy_source.hpp"
@@ -36,7 +36,7 @@ Result<MadeDevice> make(const RngConfig& rng, const std::string& id, const Devic
 std::vector<NewDevice> rng_devices(const VmConfig& config) {
     std::vector<NewDevice> wanted;
     if (config.rng)
-        wanted.push_back({std::string{config::kRngName},
+        wanted.push_back({config::kRng.name_of(config, 0),
                           [&config](const std::string& id, const DeviceParts& parts) {
                               return make(*config.rng, id, parts);
                           }});
