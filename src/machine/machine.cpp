@@ -71,7 +71,11 @@ Result<> Machine::create_vm() {
 }
 
 PlatformParts Machine::platform_parts() {
-    return {.ports = ports_, .mmio = mmio_, .events = events_, .serial = consoles_.serial()};
+    return {.ports = ports_,
+            .mmio = mmio_,
+            .events = events_,
+            .serial = consoles_.serial(),
+            .hotplug = hotplug_ ? this : nullptr};
 }
 
 Result<> Machine::add_platform_devices() {
@@ -102,7 +106,7 @@ Result<> Machine::add_pci_devices() {
                                       .console = consoles_.console(),
                                       .console_ports = consoles_.ports(),
                                       .vcpus = vcpu_set_,
-                                      .hotplug = hotplug_}));
+                                      .hotplug = platform_->hotplug()}));
     if (const auto size = consoles_.console_size())
         pci_->console()->set_size(0, size->columns, size->rows);
     return {};
@@ -223,10 +227,6 @@ void Machine::remove_device(std::string_view id, Removal how, Answer answer) {
     pci_->remove(id, how, std::move(answer));
 }
 
-void Machine::guest_released(pci::Address where) {
-    pci_->consented(where);
-}
-
 void Machine::press_power_button() {
     platform_->press_power_button();
 }
@@ -249,6 +249,11 @@ void Machine::quit_requested() noexcept {
 
 void Machine::disk_sizes_requested() noexcept {
     commands_.ask(Command::RecheckDisks);
+}
+
+// On a vCPU thread.
+void Machine::slot_ejected() noexcept {
+    pci_->released().signal();
 }
 
 void Machine::terminal_resized(TerminalSize size) noexcept {

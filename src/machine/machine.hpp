@@ -41,10 +41,12 @@ struct MachineParts {
     Commands& commands;  ///< for the keys on the terminal
     const Tell& tell;
     std::unique_ptr<Platform> platform;
-    GuestHotplug* hotplug = nullptr;  ///< null: the guest hears of no device that comes or goes
+    /// The machine has a hot-plug controller: the guest hears of devices that come, and can be
+    /// asked for those that shall go. A guest looks at all slots for that when it starts.
+    bool hotplug = false;
 };
 
-class Machine final : private CharBackendEvents {
+class Machine final : private CharBackendEvents, private PciHotplugEvents {
 public:
     static Result<std::unique_ptr<Machine>> create(MachineParts parts);
     ~Machine() override;
@@ -83,7 +85,6 @@ public:
     std::optional<pci::Address> find_device(std::string_view id) const noexcept;
     /// The answer may come from device_ended().
     void remove_device(std::string_view id, Removal how, Answer answer);
-    void guest_released(pci::Address where);  ///< the answer to GuestHotplug::ask_for_device()
 
     void press_power_button();
     void look_at_disks(Answer answer);  ///< they may have other sizes now; in any state
@@ -111,12 +112,13 @@ private:
     void quit_requested() noexcept override;
     void disk_sizes_requested() noexcept override;
     void terminal_resized(TerminalSize size) noexcept override;
+    void slot_ejected() noexcept override;
 
     const VmConfig& config_;
     boost::asio::io_context& loop_;
     Events& events_;
     Commands& commands_;
-    GuestHotplug* const hotplug_;
+    const bool hotplug_;
 
     std::unique_ptr<ThreadDesk> desk_;  // null: there is no PCI; outlives those who order
     boost::asio::posix::stream_descriptor orders_{loop_};

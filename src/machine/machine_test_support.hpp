@@ -72,7 +72,7 @@ protected:
     NoCommands commands;
     std::vector<std::string> told;
     Tell tell = [this](std::string_view text) { told.emplace_back(text); };
-    GuestHotplug* hotplug = nullptr;
+    bool hotplug = false;  // a controller
     std::unique_ptr<Machine> machine;
 };
 

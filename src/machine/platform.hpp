@@ -17,9 +17,11 @@
 
 #include "bus/bus.hpp"
 #include "config/vm_config.hpp"
+#include "machine/devices/guest_hotplug.hpp"
 #include "machine/lifecycle.hpp"
 #include "memory/guest_ram.hpp"
 #include "pci/host_bridge.hpp"
+#include "pci_hotplug/pci_hotplug.hpp"
 #include "vmm/byte_channel.hpp"
 #include "vmm/error.hpp"
 #include "vmm/gpa.hpp"
@@ -37,7 +39,8 @@ struct PlatformParts {
     Bus& ports;  ///< x86 I/O ports; empty elsewhere
     Bus& mmio;
     Events& events;
-    ByteSink* serial = nullptr;  ///< what is behind the serial port; null: there is none
+    ByteSink* serial = nullptr;           ///< behind the serial port; null: there is none
+    PciHotplugEvents* hotplug = nullptr;  ///< null: there is no hot-plug controller
 };
 
 /// The platform's serial port, as the host's side of it has it.
@@ -63,6 +66,8 @@ public:
     /// Those of add_devices(), in the order in which a reset goes through them.
     virtual std::span<Resettable* const> resettables() const = 0;
     virtual std::optional<SerialPort> serial() = 0;
+    /// Null: the guest hears of no PCI device that comes or goes.
+    virtual GuestHotplug* hotplug() = 0;
 
     virtual PciLines pci_lines() const = 0;
     virtual std::uint64_t pci_port_window() const = 0;  ///< of I/O ports for BARs; bytes

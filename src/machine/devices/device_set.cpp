@@ -136,7 +136,20 @@ Result<> DeviceSet::may_go(const Member& member, Removal how) const {
         return std::unexpected(Error{
             ErrorKind::Config, cat("the guest cannot be asked to let go of '", member.id, "'")}
                                    .hint("Remove it without the guest's consent."));
+    if (how == Removal::WithConsent && shares_slot(member))
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("'", member.id,
+                                         "' shares its PCI slot with others, which "
+                                         "the guest would have to let go with it")}
+                .hint("Remove it without the guest's consent."));
     return {};
+}
+
+bool DeviceSet::shares_slot(const Member& member) const {
+    return std::ranges::any_of(members_, [&member](const auto& other) {
+        return other.get() != &member && other->is_plugged() &&
+               other->where.slot == member.where.slot;
+    });
 }
 
 void DeviceSet::remove(std::string_view id, Removal how, Answer answer) {
@@ -158,17 +171,12 @@ void DeviceSet::remove(std::string_view id, Removal how, Answer answer) {
     step();
 }
 
-void DeviceSet::consented(pci::Address where) {
-    for (const auto& member : members_)
-        if (member->stage == Stage::Asked && member->where == where)
-            unplug(member);
-    step();
-}
-
 // Two phases, as whoever is inside of the device must not notice: first nobody finds it any more,
 // then, when each vCPU has left it, what is under way there comes to its end.
 void DeviceSet::unplug(const std::shared_ptr<Member>& member) {
     host_bridge_->unplug(member->device->endpoint());
+    if (parts_.hotplug != nullptr)
+        parts_.hotplug->device_went(member->where);
     member->stage = Stage::Leaving;
     member->grace_period = parts_.vcpus.begin_grace_period(released_);
     limit_wait(member);
@@ -233,6 +241,9 @@ bool DeviceSet::has_gone(Member& member) {
 }
 
 void DeviceSet::step() {
+    for (const auto& member : members_)
+        if (member->stage == Stage::Asked && parts_.hotplug->has_let_go(member->where))
+            unplug(member);
     // An answer may ask for something else at once: members are looked for anew after each.
     for (;;) {
         const auto found = std::ranges::find_if(

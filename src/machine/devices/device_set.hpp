@@ -22,6 +22,7 @@
 #include "config/vm_config.hpp"
 #include "machine/command.hpp"
 #include "machine/devices/device.hpp"
+#include "machine/devices/guest_hotplug.hpp"
 #include "machine/disk_sizes.hpp"
 #include "machine/platform.hpp"
 #include "machine/vcpu_set.hpp"
@@ -38,16 +39,6 @@
 #include "vmm/memory_layout.hpp"
 
 namespace vmm::machine {
-
-/// How a guest hears of devices that come and go. Which slot it may power down and when it has done
-/// so is for a hot-plug controller to say.
-class GuestHotplug {
-public:
-    virtual ~GuestHotplug() = default;
-    virtual void device_came(pci::Address where) = 0;
-    /// The guest answers with DeviceSet::consented(), or not at all.
-    virtual void ask_for_device(pci::Address where) = 0;
-};
 
 struct DeviceSetParts {
     const VmConfig& config;
@@ -89,8 +80,6 @@ public:
     /// Does not wait: what is under way goes on in step(). Nobody can be asked to let go of a
     /// console, and a device whose slot others share goes after them.
     void remove(std::string_view id, Removal how, Answer answer);
-    /// The guest has let go of what is there, if it was asked to.
-    void consented(pci::Address where);
     /// Goes on with removals: when released() is readable, and after a reset.
     void step();
 
@@ -100,8 +89,8 @@ public:
     void ask_reset();
     /// Names of the devices that still work at what their driver asked for.
     std::vector<std::string> busy() const;
-    /// Readable when one of them has come to an end, and when step() has something to do. Whoever
-    /// waits drains it.
+    /// Readable when one of them has come to an end, and when step() has something to do; whoever
+    /// has something for step() signals it, from any thread. Whoever waits drains it.
     const EventFd& released() const noexcept { return released_; }
     /// None is busy.
     void finish_reset() noexcept;
@@ -159,6 +148,7 @@ private:
 
     Result<> make(NewDevice wanted);
     Result<> may_go(const Member& member, Removal how) const;
+    bool shares_slot(const Member& member) const;
     void unplug(const std::shared_ptr<Member>& member);
     void limit_wait(const std::shared_ptr<Member>& member);
     void give_up_waiting(Member& member);

@@ -32,6 +32,7 @@ static_assert(is_known_to_config(kPortCmos) && is_known_to_config(kPortCom1) &&
               is_known_to_config(kPortPciConfig) && is_known_to_config(kPortAcpi) &&
               is_known_to_config(kPortsPci));
 static_assert(config::kDebugExitPorts == TestExit::kRegionSize);
+static_assert(kPortPciHotplug.count == PciHotplug::kRegionSize);
 
 PayloadUnpack to_unpack(AutoSwitch value) {
     switch (value) {
@@ -115,6 +116,9 @@ Result<> Pc::add_devices(const PlatformParts& parts) {
     resettables_.push_back(&*power_);
     VMM_TRY(parts.ports.map(kPortAcpi.first, kPortAcpi.count, *power_));
 
+    if (parts.hotplug != nullptr)
+        VMM_TRY(add_hotplug_controller(*parts.hotplug, parts.ports));
+
     if (config_.debug_exit) {
         TestExitEvents& ours = *this;
         test_exit_.emplace(ours);
@@ -124,6 +128,15 @@ Result<> Pc::add_devices(const PlatformParts& parts) {
     return {};
 }
 
+// It shares the pin of the power device, and with it the method that handles its events.
+Result<> Pc::add_hotplug_controller(PciHotplugEvents& events, Bus& ports) {
+    auto irq = VMM_TRY(vm_->irq_line(kGsiGed));
+    hotplug_ = std::make_unique<HotplugController>(events, std::move(irq));
+    auto& registers = hotplug_->registers();
+    resettables_.push_back(&registers);
+    return ports.map(kPortPciHotplug.first, kPortPciHotplug.count, registers);
+}
+
 std::optional<SerialPort> Pc::serial() {
     if (!com1_)
         return std::nullopt;
@@ -131,6 +144,10 @@ std::optional<SerialPort> Pc::serial() {
                       .lock = &com1_->lock(),
                       .has_output = [this] { return com1_->has_output(); },
                       .drop_output = [this] { return com1_->drop_output(); }};
+}
+
+GuestHotplug* Pc::hotplug() {
+    return hotplug_.get();
 }
 
 PciLines Pc::pci_lines() const {
@@ -216,10 +233,12 @@ Tables Pc::tables(const GuestRam& ram) const {
     // What a guest need not read where there is nothing but the bridge: it costs Linux 5 million
     // instructions.
     const auto wires = pci_wires();
-    if (has_pci_devices_) {
+    if (has_pci_devices_ || hotplug_) {
         config.pci->ecam = kEcam.first;
         config.pci->intx = wires;
     }
+    if (hotplug_)
+        config.pci->hotplug = acpi::PciHotplugRegisters{.address = kPortPciHotplug.first};
     return build_tables(config, kAcpiTables.first);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "acpi_power/acpi_power.hpp"
+#include "machine/devices/hotplug_controller.hpp"
 #include "machine/host_clock.hpp"
 #include "machine/platform.hpp"
 #include "payload/boot_file.hpp"
@@ -37,6 +38,7 @@ public:
     Result<> add_devices(const PlatformParts& parts) override;
     std::span<Resettable* const> resettables() const override { return resettables_; }
     std::optional<SerialPort> serial() override;
+    GuestHotplug* hotplug() override;
     PciLines pci_lines() const override;
     std::uint64_t pci_port_window() const override;
     Result<std::vector<hv::Vcpu*>> create_vcpus() override;
@@ -52,6 +54,7 @@ private:
        x86_64::KernelFile kernel)
         : config_{config}, hypervisor_{std::move(hypervisor)}, kernel_{std::move(kernel)} {}
 
+    Result<> add_hotplug_controller(PciHotplugEvents& events, Bus& ports);
     x86_64::Topology topology() const;
     Result<> name_local_apics();
     Result<> write_firmware(GuestRam& ram);
@@ -71,6 +74,7 @@ private:
     std::optional<Serial> com1_;
     std::unique_ptr<IrqLine> power_irq_;
     std::optional<AcpiPower> power_;
+    std::unique_ptr<HotplugController> hotplug_;  // null: there is none
     std::optional<Rtc> rtc_;
     std::optional<TestExit> test_exit_;
     std::vector<Resettable*> resettables_;
