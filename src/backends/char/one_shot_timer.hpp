@@ -2,6 +2,7 @@
 // A timer that a loop can wait for and that goes off once: timerfd_create(2).
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 #include "vmm/error.hpp"
@@ -18,5 +19,12 @@ void stop_timer(const UniqueFd& timer) noexcept;
 
 /// Whether it has gone off since it was started, or since this was asked last.
 bool take_expiry(const UniqueFd& timer) noexcept;
+
+/// For a poll() that ends then: 0 to 100 ms, so that whoever asks looks around again.
+inline int milliseconds_until(std::chrono::steady_clock::time_point end) noexcept {
+    using std::chrono::milliseconds;
+    const auto left = std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now());
+    return static_cast<int>(std::clamp(left, milliseconds{0}, milliseconds{100}).count());
+}
 
 }  // namespace vmm

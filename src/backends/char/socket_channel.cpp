@@ -142,7 +142,7 @@ int SocketChannel::take_client() noexcept {
     UniqueFd both{::fcntl(waiting_.get(), F_DUPFD_CLOEXEC, 3)};
     if (!both)
         return errno == EINVAL ? EMFILE : errno;  // the limit is below 3
-    read_input();  // of the client before, who may have said all and gone
+    input().read();  // of the client before, who may have said all and gone
     if (output() && !hung_up(output()))
         log::info(name(), ": a new client of ", place(), " takes the place of the one before");
     set_input(HostStream::own(std::exchange(waiting_, {})));

@@ -86,9 +86,9 @@ void TtyChannel::watched_ready() noexcept {
         return;
     }
     terminal_->enter();
-    if (!input_moves())
-        read_past_input();
-    continue_input();
+    if (!input().moves())
+        input().read_past();
+    input().wait();
 }
 
 std::optional<TerminalSize> TtyChannel::terminal_size() const noexcept {
@@ -121,7 +121,7 @@ void TtyChannel::woken() noexcept {
         return;
     const auto changes = terminal_->take_changes();
     if (changes.continued) {
-        continue_input();
+        input().wait();
         if (!terminal_->foreground())
             look_again_soon();
     }
