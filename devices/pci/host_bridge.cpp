@@ -206,18 +206,30 @@ std::optional<Address> HostBridge::free_place(unsigned share) const noexcept {
     return found;
 }
 
-Error HostBridge::no_place() {
-    return Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
-        "Attach fewer devices.");
+Result<Address> HostBridge::place_for(std::optional<std::uint8_t> slot, unsigned share) const {
+    if (!slot) {
+        const auto found = free_place(share);
+        if (!found)
+            return std::unexpected(
+                Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}
+                    .hint("Attach fewer devices."));
+        return *found;
+    }
+    if (*slot == 0 || *slot >= kSlots)
+        return std::unexpected(
+            Error{ErrorKind::Config, cat("PCI slot ", *slot, " is not for devices")}.hint(
+                cat("Give a slot from 1 to ", kUsable, ".")));
+    if (at(*slot, 0) != nullptr)
+        return std::unexpected(Error{ErrorKind::Config, cat("PCI slot ", *slot, " is taken")}.hint(
+            "Give another slot, or none."));
+    return Address{.slot = *slot, .function = 0};
 }
 
-Result<Address> HostBridge::add(Endpoint& endpoint) {
+Result<Address> HostBridge::add(Endpoint& endpoint, std::optional<std::uint8_t> slot) {
     const auto share = static_cast<unsigned>((parts_.expected + kUsable - 1) / kUsable);
-    const auto place = free_place(std::clamp(share, 1u, kFunctions));
-    if (!place)
-        return std::unexpected(no_place());
-    take(*place, endpoint);
-    return *place;
+    const auto place = VMM_TRY(place_for(slot, std::clamp(share, 1u, kFunctions)));
+    take(place, endpoint);
+    return place;
 }
 
 void HostBridge::take(Address place, Endpoint& endpoint, std::span<const std::uint64_t> addresses) {
@@ -301,11 +313,9 @@ Result<> HostBridge::assign_addresses() {
 
 // While vCPUs run.
 
-Result<Address> HostBridge::plug(Endpoint& endpoint) {
+Result<Address> HostBridge::plug(Endpoint& endpoint, std::optional<std::uint8_t> slot) {
     const std::scoped_lock held{layout_lock_};
-    const auto place = free_place(1);
-    if (!place)
-        return std::unexpected(no_place());
+    const auto place = VMM_TRY(place_for(slot, 1));
     std::array<std::uint64_t, kBaseAddresses> addresses{};
     auto taken_io = taken_ranges(true);
     auto taken_memory = taken_ranges(false);
@@ -322,8 +332,8 @@ Result<Address> HostBridge::plug(Endpoint& endpoint) {
     for (unsigned i = 0; i < kBaseAddresses; ++i)
         if (endpoint.bars()[i].region != nullptr)
             endpoint.set_initial_address(i, addresses[i]);
-    take(*place, endpoint, addresses);
-    return *place;
+    take(place, endpoint, addresses);
+    return place;
 }
 
 // Where a BAR is after a reset, and where it is now if the guest has moved it.

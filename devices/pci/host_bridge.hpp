@@ -6,7 +6,8 @@
 // functions each are room for 248 devices, and a guest has 1 MiB of ECAM and one bus to scan. The
 // first 31 devices become function 0 of a slot each, later ones share slots. Where it is known
 // beforehand that there will be more, neighbours share a slot: guests number devices in the order
-// of slots and functions, and a user expects that of the command line.
+// of slots and functions, and a user expects that of the command line. A device may ask for a slot;
+// those that do are added first, so that others find theirs around them.
 //
 // Threads: add() and assign_addresses() before the first vCPU runs, plug() and unplug() also while
 // they do, and all of these and reset() from one thread. ecam() and cam() are called by
@@ -86,8 +87,9 @@ public:
     HostBridge(const HostBridge&) = delete;
     HostBridge& operator=(const HostBridge&) = delete;
 
-    /// `endpoint` outlives the bridge. Fails when all places are taken (Config).
-    Result<Address> add(Endpoint& endpoint);
+    /// `endpoint` outlives the bridge. It becomes function 0 of `slot`, or gets a free place. Fails
+    /// when that is taken, or all places are (Config).
+    Result<Address> add(Endpoint& endpoint, std::optional<std::uint8_t> slot = std::nullopt);
 
     /// Gives every BAR its initial address: largest first, from the windows. Fails when a window
     /// is too small (Config).
@@ -95,10 +97,10 @@ public:
 
     // While vCPUs run, from one thread.
 
-    /// Both in one, for an endpoint that comes later: whoever finds it finds it whole. It gets the
-    /// first free slot, and shares one if there is none; others stay where they are. Changes
-    /// nothing if it fails.
-    Result<Address> plug(Endpoint& endpoint);
+    /// Both in one, for an endpoint that comes later: whoever finds it finds it whole. It gets
+    /// `slot` or the first free one, and shares one if there is none; others stay where they are.
+    /// Changes nothing if it fails.
+    Result<Address> plug(Endpoint& endpoint, std::optional<std::uint8_t> slot = std::nullopt);
     /// Nobody finds the endpoint any more: its configuration space reads as all ones, its BARs are
     /// unmapped, its vectors masked, its pin is low. A vCPU may still be inside of it, so it must
     /// stay alive until each has left, and so must what its BARs lead to. Its place is free.
@@ -149,7 +151,7 @@ private:
 
     /// The first `share` functions of a slot are taken before the next slot is.
     std::optional<Address> free_place(unsigned share) const noexcept;
-    static Error no_place();
+    Result<Address> place_for(std::optional<std::uint8_t> slot, unsigned share) const;
     Seat* seat(unsigned index) const noexcept {
         return index < seats_.size() ? seats_[index].load(std::memory_order_acquire) : nullptr;
     }

@@ -333,6 +333,29 @@ TEST_F(PciHostBridgeTest, DevicesBeyond31BecomeFurtherFunctions) {
     EXPECT_EQ(mmio.read32(config(1, 1, 0)), 0x5678'1234u);
 }
 
+TEST_F(PciHostBridgeTest, EndpointGetsTheSlotThatItAsksForAndOthersGoAroundIt) {
+    std::vector<Function*> cards;
+    for (int i = 0; i < 4; ++i)
+        cards.push_back(many.emplace_back(std::make_unique<Function>(kCard)).get());
+
+    EXPECT_EQ(*bridge.add(*cards[0], 2), (Address{2, 0}));
+    EXPECT_EQ(*bridge.add(*cards[1], 31), (Address{31, 0}));
+    EXPECT_EQ(*bridge.add(*cards[2]), (Address{1, 0}));
+    EXPECT_EQ(*bridge.add(*cards[3]), (Address{3, 0}));
+    EXPECT_EQ(mmio.read32(config(31, 0, 0)), 0x5678'1234u);
+}
+
+TEST_F(PciHostBridgeTest, SlotThatIsTakenOrNoneIsRefused) {
+    Function& card = *many.emplace_back(std::make_unique<Function>(kCard));
+    ASSERT_TRUE(bridge.add(function, 5));
+
+    EXPECT_EQ(bridge.add(card, 5).error().one_line(), "PCI slot 5 is taken");
+    EXPECT_EQ(bridge.add(card, 0).error().one_line(), "PCI slot 0 is not for devices");
+    EXPECT_EQ(bridge.add(card, 32).error().one_line(), "PCI slot 32 is not for devices");
+    EXPECT_EQ(bridge.plug(card, 5).error().one_line(), "PCI slot 5 is taken");
+    EXPECT_EQ(*bridge.plug(card, 6), (Address{6, 0}));
+}
+
 TEST_F(PciHostBridgeTest, MoreThan31ExpectedDevicesShareSlotsInTheirOrder) {
     test::FakeIoBus memory;
     test::FakeIoBus ports;

@@ -24,20 +24,20 @@ struct CountingHost final : PciHotplugEvents {
     unsigned calls = 0;
 };
 
-struct PciHotplugTest : testing::Test {
+struct PciHotplugControllerTest : testing::Test {
     CountingHost host;
     test::RecordingIrqLine irq;
     PciHotplug device{host, irq};
 };
 
-TEST_F(PciHotplugTest, RegistersAfterPowerOn) {
+TEST_F(PciHotplugControllerTest, RegistersAfterPowerOn) {
     EXPECT_EQ(device.read(kAdded), 0u);
     EXPECT_EQ(device.read(kAsked), 0u);
     EXPECT_EQ(device.read(kEject), 0u);
     EXPECT_FALSE(irq.high);
 }
 
-TEST_F(PciHotplugTest, NewDeviceRaisesTheLineUntilItsBitIsRead) {
+TEST_F(PciHotplugControllerTest, NewDeviceRaisesTheLineUntilItsBitIsRead) {
     device.device_came(2);
     device.device_came(31);
     EXPECT_TRUE(irq.high);
@@ -49,7 +49,7 @@ TEST_F(PciHotplugTest, NewDeviceRaisesTheLineUntilItsBitIsRead) {
     EXPECT_THAT(irq.changes, ElementsAre(true, false));
 }
 
-TEST_F(PciHotplugTest, LineIsHighUntilBothRegistersAreRead) {
+TEST_F(PciHotplugControllerTest, LineIsHighUntilBothRegistersAreRead) {
     device.device_came(2);
     device.ask_for(3);
 
@@ -59,7 +59,7 @@ TEST_F(PciHotplugTest, LineIsHighUntilBothRegistersAreRead) {
     EXPECT_FALSE(irq.high);
 }
 
-TEST_F(PciHotplugTest, EjectedSlotIsTheHostsToEmpty) {
+TEST_F(PciHotplugControllerTest, EjectedSlotIsTheHostsToEmpty) {
     device.ask_for(3);
     device.read(kAsked);
 
@@ -74,7 +74,7 @@ TEST_F(PciHotplugTest, EjectedSlotIsTheHostsToEmpty) {
     EXPECT_THAT(irq.changes, ElementsAre(true, false));
 }
 
-TEST_F(PciHotplugTest, GuestThatEjectsBeforeItHasReadIsNotAskedAgain) {
+TEST_F(PciHotplugControllerTest, GuestThatEjectsBeforeItHasReadIsNotAskedAgain) {
     device.ask_for(3);
 
     device.write(kEject, 8);
@@ -84,7 +84,7 @@ TEST_F(PciHotplugTest, GuestThatEjectsBeforeItHasReadIsNotAskedAgain) {
     EXPECT_EQ(device.ejected(), 8u);
 }
 
-TEST_F(PciHotplugTest, SeveralSlotsAreEjectedWithOneWrite) {
+TEST_F(PciHotplugControllerTest, SeveralSlotsAreEjectedWithOneWrite) {
     device.ask_for(3);
     device.ask_for(5);
     device.ask_for(6);
@@ -96,7 +96,7 @@ TEST_F(PciHotplugTest, SeveralSlotsAreEjectedWithOneWrite) {
     EXPECT_EQ(device.read(kAsked), 0x40u);
 }
 
-TEST_F(PciHotplugTest, GuestThatRefusedIsAskedAgain) {
+TEST_F(PciHotplugControllerTest, GuestThatRefusedIsAskedAgain) {
     device.ask_for(3);
     EXPECT_EQ(device.read(kAsked), 8u);
 
@@ -108,7 +108,7 @@ TEST_F(PciHotplugTest, GuestThatRefusedIsAskedAgain) {
     EXPECT_EQ(device.ejected(), 8u);
 }
 
-TEST_F(PciHotplugTest, GuestIsNotAskedForWhatItHasLetGo) {
+TEST_F(PciHotplugControllerTest, GuestIsNotAskedForWhatItHasLetGo) {
     device.ask_for(3);
     device.write(kEject, 8);
 
@@ -119,7 +119,7 @@ TEST_F(PciHotplugTest, GuestIsNotAskedForWhatItHasLetGo) {
     EXPECT_EQ(host.calls, 1u);
 }
 
-TEST_F(PciHotplugTest, NothingIsSaidOfADeviceThatHasGone) {
+TEST_F(PciHotplugControllerTest, NothingIsSaidOfADeviceThatHasGone) {
     device.device_came(2);
     device.ask_for(2);
 
@@ -132,7 +132,7 @@ TEST_F(PciHotplugTest, NothingIsSaidOfADeviceThatHasGone) {
     EXPECT_EQ(host.calls, 0u) << "the next device in that slot would go";
 }
 
-TEST_F(PciHotplugTest, ResetForgetsEverything) {
+TEST_F(PciHotplugControllerTest, ResetForgetsEverything) {
     device.device_came(2);
     device.ask_for(3);
     device.ask_for(4);
@@ -151,7 +151,7 @@ TEST_F(PciHotplugTest, ResetForgetsEverything) {
 
 // A hostile guest.
 
-TEST_F(PciHotplugTest, NothingIsEjectedThatNobodyAskedFor) {
+TEST_F(PciHotplugControllerTest, NothingIsEjectedThatNobodyAskedFor) {
     device.device_came(2);
 
     device.write(kEject, 0xffff'ffff);  // one that came, empty ones, the host bridge's
@@ -161,7 +161,7 @@ TEST_F(PciHotplugTest, NothingIsEjectedThatNobodyAskedFor) {
     EXPECT_EQ(device.read(kAdded), 4u);
 }
 
-TEST_F(PciHotplugTest, SlotOfTheHostBridgeIsNotEjectedWithOthers) {
+TEST_F(PciHotplugControllerTest, SlotOfTheHostBridgeIsNotEjectedWithOthers) {
     device.ask_for(1);
 
     device.write(kEject, 0xffff'ffff);
@@ -169,7 +169,7 @@ TEST_F(PciHotplugTest, SlotOfTheHostBridgeIsNotEjectedWithOthers) {
     EXPECT_EQ(device.ejected(), 2u);
 }
 
-TEST_F(PciHotplugTest, StormOfEjectsIsToldToTheHostOnce) {
+TEST_F(PciHotplugControllerTest, StormOfEjectsIsToldToTheHostOnce) {
     device.ask_for(3);
 
     for (int i = 0; i < 1000; ++i)
@@ -179,7 +179,7 @@ TEST_F(PciHotplugTest, StormOfEjectsIsToldToTheHostOnce) {
     EXPECT_EQ(device.ejected(), 8u);
 }
 
-TEST_F(PciHotplugTest, OtherSizesAndOffsetsReadAllOnesAndDoNothing) {
+TEST_F(PciHotplugControllerTest, OtherSizesAndOffsetsReadAllOnesAndDoNothing) {
     device.device_came(2);
     device.ask_for(3);
     for (std::uint64_t offset = 0; offset < PciHotplug::kRegionSize; ++offset)
@@ -197,7 +197,7 @@ TEST_F(PciHotplugTest, OtherSizesAndOffsetsReadAllOnesAndDoNothing) {
     EXPECT_EQ(device.read(kAsked), 8u);
 }
 
-TEST_F(PciHotplugTest, WritesToTheOtherRegistersAreIgnored) {
+TEST_F(PciHotplugControllerTest, WritesToTheOtherRegistersAreIgnored) {
     device.device_came(2);
     device.ask_for(3);
 
@@ -209,7 +209,7 @@ TEST_F(PciHotplugTest, WritesToTheOtherRegistersAreIgnored) {
     EXPECT_EQ(host.calls, 0u);
 }
 
-TEST_F(PciHotplugTest, RandomAccessesLeaveTheControllerWorking) {
+TEST_F(PciHotplugControllerTest, RandomAccessesLeaveTheControllerWorking) {
     std::minstd_rand random{1};  // NOLINT(bugprone-random-generator-seed): the same on every run
     for (int i = 0; i < 100'000; ++i) {
         const auto what = static_cast<unsigned>(random());
@@ -232,7 +232,7 @@ TEST_F(PciHotplugTest, RandomAccessesLeaveTheControllerWorking) {
 
 // State.
 
-TEST_F(PciHotplugTest, StateComesBackInAnotherController) {
+TEST_F(PciHotplugControllerTest, StateComesBackInAnotherController) {
     device.device_came(2);
     device.ask_for(3);
     device.read(kAsked);
@@ -255,7 +255,7 @@ TEST_F(PciHotplugTest, StateComesBackInAnotherController) {
     EXPECT_EQ(other.ejected(), 0x28u);
 }
 
-TEST_F(PciHotplugTest, RestoredWithoutAQuestionTheLineFallsAndNobodyIsTold) {
+TEST_F(PciHotplugControllerTest, RestoredWithoutAQuestionTheLineFallsAndNobodyIsTold) {
     const auto state = test::saved(device);
     device.device_came(2);
 
@@ -265,7 +265,7 @@ TEST_F(PciHotplugTest, RestoredWithoutAQuestionTheLineFallsAndNobodyIsTold) {
     EXPECT_EQ(host.calls, 0u);
 }
 
-TEST_F(PciHotplugTest, BadStateIsRefusedAsAWhole) {
+TEST_F(PciHotplugControllerTest, BadStateIsRefusedAsAWhole) {
     device.device_came(2);
     device.ask_for(3);
     device.ask_for(5);

@@ -101,6 +101,31 @@ TEST(FlagsTest, OptionalStructureIsSwitchedOnAndOff) {
     EXPECT_EQ(source.rng, RngConfig{.src = "/dev/hwrng"});
 }
 
+TEST(FlagsTest, DevicesMayHaveAPciSlotByEitherName) {
+    VmConfig config;
+    const std::vector uses{use("--disk", "a,addr=05"), use("--net", "t0,pci_device_id=0x10"),
+                           use("--rng", "addr=31"), use("--console", "null,addr=2")};
+
+    ASSERT_TRUE(apply_flags(config, uses));
+
+    EXPECT_EQ(config.disks.at(0).pci_device_id, 5);
+    EXPECT_EQ(config.net.at(0).pci_device_id, 16);
+    EXPECT_EQ(config.rng.value().pci_device_id, 31);
+    EXPECT_EQ(config.console.pci_device_id, 2);
+}
+
+TEST(FlagsTest, SlotOfTheHostBridgeAndThoseThatAPciBusDoesNotHaveAreRefused) {
+    EXPECT_EQ(error_of(use("--disk", "a,addr=0")),
+              "error: --disk: pci_device_id: 0 is too small\n  help: The least is 1.\n");
+    EXPECT_EQ(error_of(use("--disk", "a,addr=32")),
+              "error: --disk: pci_device_id: 32 is too large\n  help: The most is 31.\n");
+    EXPECT_EQ(error_of(use("--rng", "addr=256")),
+              "error: --rng: pci_device_id: 256 is too large\n  help: The most is 31.\n");
+    EXPECT_EQ(error_of(use("--net", "t0,addr=5.0")),
+              "error: --net: pci_device_id: '5.0' is not a number\n"
+              "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
+}
+
 TEST(FlagsTest, ErrorsNameTheFlag) {
     EXPECT_EQ(error_of(use("--memory", "lots")),
               "error: --memory: size: 'lots' is not a size\n"

@@ -62,7 +62,6 @@ bool is_normal_text(const ForeignKey& key, std::string_view text);
 // What several keys advise.
 inline constexpr std::string_view kNoIommu = "A virtual IOMMU is not supported yet: leave it out.";
 inline constexpr std::string_view kOneSegment = "There is one PCI segment, 0: leave it out.";
-inline constexpr std::string_view kNoPlaces = "PCI addresses cannot be chosen: leave it out.";
 inline constexpr std::string_view kNoVhostUser =
     "Devices of other processes (vhost-user) are not supported yet: leave it out.";
 inline constexpr std::string_view kNoLimits = "Rate limits are not supported yet: leave it out.";

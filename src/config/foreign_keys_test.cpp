@@ -47,7 +47,7 @@ constexpr std::string_view kWritten = R"({
              "direct": false, "num_queues": 1, "queue_size": 128, "vhost_user": false,
              "vhost_socket": null, "rate_limit_group": null, "rate_limiter_config": null,
              "disable_io_uring": false, "disable_aio": false, "serial": null, "queue_affinity": null,
-             "backing_files": false, "sparse": true, "image_type": "Unknown",
+             "backing_files": false, "sparse": true, "image_type": "Unknown", "pci_device_id": null,
              "lock_granularity": "ByteRange"}],
   "net": [{"id": "_net1", "tap": "t0", "ip": null, "mask": null, "mac": "52:54:00:12:34:56",
            "host_mac": null, "mtu": null, "num_queues": 2, "queue_size": 256, "vhost_user": false,

@@ -300,7 +300,7 @@ TEST(KeyValuesTest, KeysAreListedByTheirNamesAndFoundInAnyCase) {
     CpusConfig cpus;
     const std::string keys =
         "Known keys: path, image_type, readonly, direct, block_size, physical_block_size, "
-        "num_queues, queue_size, packed, serial, id.\n";
+        "num_queues, queue_size, packed, serial, id, pci_device_id.\n";
 
     for (const std::string key : {"readnly", "READNLY", "ReadOnly", "Read"})
         EXPECT_EQ(error_of("disks", &disk, "d.img," + key + "=on"),

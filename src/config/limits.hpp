@@ -34,6 +34,7 @@ inline constexpr std::uint64_t kMinMtu = 68;
 inline constexpr std::uint64_t kMaxMtu = 65521;         // Linux's, of a tap
 inline constexpr std::uint64_t kMaxPasstMtu = 65520;    // passt's own
 inline constexpr std::size_t kMaxPciDevices = 248;      // 31 slots of 8 functions
+inline constexpr std::uint64_t kLastPciSlot = 31;       // the first is 1
 inline constexpr std::uint64_t kMaxStopTimeout = 3600;  // seconds
 
 /// I/O ports that are a device's already.

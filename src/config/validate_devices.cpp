@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of config/validate.hpp for kinds of device, each by its own rules, and for their names.
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +10,7 @@
 
 #include "config/kinds/kinds.hpp"
 #include "config/kinds/rules.hpp"
+#include "config/limits.hpp"
 #include "config/suggest.hpp"
 #include "config/validate.hpp"
 #include "vmm/text.hpp"
@@ -71,12 +74,43 @@ Result<> check_names(const VmConfig& config) {
                    : std::string{"Give it another id."});
 }
 
+/// A device, as messages name it.
+std::string path_of(const Key& key, std::size_t number) {
+    return key.device->id != nullptr ? cat(key.name, "[", number, "]") : std::string{key.name};
+}
+
+Result<> check_slots(const VmConfig& config) {
+    struct Holder {
+        const Key* key = nullptr;  // null: the slot is free
+        std::size_t number = 0;
+    };
+    std::array<Holder, kLastPciSlot + 1> holders{};
+    for (const Key& key : device_keys()) {
+        if (key.device->slot == nullptr)
+            continue;
+        for (std::size_t i = 0; i < key.device->pci_devices(config); ++i) {
+            const auto slot = key.device->slot(config, i);
+            if (!slot || *slot >= holders.size())  // the key's limits are the reader's to check
+                continue;
+            auto& holder = holders[*slot];
+            if (holder.key != nullptr)
+                return bad(
+                    cat(path_of(key, i), ".pci_device_id: ", path_of(*holder.key, holder.number),
+                        " has PCI slot ", *slot, " already"),
+                    cat("Give it another one, from 1 to ", kLastPciSlot, ", or leave it out."));
+            holder = {.key = &key, .number = i};
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<> validate_devices(const VmConfig& config) {
     for (const Key& key : device_keys())
         if (key.device->check != nullptr && !key.device->has_channels())
             VMM_TRY(key.device->check(config));
+    VMM_TRY(check_slots(config));
     return check_names(config);
 }
 

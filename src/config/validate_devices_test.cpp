@@ -195,6 +195,27 @@ TEST(ValidateNetsTest, PortOfTheHostLeadsToOnePlace) {
               "  help: Publish each port of the host once.\n");
 }
 
+TEST(ValidateDevicesTest, SlotIsGivenOnce) {
+    VmConfig config;
+    config.disks = {DiskConfig{.path = "a", .pci_device_id = 5}, DiskConfig{.path = "b"},
+                    DiskConfig{.path = "c", .pci_device_id = 31}};
+    config.net = {NetConfig{.pci_device_id = 1}};
+    config.rng = RngConfig{.pci_device_id = 2};
+    config.console = {.mode = ConsoleMode::Null, .pci_device_id = 3};
+    EXPECT_TRUE(validate_devices(config));
+
+    config.net.push_back({.pci_device_id = 5});
+    EXPECT_EQ(validate_devices(config).error().report(),
+              "error: net[1].pci_device_id: disks[0] has PCI slot 5 already\n"
+              "  help: Give it another one, from 1 to 31, or leave it out.\n");
+    config.net.pop_back();
+    config.rng->pci_device_id = 3;
+    EXPECT_THAT(validate_devices(config).error().report(),
+                HasSubstr("rng.pci_device_id: console has PCI slot 3 already"));
+    config.console.mode = ConsoleMode::Off;  // then there is no such device
+    EXPECT_TRUE(validate_devices(config));
+}
+
 TEST(ValidateDevicesTest, IdsAreUnique) {
     VmConfig config;
     config.disks = {DiskConfig{.path = "a", .id = "x"}, DiskConfig{.path = "b"},

@@ -96,6 +96,7 @@ struct ConsoleConfig {
     std::string socket;
     std::string link;
     bool packed = true;
+    std::optional<std::uint8_t> pci_device_id;  ///< the PCI slot; absent: a free one
 
     bool operator==(const ConsoleConfig&) const = default;
 };
@@ -126,6 +127,7 @@ struct DiskConfig {
     bool packed = true;  ///< offer the packed ring
     std::string serial;  ///< what the guest reads as the disk's serial number, at most 20 bytes
     std::string id;
+    std::optional<std::uint8_t> pci_device_id;  ///< the PCI slot; absent: a free one
 
     bool operator==(const DiskConfig&) const = default;
 };
@@ -146,6 +148,7 @@ struct NetConfig {
     std::uint32_t queue_size = 256;
     bool packed = true;
     std::string id;
+    std::optional<std::uint8_t> pci_device_id;  ///< the PCI slot; absent: a free one
 
     bool operator==(const NetConfig&) const = default;
 };
@@ -153,6 +156,7 @@ struct NetConfig {
 struct RngConfig {
     std::string src;  ///< empty: getrandom(2)
     bool packed = true;
+    std::optional<std::uint8_t> pci_device_id;  ///< the PCI slot; absent: a free one
 
     bool operator==(const RngConfig&) const = default;
 };

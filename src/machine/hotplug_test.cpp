@@ -190,6 +190,48 @@ TEST_F(HotplugTest, PausedDiskFinishesWhatItHasAndTouchesNoRamAfterThat) {
     EXPECT_EQ(sector(), "sector 0");
 }
 
+// Slots that are asked for.
+
+TEST_F(HotplugTest, DevicesHaveTheSlotsThatTheConfigurationSaysAndOthersGoAroundThem) {
+    config.rng->pci_device_id = 2;
+    config.pvpanic = true;
+    config.console = {.mode = ConsoleMode::Null, .pci_device_id = 1};
+    start_guest();
+
+    EXPECT_EQ(machine->find_device("console"), kSlot1);
+    EXPECT_EQ(machine->find_device("rng"), kSlot2);
+    EXPECT_EQ(machine->find_device("pvpanic"), (pci::Address{.slot = 3, .function = 0}));
+    EXPECT_EQ(cpu.config(kSlot2, 0, 4), 0x1044'1af4u);
+    EXPECT_EQ(cpu.config({.slot = 3, .function = 0}, 0, 4), 0x0011'1b36u);
+}
+
+TEST_F(HotplugTest, NeighbourThatIsLeftOutMovesNoDeviceThatHasASlot) {
+    config.rng->pci_device_id = 9;
+    config.pvpanic = true;
+    start_guest();
+    EXPECT_EQ(machine->find_device("rng"), (pci::Address{.slot = 9, .function = 0}));
+    EXPECT_EQ(machine->find_device("pvpanic"), kSlot1);
+    EXPECT_EQ(cpu.config(kSlot2, 0, 4), kNobody);
+}
+
+TEST_F(HotplugTest, DeviceThatComesLaterGetsItsSlotUnlessThatIsTaken) {
+    start_guest();
+    const auto disk_in = [this](std::string id, std::uint8_t slot) {
+        auto device = fake_disk(std::move(id));
+        device.slot = slot;
+        return device;
+    };
+
+    ASSERT_TRUE(machine->add_device(disk_in("data", 20)));
+    EXPECT_EQ(machine->find_device("data"), (pci::Address{.slot = 20, .function = 0}));
+    EXPECT_EQ(refusal_of(disk_in("more", 20)), "put more on the bus: PCI slot 20 is taken");
+    EXPECT_EQ(refusal_of(disk_in("more", 0)), "put more on the bus: PCI slot 0 is not for devices");
+    ASSERT_TRUE(machine->add_device(fake_disk("more")));
+    EXPECT_EQ(machine->find_device("more"), kSlot2);
+    EXPECT_EQ(remove_and_wait("data"), "gone");
+    ASSERT_TRUE(machine->add_device(disk_in("data", 20)));
+}
+
 // What is refused.
 
 TEST_F(HotplugTest, WhatCannotBeDoneIsRefusedWithTheReason) {

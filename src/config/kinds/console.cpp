@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The virtio console.
 #include <array>
+#include <cstdint>
+#include <optional>
 
 #include "config/foreign_keys.hpp"
 #include "config/kinds/channel.hpp"
@@ -22,12 +24,12 @@ constexpr auto kKeys = std::array{
         {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
     key<&ConsoleConfig::packed>(
         {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
+    slot_key<&ConsoleConfig::pci_device_id>(),
 };
 
 constexpr auto kForeignKeys = std::array{
     ForeignKey{"iommu", Off, {}, kNoIommu},
     ForeignKey{"pci_segment", Zero, {}, kOneSegment},
-    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
     ForeignKey{"id", Absent, {}, "Its name is console: leave it out."},
 };
 
@@ -41,6 +43,10 @@ constexpr auto kForeignBelow =
 
 std::size_t pci_devices(const VmConfig& config) {
     return config.console.mode != ConsoleMode::Off ? 1 : 0;
+}
+
+std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t) {
+    return config.console.pci_device_id;
 }
 
 void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
@@ -66,6 +72,7 @@ constexpr DeviceSchema kConsole{.table = {.name = "ConsoleConfig",
                                 .noun = "the console",
                                 .name = "console",
                                 .pci_devices = pci_devices,
+                                .slot = slot,
                                 .add_channels = add_channels};
 
 }  // namespace vmm::config

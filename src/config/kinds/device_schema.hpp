@@ -7,12 +7,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/file_list.hpp"
 #include "config/kinds/channel.hpp"
+#include "config/limits.hpp"
 #include "config/schema.hpp"
 #include "config/vm_config.hpp"
 #include "vmm/error.hpp"
@@ -31,6 +34,9 @@ struct DeviceSchema {
     /// Which may be empty, of one of them; null: such devices have none.
     const std::string& (*id)(const VmConfig& config, std::size_t number) = nullptr;
 
+    /// The PCI slot that one of them shall have, if any; null: it cannot be chosen. slot_key()
+    std::optional<std::uint8_t> (*slot)(const VmConfig& config, std::size_t number) = nullptr;
+
     // Null: there are none.
 
     Result<> (*check)(const VmConfig& config) = nullptr;  ///< rules that join several keys
@@ -48,5 +54,15 @@ struct DeviceSchema {
         return given.empty() ? cat(name, number) : given;
     }
 };
+
+/// The key of kinds whose devices may be given a PCI slot.
+template <auto Pointer>
+constexpr Key slot_key() {
+    return key<Pointer>({.name = "pci_device_id",
+                         .alias = "addr",
+                         .help = "PCI slot of the device; a free one if not given",
+                         .least = 1,
+                         .most = kLastPciSlot});
+}
 
 }  // namespace vmm::config

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "config/foreign_keys.hpp"
@@ -59,6 +60,7 @@ constexpr auto kKeys = std::array{
     key<&DiskConfig::serial>(
         {.name = "serial", .help = "Serial number that the guest sees", .most = 20}),
     key<&DiskConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
+    slot_key<&DiskConfig::pci_device_id>(),
 };
 
 Result<> check_blocks(const DiskConfig& disk, const std::string& path) {
@@ -103,7 +105,6 @@ constexpr auto kForeignKeys = std::array{
     ForeignKey{"image_type", Text, "unknown"},  // what it finds out is raw here
     ForeignKey{"iommu", Off, {}, kNoIommu},
     ForeignKey{"pci_segment", Zero, {}, kOneSegment},
-    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
     ForeignKey{"vhost_user", Off, {}, kNoVhostUser},
     ForeignKey{"vhost_socket", Absent, {}, kNoVhostUser},
     ForeignKey{"socket", Absent, {}, kNoVhostUser},
@@ -145,6 +146,10 @@ const std::string& id(const VmConfig& config, std::size_t number) {
     return config.disks[number].id;
 }
 
+std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t number) {
+    return config.disks[number].pci_device_id;
+}
+
 void add_files(const VmConfig& config, FileList& files) {
     for (std::size_t i = 0; i < config.disks.size(); ++i)
         files.add({.key = "disks", .index = i, .flag = "--disk"},
@@ -162,6 +167,7 @@ constexpr DeviceSchema kDisk{.table = {.name = "DiskConfig",
                              .name = "disk",
                              .pci_devices = pci_devices,
                              .id = id,
+                             .slot = slot,
                              .check = check,
                              .add_files = add_files};
 

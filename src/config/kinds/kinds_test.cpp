@@ -60,5 +60,12 @@ TEST(KindsTest, IdIsAKeyOfKindsWhoseDevicesMayHaveOneAndOfNoOther) {
             << key.name;
 }
 
+TEST(KindsTest, SlotIsAKeyOfKindsWhoseDevicesMayHaveOneAndOfNoOther) {
+    for (const Key& key : device_keys())
+        EXPECT_EQ(key.device->slot != nullptr,
+                  find_key(key.device->table, "pci_device_id") != nullptr)
+            << key.name;
+}
+
 }  // namespace
 }  // namespace vmm::config

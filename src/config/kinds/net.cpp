@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -60,6 +61,7 @@ constexpr auto kKeys = std::array{
                                  .most = kMaxQueueSize}),
     key<&NetConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
     key<&NetConfig::id>({.name = "id", .help = "Name of the device; made up if not given"}),
+    slot_key<&NetConfig::pci_device_id>(),
 };
 
 int hex_digit(char c) {
@@ -215,7 +217,6 @@ constexpr std::string_view kOffloads =
 constexpr auto kForeignKeys = std::array{
     ForeignKey{"iommu", Off, {}, kNoIommu},
     ForeignKey{"pci_segment", Zero, {}, kOneSegment},
-    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
     ForeignKey{"vhost_user", Off, {}, kNoVhostUser},
     ForeignKey{"vhost_socket", Absent, {}, kNoVhostUser},
     ForeignKey{"socket", Absent, {}, kNoVhostUser},
@@ -253,6 +254,10 @@ const std::string& id(const VmConfig& config, std::size_t number) {
     return config.net[number].id;
 }
 
+std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t number) {
+    return config.net[number].pci_device_id;
+}
+
 }  // namespace
 
 constexpr DeviceSchema kNet{.table = {.name = "NetConfig",
@@ -263,6 +268,7 @@ constexpr DeviceSchema kNet{.table = {.name = "NetConfig",
                             .name = "net",
                             .pci_devices = pci_devices,
                             .id = id,
+                            .slot = slot,
                             .check = check};
 
 }  // namespace vmm::config

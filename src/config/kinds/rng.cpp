@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entropy device.
 #include <array>
+#include <cstdint>
+#include <optional>
 
 #include "config/foreign_keys.hpp"
 #include "config/kinds/kinds.hpp"
@@ -16,17 +18,21 @@ constexpr auto kKeys = std::array{
                           .help = "Where the bytes come from; the host kernel's generator if not "
                                   "given"}),
     key<&RngConfig::packed>({.name = "packed", .help = "Offer the packed ring"}),
+    slot_key<&RngConfig::pci_device_id>(),
 };
 
 constexpr auto kForeignKeys = std::array{
     ForeignKey{"iommu", Off, {}, kNoIommu},
     ForeignKey{"pci_segment", Zero, {}, kOneSegment},
-    ForeignKey{"pci_device_id", Absent, {}, kNoPlaces},
     ForeignKey{"id", Absent, {}, "Its name is rng: leave it out."},
 };
 
 std::size_t pci_devices(const VmConfig& config) {
     return config.rng ? 1 : 0;
+}
+
+std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t) {
+    return config.rng->pci_device_id;
 }
 
 void add_files(const VmConfig& config, FileList& files) {
@@ -44,6 +50,7 @@ constexpr DeviceSchema kRng{.table = {.name = "RngConfig",
                             .noun = "the entropy device",
                             .name = "rng",
                             .pci_devices = pci_devices,
+                            .slot = slot,
                             .add_files = add_files};
 
 }  // namespace vmm::config

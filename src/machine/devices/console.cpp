@@ -32,7 +32,8 @@ std::vector<NewDevice> console_devices(const VmConfig& config) {
                               return make(
                                   {.name = id, .ports = {{.console = true, .sink = parts.console}}},
                                   config.console.packed, parts);
-                          }});
+                          },
+                          config.console.pci_device_id});
     return wanted;
 }
 

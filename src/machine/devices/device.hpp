@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -96,6 +97,7 @@ struct MadeDevice {
 struct NewDevice {
     std::string id;
     std::move_only_function<Result<MadeDevice>(const std::string& id, const DeviceParts&)> make;
+    std::optional<std::uint8_t> slot = std::nullopt;  ///< on the PCI bus; not given: a free one
 };
 
 /// A kind of device that a configuration may have.

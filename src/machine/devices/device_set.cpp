@@ -17,6 +17,7 @@
 namespace vmm::machine {
 
 // A configuration that is let through must not fail here.
+static_assert(config::kLastPciSlot == pci::kSlots - 1);
 static_assert(config::kMaxPciDevices == (pci::kSlots - std::size_t{1}) * pci::kFunctions);
 
 Result<std::unique_ptr<DeviceSet>> DeviceSet::create(const DeviceSetParts& parts) {
@@ -34,6 +35,7 @@ Result<> DeviceSet::make(NewDevice wanted) {
     member->id = std::move(wanted.id);
     member->device = std::move(made.device);
     member->face = made.face;
+    member->slot = wanted.slot;
     members_.push_back(std::move(member));
     return {};
 }
@@ -51,8 +53,11 @@ Result<> DeviceSet::make_host_bridge(const pci::Windows& windows) {
         parts.line_numbers[i] = static_cast<std::uint8_t>(parts_.lines[i]);
     }
     host_bridge_ = std::make_unique<pci::HostBridge>(parts);
-    for (const auto& member : members_)
-        member->where = VMM_TRY(host_bridge_->add(member->device->endpoint()));
+    for (const bool has_slot : {true, false})  // free ones are what those leave
+        for (const auto& member : members_)
+            if (member->slot.has_value() == has_slot)
+                member->where =
+                    VMM_TRY(host_bridge_->add(member->device->endpoint(), member->slot));
     return host_bridge_->assign_addresses();
 }
 
@@ -99,7 +104,7 @@ Result<> DeviceSet::add(NewDevice device) {
                 .hint("Give it another id."));
     VMM_TRY(make(std::move(device)));
     auto& member = *members_.back();
-    auto where = host_bridge_->plug(member.device->endpoint());
+    auto where = host_bridge_->plug(member.device->endpoint(), member.slot);
     if (!where) {
         auto failed = std::move(where.error()).context(cat("put ", member.id, " on the bus"));
         members_.pop_back();

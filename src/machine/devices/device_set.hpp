@@ -73,7 +73,8 @@ public:
 
     // While vCPUs run, or are parked.
 
-    /// The device gets a slot that is free and moves no other one. Refused if its id is taken.
+    /// The device gets its slot, or one that is free, and moves no other one. Refused if its id or
+    /// its slot is taken.
     Result<> add(NewDevice device);
     /// Where the guest finds it; none if the guest does not.
     std::optional<pci::Address> find(std::string_view id) const noexcept;
@@ -120,6 +121,7 @@ private:
         std::string id;
         std::unique_ptr<PciDevice> device;
         DeviceFace face;
+        std::optional<std::uint8_t> slot;  // that it shall have
         pci::Address where;
         Stage stage = Stage::Working;
         std::uint64_t grace_period = 0;

@@ -41,7 +41,8 @@ std::vector<NewDevice> disk_devices(const VmConfig& config) {
         wanted.push_back({config::kDisk.name_of(config, wanted.size()),
                           [&disk](const std::string& id, const DeviceParts& parts) {
                               return make(disk, id, parts);
-                          }});
+                          },
+                          disk.pci_device_id});
     return wanted;
 }
 

@@ -55,6 +55,25 @@ TEST(DeviceKindsTest, ConfigurationSaysHowManyThereAreAndWhatTheyAreCalled) {
     }
 }
 
+TEST(DeviceKindsTest, DevicesHaveTheSlotOfTheConfiguration) {
+    auto config = with_all_kinds();
+    config.console.pci_device_id = 7;
+    config.disks[1].pci_device_id = 8;
+    config.net[1].pci_device_id = 9;
+    config.rng->pci_device_id = 10;
+    unsigned with_slot = 0;
+    for (const DeviceKind& kind : kDeviceKinds) {
+        const auto& device = *config::find_key(config::vm_schema(), kind.key)->device;
+        const auto made = kind.configured(config);
+        for (std::size_t i = 0; i < made.size(); ++i) {
+            EXPECT_EQ(made[i].slot, device.slot ? device.slot(config, i) : std::nullopt)
+                << made[i].id;
+            with_slot += made[i].slot ? 1 : 0;
+        }
+    }
+    EXPECT_EQ(with_slot, 4U);
+}
+
 TEST(DeviceKindsTest, NothingIsMadeThatWasNotAskedFor) {
     for (const DeviceKind& kind : kDeviceKinds)
         EXPECT_TRUE(kind.configured(VmConfig{}).empty()) << kind.key;

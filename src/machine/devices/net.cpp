@@ -78,7 +78,8 @@ std::vector<NewDevice> net_devices(const VmConfig& config) {
         wanted.push_back({config::kNet.name_of(config, wanted.size()),
                           [&config, &net](const std::string& id, const DeviceParts& parts) {
                               return make(config.name, net, id, parts);
-                          }});
+                          },
+                          net.pci_device_id});
     return wanted;
 }
 

@@ -39,7 +39,8 @@ std::vector<NewDevice> rng_devices(const VmConfig& config) {
         wanted.push_back({config::kRng.name_of(config, 0),
                           [&config](const std::string& id, const DeviceParts& parts) {
                               return make(*config.rng, id, parts);
-                          }});
+                          },
+                          config.rng->pci_device_id});
     return wanted;
 }
 
