@@ -40,7 +40,7 @@ def parse(text):
 
 
 def timed(lab, stopwatch, mark, argv):
-    """Shell that runs a program under the stopwatch. The console as input: a terminal, as a person would have."""
+    """Shell that runs a program under the stopwatch. The console as input: a terminal, as a user would have."""
     return command(lab.put(stopwatch), mark, "$O/guest", *argv) + " </dev/console"
 
 

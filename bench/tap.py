@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A persistent tap interface of one's own, for as long as a `with` lasts."""
+"""A persistent tap interface, for as long as a `with` lasts."""
 import contextlib
 import fcntl
 import os
@@ -35,7 +35,7 @@ def tap():
 
 
 def wait_until_free(name, timeout=5):
-    """io_uring lets go of its files some time after the process is gone."""
+    """io_uring releases its files some time after the process is gone."""
     end = time.monotonic() + timeout
     while True:
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program on a pseudo-terminal, as a person would, and notes when each of its bytes came."""
+"""Runs a program on a pseudo-terminal, as a user would, and notes when each byte arrives."""
 import dataclasses
 import os
 import pathlib

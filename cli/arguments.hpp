@@ -2,7 +2,7 @@
 // argv, taken apart: which command, the flags that every command has, and the machine's flags.
 //
 // The machine's flags come from the configuration's tables; only what the chosen command takes is
-// set up. Flags that every command has may stand before and behind the command.
+// set up. Flags that every command has may stand before or after the command.
 #pragma once
 
 #include <span>

@@ -4,8 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <initializer_list>
-#include <vector>
+#include "cli/arguments_test_support.hpp"
 
 namespace vmm::cli {
 namespace {
@@ -13,31 +12,21 @@ namespace {
 using testing::HasSubstr;
 using Id = Command::Id;
 
-Result<Arguments> parsed(std::initializer_list<const char*> args) {
-    const std::vector<const char*> all{args};
-    return parse_arguments(all);
-}
-
-std::string error_of(std::initializer_list<const char*> args) {
-    const auto result = parsed(args);
-    return result ? "no error" : result.error().report();
-}
-
-TEST(ArgumentsTest, FlagsOfEveryCommandStandBeforeOrBehindTheCommand) {
+TEST(ArgumentsTest, FlagsOfEveryCommandStandBeforeOrAfterTheCommand) {
     const auto before = parsed({"-l", "info", "--log-file", "a.log", "-v", "run", "--kernel", "K"});
-    const auto behind =
+    const auto after =
         parsed({"run", "--kernel", "K", "--log-level=info", "--log-file=a.log", "-v"});
 
     ASSERT_TRUE(before);
-    ASSERT_TRUE(behind);
+    ASSERT_TRUE(after);
     EXPECT_EQ(before->command, Id::Run);
-    EXPECT_EQ(behind->command, Id::Run);
+    EXPECT_EQ(after->command, Id::Run);
     EXPECT_EQ(before->log.level, log::Level::Info);
-    EXPECT_EQ(behind->log.level, log::Level::Info);
+    EXPECT_EQ(after->log.level, log::Level::Info);
     EXPECT_EQ(before->log.file, "a.log");
-    EXPECT_EQ(behind->log.file, "a.log");
+    EXPECT_EQ(after->log.file, "a.log");
     EXPECT_TRUE(before->places);
-    EXPECT_TRUE(behind->places);
+    EXPECT_TRUE(after->places);
 }
 
 TEST(ArgumentsTest, LogGoesToStandardErrorAtWarnUnlessAsked) {

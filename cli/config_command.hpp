@@ -11,7 +11,7 @@ namespace vmm::cli {
 /// The configuration that the arguments make, checked as far as that goes without a machine.
 Result<VmConfig> load_valid(const Arguments& arguments);
 
-/// Says in the log what it asks for in vain.
+/// Says in the log which settings have no effect.
 void warn_about(const VmConfig& config);
 
 Result<> config_command(const Arguments& arguments);

@@ -2,7 +2,7 @@
 // argv as CLI11 is to see it: what CLI11 would quietly misread is refused, and a flag with several
 // values (`--disk a b`, as Cloud Hypervisor has it) is given once for each.
 //
-// CLI11 takes `-hda` for `-h` with more short flags behind it, and `-pvpanic` for `-p vpanic`.
+// CLI11 takes `-hda` for `-h` followed by more short flags, and `-pvpanic` for `-p vpanic`.
 #pragma once
 
 #include <cstdint>

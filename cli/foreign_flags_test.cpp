@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/arguments.hpp"
+#include "cli/arguments_test_support.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::cli {
@@ -18,16 +18,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-Result<Arguments> parsed(std::initializer_list<const char*> args) {
-    const std::vector<const char*> all{args};
-    return parse_arguments(all);
-}
-
-std::string error_of(std::initializer_list<const char*> args) {
-    const auto result = parsed(args);
-    return result ? "no error" : result.error().report();
-}
 
 /// "FLAG=VALUE" of each flag of the machine.
 std::vector<std::string> uses_of(std::initializer_list<const char*> args) {

@@ -10,7 +10,7 @@ namespace {
 using Id = Command::Id;
 
 constexpr std::string_view kGlobalHelp =
-    R"(Flags of every command, before or behind it:
+    R"(Flags of every command, before or after it:
   -l, --log-level LEVEL       trace, debug, info, warn, error or off
                               [default: warn; info when the log goes to a file]
       --log-file FILE         Write the log to this file, not to standard error

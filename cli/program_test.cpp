@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The built program, from outside: what a person types, sees, and gets as exit code.
+// The built program, from outside: what a user types and sees, and the exit code.
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <map>
@@ -92,13 +93,18 @@ TEST_F(RunningTest, VcpusArePinnedToTheirHostCpusAndNothingElseIs) {
     const auto ours = affinities(::getpid()).begin()->second;
 
     const pid_t pid = start_machine({"--cpus", "2,affinity=[0@[" + last + "]]"});
-    const auto pinned = affinities(pid);
+    const std::map<std::string, std::string> wanted{
+        {"vmm", ours}, {"vcpu0", last}, {"vcpu1", ours}};
+    // A thread starts on another CPU than its maker's, and may run anywhere once it does run.
+    auto threads = affinities(pid);
+    for (int i = 0; i < 6000 && !std::ranges::includes(threads, wanted); ++i) {
+        ::poll(nullptr, 0, 10);
+        threads = affinities(pid);
+    }
     ::kill(pid, SIGKILL);
     end_of(pid);
 
-    EXPECT_EQ(pinned.at("vcpu0"), last);
-    EXPECT_EQ(pinned.at("vcpu1"), ours);
-    EXPECT_EQ(pinned.at("vmm"), ours);
+    EXPECT_THAT(threads, testing::IsSupersetOf(wanted));
 }
 
 TEST_F(RunningTest, HostCpuThatIsNotThereIsABadRequest) {

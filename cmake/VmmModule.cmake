@@ -78,7 +78,6 @@ function(vmm_test name)
   target_link_libraries(${name}_test PRIVATE vmm::options ${T_DEPS} vmm::test_support
                                              GTest::gmock_main)
   target_compile_options(${name}_test PRIVATE ${VMM_TEST_OPTIONS})
-  set_target_properties(${name}_test PROPERTIES UNITY_BUILD OFF)  # tests use the same names again and again
   target_precompile_headers(${name}_test REUSE_FROM vmm_test_pch)
   list(APPEND T_LABELS unit)
   if("threads" IN_LIST T_LABELS)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 CONSTANT = re.compile(r"(^|::)k[A-Z]\w*$")
-PRIVATE = re.compile(r"\.lto_priv\.\d+$", re.MULTILINE)  # with which c++filt knows no name
+PRIVATE = re.compile(r"\.lto_priv\.\d+$", re.MULTILINE)  # which c++filt does not understand
 
 
 def output_of(*command, text=None):

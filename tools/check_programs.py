@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Is every program that scripts, tests and tools call by name installed by `./do setup`, and is nothing installed in vain?
+"""Is every program that scripts, tests and tools call by name installed by `./do setup`, and is nothing installed that nobody calls?
 
 check_programs.py   prints FILE:LINE: what is wrong; exit code 1 if there was anything.
 

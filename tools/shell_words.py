@@ -10,7 +10,7 @@ import re
 BUILTINS = set(""". : [ [[ alias bg break builtin cd command compgen continue declare dirs echo eval exec exit export false fg
 getopts hash help history jobs kill let local logout mapfile popd printf pushd pwd read readarray readonly return set
 shift shopt source suspend test times trap true type ulimit umask unalias unset wait""".split())
-# What another command stands behind.
+# What another command follows.
 OPENERS = {"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time"}
 # Programs and functions that run the program that they are given, after options, numbers and assignments.
 WRAPPERS = {"as_root", "env", "exec", "nice", "nohup", "setarch", "setsid", "sudo", "timeout", "unshare"}
@@ -29,10 +29,10 @@ class Lexer:
 
     def __init__(self, text, line=1):
         self.text, self.at, self.line, self.inner = text, 0, line, []
-        self.here = []  # delimiters of the here-documents that begin behind this line
+        self.here = []  # delimiters of the here-documents that begin after this line
 
     def closing(self, opening, closing):
-        """The text up to the matching parenthesis; `at` stands behind the opening one."""
+        """The text up to the matching parenthesis; `at` is after the opening one."""
         start, depth, quote = self.at, 1, ""
         while depth and self.at < len(self.text):
             c = self.text[self.at]

@@ -8,7 +8,7 @@ test_began=$(date +%s)
 # Where a stage leaves what count_tests.py reads.
 counted_file() {
     case $1 in
-    dev | asan | tsan) echo "build/$1/junit.xml" ;;
+    gcc | asan | tsan) echo "build/$1/junit.xml" ;;
     nest | nest_asan | nest_tsan) echo "build/$1.json" ;;
     esac
 }

@@ -135,7 +135,7 @@ Result<> move_segments(const ElfImage& image, std::span<const std::byte> file,
     return {};
 }
 
-/// Zeros behind a segment's file content, where unpacking has left something else.
+/// Zeros after a segment's file content, where unpacking has left something else.
 Result<> clear_tails(const ElfImage& image, GpaRange dirty, GuestMemory& memory) {
     for (const ElfSegment& segment : image.loads) {
         const std::uint64_t first =

@@ -33,7 +33,7 @@ enum class Compression : std::uint8_t {
     Lzo,
 };
 
-/// By the first bytes; None if they are no magic number we know.
+/// By the first bytes; None if they are not a magic number we know.
 Compression detect_compression(std::span<const std::byte> head);
 
 std::string_view name_of(Compression compression);
@@ -47,7 +47,7 @@ struct Unpacked {
     bool finished = false;  ///< the stream is known to end there; else there is enough
 };
 
-/// More room than that behind what is needed spares zstd a second pass: its blocks are decoded
+/// More room than that after what is needed spares zstd a second pass: its blocks are decoded
 /// whole or not at all.
 inline constexpr std::size_t kUnpackSlack = std::size_t{128} << 10;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The area below 128 KiB from which a kernel takes what the boot protocol hands over. Things are
-// put one behind the other, so that few pages are touched.
+// put one after the other, so that few pages are touched.
 //
 // Its pages are ordinary RAM in the memory map; Linux copies what it needs before it uses them.
 #pragma once

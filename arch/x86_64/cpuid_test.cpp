@@ -296,7 +296,7 @@ TEST(IntelCpuidTest, IdsOfMoreThan8BitsAreWholeInTheTopologyLeaves) {
     EXPECT_EQ(answer(flat, 0xb, 1), level(0xb, 1, 9, 300, 0x201, 299));
     EXPECT_EQ(answer(flat, 0x1f, 1), level(0x1f, 1, 9, 300, 0x201, 299));
 
-    // 150 vCPUs whose counts are no powers of two: the last one's id has gaps below it.
+    // 150 vCPUs whose counts are not powers of two: the last one's id has gaps below it.
     constexpr Topology kSparse{.packages = 2, .dies = 5, .cores = 5, .threads = 3};
     const Entries sparse = guest(intel_host(), kSparse, 149);
     EXPECT_EQ(answer(sparse, 0xb, 2).edx, 1U << 8 | 4U << 5 | 4U << 2 | 2U);

@@ -24,7 +24,7 @@ namespace vmm::x86_64 {
 inline constexpr std::uint64_t kKernelMapStart = 0xffff'ffff'8000'0000;
 inline constexpr std::uint64_t kKernelMapSize = 0x4000'0000;  ///< KERNEL_IMAGE_SIZE
 
-/// The lists, as they lie behind the ELF file. Empty if `appended` is not of the known shape.
+/// The lists, as they follow the ELF file. Empty if `appended` is not of the known shape.
 struct RelocationLists {
     std::span<const std::byte> pointers64;
     std::span<const std::byte> negated32;
@@ -40,7 +40,7 @@ RelocationLists split_relocations(std::span<const std::byte> appended);
 [[nodiscard]] bool relocate(const RelocationLists& lists, std::span<std::byte> image,
                             std::uint64_t physical, std::uint64_t delta);
 
-/// Moves a kernel by `delta`, as the lists behind its ELF file say.
+/// Moves a kernel by `delta`, as the lists after its ELF file say.
 class KaslrMove final : public ElfRelocator {
 public:
     explicit KaslrMove(std::uint64_t delta) : delta_{delta} {}

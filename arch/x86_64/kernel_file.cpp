@@ -64,7 +64,7 @@ Result<std::string> version_text(const BootFile& file, ByteView head, const BzIm
     return text;
 }
 
-/// Where the compressed ELF is. None is no error: the kernel unpacks itself then.
+/// Where the compressed ELF is. None is not an error: the kernel then unpacks itself.
 Result<> find_payload(const BootFile& file, ByteView head, BzImage& image) {
     const std::uint64_t offset = field<std::uint32_t>(head, bp::kPayloadOffset);
     const std::uint64_t size = field<std::uint32_t>(head, bp::kPayloadLength);
@@ -99,7 +99,7 @@ Result<> read_placement(ByteView head, BzImage& image) {
     if (!std::has_single_bit(image.alignment) || image.alignment < kPageSize)
         return std::unexpected(
             Error{ErrorKind::Config, cat("a bzImage with a load alignment of ", image.alignment,
-                                         " bytes, which is no power of two: damaged")});
+                                         " bytes, which is not a power of two: damaged")});
     if (image.preferred % kPageSize != 0 || image.preferred < kMiB ||
         image.preferred >= kHighRam.value())
         return std::unexpected(

@@ -35,7 +35,7 @@ struct BzImage {
     std::array<std::byte, boot_params::kHeaderEndMost - boot_params::kHeader> header{};
     std::size_t header_size = 0;   ///< bytes of `header` that the file has
     std::uint16_t protocol = 0;    ///< 0x020f is 2.15
-    bool entry64 = false;          ///< may be entered in 64-bit mode, 0x200 behind its start
+    bool entry64 = false;          ///< may be entered in 64-bit mode, 0x200 after its start
     bool initrd_anywhere = false;  ///< by the 64-bit entry: also above initrd_address_max
     bool relocatable = false;
     std::uint64_t code_offset = 0;  ///< protected-mode code in the file

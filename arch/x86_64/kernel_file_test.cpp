@@ -14,7 +14,7 @@ using test::MemoryFile;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// What a person would read, or "" if the file was taken.
+/// What a user would read, or "" if the file was taken.
 std::string error_of(const std::string& path) {
     const auto kernel = KernelFile::open(path);
     if (kernel)
@@ -132,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(All, KernelFilePackedTest,
                          ::testing::Values(Compression::Gzip, Compression::Zstd, Compression::Xz,
                                            Compression::Lz4Legacy, Compression::Lz4Frame));
 
-// ---- what a person can get wrong -----------------------------------------------------------
+// ---- what a user can get wrong -----------------------------------------------------------
 
 TEST(KernelFileTest, MissingFileIsNamed) {
     EXPECT_THAT(error_of("/nonexistent/vmlinuz"),
@@ -341,7 +341,7 @@ TEST(KernelFileTest, OddAlignmentIsRefused) {
     auto image = bzimage();
     image.alignment = 0x30'0000;
 
-    EXPECT_THAT(error_of(test::make_bzimage(image)), HasSubstr("no power of two"));
+    EXPECT_THAT(error_of(test::make_bzimage(image)), HasSubstr("not a power of two"));
 }
 
 TEST(KernelFileTest, PreferredAddressNoKernelCanHaveIsRefused) {

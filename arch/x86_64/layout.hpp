@@ -82,7 +82,7 @@ constexpr std::uint64_t end_of_ram(std::uint64_t size) {
     return size > kLowRamLimit ? kHighRam.value() + (size - kLowRamLimit) : size;
 }
 
-/// Prefetchable 64-bit BARs: behind RAM, at most 1 TiB, within the guest's physical address bits
+/// Prefetchable 64-bit BARs: above RAM, at most 1 TiB, within the guest's physical address bits
 /// (CPUID 0x80000008), and clear of the last 12 GiB below 1 TiB, which AMD's IOMMUs keep for
 /// themselves. Size 0 when there is no room.
 constexpr GpaRange pci_window64(std::uint64_t ram_size, unsigned address_bits) {

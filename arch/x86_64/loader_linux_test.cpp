@@ -2,18 +2,20 @@
 #include "support/flat_guest_memory.hpp"
 #include "x86_64/layout.hpp"
 #include "x86_64/loader.hpp"
-#include "x86_64/synthetic_kernel.hpp"
+#include "x86_64/loader_test_support.hpp"
 
 namespace vmm::x86_64 {
 namespace {
 
 using test::ByteVector;
+using test::error_of;
+using test::kRam;
 using test::MemoryFile;
+using test::open_kernel;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using vmm::test::FlatGuestMemory;
 
-constexpr std::uint64_t kRam = 128 * kMiB;
 constexpr std::uint64_t kZeroPage = 0x1000;
 
 struct FixedEntropy final : EntropySource {
@@ -24,13 +26,6 @@ struct FixedEntropy final : EntropySource {
     }
 };
 
-KernelFile open_kernel(std::span<const std::byte> content) {
-    auto kernel = KernelFile::open(MemoryFile{content}.path());
-    if (!kernel)
-        throw std::runtime_error(kernel.error().report());
-    return *std::move(kernel);
-}
-
 std::vector<BootFile> open_initramfs(std::initializer_list<std::string_view> contents) {
     std::vector<BootFile> files;
     for (const std::string_view content : contents)
@@ -38,23 +33,19 @@ std::vector<BootFile> open_initramfs(std::initializer_list<std::string_view> con
     return files;
 }
 
-std::string error_of(const Result<Entry>& result) {
-    return result ? "" : result.error().report();
-}
-
 template <class T>
 T zero_page(const FlatGuestMemory& memory, std::uint64_t offset) {
     return memory.read<T>(Gpa{kZeroPage + offset}).value();
 }
 
-test::SyntheticBzImage bzimage() {
+test::SyntheticBzImage tiny_bzimage() {
     return {.payload = test::make_elf({.entry = 0x100'0080})};
 }
 
-// A reset maps the kernel again; what lies behind the end of a mapped file is SIGBUS.
+// A reset maps the kernel again; what lies past the end of a mapped file is SIGBUS.
 TEST(LoaderLinuxTest, KernelThatWasShortenedSinceItWasOpenedIsAnError) {
     FlatGuestMemory memory{kRam};
-    const MemoryFile file{test::make_bzimage(bzimage())};
+    const MemoryFile file{test::make_bzimage(tiny_bzimage())};
     const auto kernel = KernelFile::open(file.path()).value();
     ASSERT_EQ(::ftruncate(file.fd(), 1000), 0);
 
@@ -67,7 +58,7 @@ TEST(LoaderLinuxTest, KernelThatWasShortenedSinceItWasOpenedIsAnError) {
 
 TEST(LoaderLinuxTest, PlainImageLiesAtItsPreferredAddress) {
     FlatGuestMemory memory{kRam};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kRam, .unpack = PayloadUnpack::Off}, memory);
 
@@ -80,7 +71,7 @@ TEST(LoaderLinuxTest, PlainImageLiesAtItsPreferredAddress) {
 
 TEST(LoaderLinuxTest, RegistersOf64BitEntryAreThoseOfTheProtocol) {
     FlatGuestMemory memory{kRam};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kRam, .unpack = PayloadUnpack::Off}, memory);
 
@@ -104,7 +95,7 @@ TEST(LoaderLinuxTest, RegistersOf64BitEntryAreThoseOfTheProtocol) {
 
 TEST(LoaderLinuxTest, PageTablesMapTheFirstFourGibibytes) {
     FlatGuestMemory memory{kRam};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kRam, .unpack = PayloadUnpack::Off}, memory);
 
@@ -122,7 +113,7 @@ TEST(LoaderLinuxTest, PageTablesMapTheFirstFourGibibytes) {
 
 TEST(LoaderLinuxTest, ZeroPageHoldsTheHeaderAndWhatWeAddToIt) {
     FlatGuestMemory memory{kRam};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
     const auto initramfs = open_initramfs({"first", "second"});
 
     const auto entry = load(
@@ -150,7 +141,7 @@ TEST(LoaderLinuxTest, ZeroPageHoldsTheHeaderAndWhatWeAddToIt) {
 TEST(LoaderLinuxTest, E820TellsRamOnBothSidesOfTheHole) {
     constexpr std::uint64_t kSize = 5 * kGiB;
     FlatGuestMemory memory{GpaRange{Gpa{0}, 3 * kGiB}, GpaRange{Gpa{4 * kGiB}, 2 * kGiB}};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kSize}, memory);
 
@@ -185,7 +176,7 @@ TEST(LoaderLinuxTest, E820TellsRamOnBothSidesOfTheHole) {
 
 TEST(LoaderLinuxTest, KernelWithout64BitEntryStartsIn32BitMode) {
     FlatGuestMemory memory{kRam};
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.xload_flags = 0;
 
     const auto entry = load(open_kernel(test::make_bzimage(image)), {.ram_size = kRam}, memory);
@@ -205,7 +196,7 @@ TEST(LoaderLinuxTest, KernelWithout64BitEntryStartsIn32BitMode) {
 TEST(LoaderLinuxTest, RelocatableKernelGoesLowerWhenItsPlaceIsTaken) {
     FlatGuestMemory memory{kRam};
     const std::array reserved{NamedRange{{Gpa{0x110'0000}, 0x1000}, "something"}};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(
         kernel, {.ram_size = kRam, .unpack = PayloadUnpack::Off, .reserved = reserved}, memory);
@@ -216,7 +207,7 @@ TEST(LoaderLinuxTest, RelocatableKernelGoesLowerWhenItsPlaceIsTaken) {
 
 TEST(LoaderLinuxTest, KernelThatDoesNotFitSaysWhatItNeeds) {
     FlatGuestMemory memory{16 * kMiB};
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.init_size = 0x380'0000;
 
     EXPECT_THAT(
@@ -229,7 +220,7 @@ TEST(LoaderLinuxTest, TinyMemoryIsRefused) {
     FlatGuestMemory memory{kMiB};
 
     EXPECT_THAT(
-        error_of(load(open_kernel(test::make_bzimage(bzimage())), {.ram_size = 1024}, memory)),
+        error_of(load(open_kernel(test::make_bzimage(tiny_bzimage())), {.ram_size = 1024}, memory)),
         HasSubstr("memory of 1 KiB is too small"));
 }
 
@@ -237,7 +228,7 @@ TEST(LoaderLinuxTest, TinyMemoryIsRefused) {
 
 TEST(LoaderLinuxTest, UnpackedPayloadIsEnteredAtTheElfEntryWithTheSameZeroPage) {
     FlatGuestMemory memory{kRam};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kRam}, memory);
 
@@ -255,7 +246,7 @@ TEST(LoaderLinuxTest, UnpackedPayloadIsEnteredAtTheElfEntryWithTheSameZeroPage) 
 
 TEST(LoaderLinuxTest, DamagedPayloadFallsBackToThePlainWay) {
     FlatGuestMemory memory{kRam};
-    ByteVector bytes = test::make_bzimage(bzimage());
+    ByteVector bytes = test::make_bzimage(tiny_bzimage());
     std::fill_n(bytes.begin() + 2048 + 0x400 + 10, 20, std::byte{0xff});
 
     const auto entry = load(open_kernel(bytes), {.ram_size = kRam}, memory);
@@ -266,7 +257,7 @@ TEST(LoaderLinuxTest, DamagedPayloadFallsBackToThePlainWay) {
 
 TEST(LoaderLinuxTest, DamagedPayloadIsAnErrorWhenUnpackingWasAskedFor) {
     FlatGuestMemory memory{kRam};
-    ByteVector bytes = test::make_bzimage(bzimage());
+    ByteVector bytes = test::make_bzimage(tiny_bzimage());
     std::fill_n(bytes.begin() + 2048 + 0x400 + 10, 20, std::byte{0xff});
 
     EXPECT_THAT(
@@ -276,7 +267,7 @@ TEST(LoaderLinuxTest, DamagedPayloadIsAnErrorWhenUnpackingWasAskedFor) {
 
 TEST(LoaderLinuxTest, UnknownPayloadIsAnErrorOnlyWhenUnpackingWasAskedFor) {
     FlatGuestMemory memory{kRam};
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.compression = Compression::None;
     const auto kernel = open_kernel(test::make_bzimage(image));
 
@@ -286,7 +277,7 @@ TEST(LoaderLinuxTest, UnknownPayloadIsAnErrorOnlyWhenUnpackingWasAskedFor) {
 }
 
 TEST(LoaderLinuxTest, LoadingAgainGivesTheSameMemory) {
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
     FlatGuestMemory first{kRam};
     FlatGuestMemory second{kRam};
 
@@ -301,7 +292,7 @@ TEST(LoaderLinuxTest, LoadingAgainGivesTheSameMemory) {
 
 /// A kernel with one pointer of each kind in its first page.
 test::SyntheticBzImage relocatable_bzimage() {
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.payload = test::make_elf({.entry = 0x100'0080, .section_table = true});
     test::poke(image.payload, 0x1000 + 0x100, std::uint64_t{0xffff'ffff'8100'0200});
     test::poke(image.payload, 0x1000 + 0x110, std::uint32_t{0x8100'0300});
@@ -345,7 +336,7 @@ TEST(LoaderKaslrTest, NokaslrIsObeyed) {
 TEST(LoaderKaslrTest, PlaceOutsideOfTheKernelFallsBackToThePlainWay) {
     FlatGuestMemory memory{kRam};
     FixedEntropy entropy{5};
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.payload = test::make_elf({.section_table = true});
     const ByteVector table = test::relocation_table({0x8100'0ffc}, {}, {0x8100'0110});
     image.payload.insert(image.payload.end(), table.begin(), table.end());
@@ -379,7 +370,7 @@ TEST(LoaderLinuxTest, ElfWithoutNoteGetsAZeroPageOfOurs) {
 TEST(LoaderInitramfsTest, FilesFollowEachOtherAtMultiplesOfFour) {
     FlatGuestMemory memory{kRam};
     const auto initramfs = open_initramfs({"12345", "abc", "xy"});
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     const auto entry = load(kernel, {.ram_size = kRam, .initramfs = initramfs}, memory);
 
@@ -391,7 +382,7 @@ TEST(LoaderInitramfsTest, FilesFollowEachOtherAtMultiplesOfFour) {
 TEST(LoaderInitramfsTest, StaysBelowTheLimitOfTheKernel) {
     FlatGuestMemory memory{kRam};
     const auto initramfs = open_initramfs({"12345"});
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.initrd_address_max = 0x37f'ffff;
 
     const auto entry = load(open_kernel(test::make_bzimage(image)),
@@ -404,7 +395,7 @@ TEST(LoaderInitramfsTest, StaysBelowTheLimitOfTheKernel) {
 TEST(LoaderInitramfsTest, KeepsAwayFromTheMemoryThatThePlainKernelNeeds) {
     FlatGuestMemory memory{24 * kMiB};
     const auto initramfs = open_initramfs({"12345"});
-    auto image = bzimage();
+    auto image = tiny_bzimage();
     image.init_size = 0x80'0000;  // up to the end of memory
 
     const auto entry =
@@ -421,7 +412,7 @@ TEST(LoaderInitramfsTest, OneThatIsTooLargeSaysHowLargeAndWhatToDo) {
     ASSERT_EQ(::ftruncate(large.fd(), 512 << 20), 0);
     std::vector<BootFile> initramfs;
     initramfs.push_back(BootFile::open(large.path(), "initramfs").value());
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     EXPECT_THAT(
         error_of(load(kernel, {.ram_size = kRam, .initramfs = initramfs}, memory)),
@@ -451,7 +442,7 @@ std::string error_with_initramfs(const ByteVector& kernel, std::uint64_t size) {
 }
 
 TEST(LoaderInitramfsTest, Of3GibibytesLiesAbove4GibibytesWhereTheKernelAllowsIt) {
-    test::SyntheticBzImage image = bzimage();
+    test::SyntheticBzImage image = tiny_bzimage();
     image.xload_flags = 0x0003;  // XLF_KERNEL_64, XLF_CAN_BE_LOADED_ABOVE_4G
 
     EXPECT_THAT(error_with_initramfs(test::make_bzimage(image), 3 * kGiB),
@@ -462,7 +453,7 @@ TEST(LoaderInitramfsTest, Of3GibibytesLiesAbove4GibibytesWhereTheKernelAllowsIt)
 }
 
 TEST(LoaderInitramfsTest, KernelWithALimitIsNotToldToGiveMoreMemory) {
-    const auto error = error_with_initramfs(test::make_bzimage(bzimage()), 3 * kGiB);
+    const auto error = error_with_initramfs(test::make_bzimage(tiny_bzimage()), 3 * kGiB);
 
     EXPECT_THAT(error, HasSubstr("(3 GiB) does not fit below 2 GiB, where this kernel has to find "
                                  "it\n  help: Give a smaller initramfs, or a 64-bit bzImage of "
@@ -483,7 +474,7 @@ TEST(LoaderInitramfsTest, AddressAbove4GibibytesIsInBothHalvesOfTheZeroPage) {
     FlatGuestMemory memory{ram_ranges(kLargeRam).low(), *(ram_ranges(kLargeRam).begin() + 1)};
     const MemoryFile file{"x"};
     const auto initramfs = initramfs_of(file, 16 * kMiB);  // fits nowhere below
-    test::SyntheticBzImage image = bzimage();
+    test::SyntheticBzImage image = tiny_bzimage();
     image.xload_flags = 0x0003;
     const auto low = static_cast<std::uint32_t>(ram_ranges(kLargeRam).low().size);
     const NamedRange rest{{Gpa{0x200'0000}, low - 0x200'0000}, "taken"};
@@ -505,7 +496,7 @@ TEST(LoaderInitramfsTest, FileThatShrankSinceItWasOpenedIsAnError) {
     std::vector<BootFile> initramfs;
     initramfs.push_back(BootFile::open(file.path(), "initramfs").value());
     ASSERT_EQ(::ftruncate(file.fd(), 4), 0);
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     EXPECT_THAT(error_of(load(kernel, {.ram_size = kRam, .initramfs = initramfs}, memory)),
                 HasSubstr("ends at byte 4"));
@@ -525,7 +516,7 @@ TEST(LoaderInitramfsTest, MissingFileIsNamed) {
 TEST(LoaderCommandLineTest, OneTooLongSaysTheLimitOfThisKernel) {
     FlatGuestMemory memory{kRam};
     const std::string longest(2048, 'x');
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     EXPECT_THAT(error_of(load(kernel, {.ram_size = kRam, .command_line = longest}, memory)),
                 AllOf(HasSubstr("the command line has 2048 characters; this kernel takes 2047"),
@@ -535,7 +526,7 @@ TEST(LoaderCommandLineTest, OneTooLongSaysTheLimitOfThisKernel) {
 TEST(LoaderCommandLineTest, LongestOneIsTaken) {
     FlatGuestMemory memory{kRam};
     const std::string longest(2047, 'x');
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     EXPECT_TRUE(load(kernel, {.ram_size = kRam, .command_line = longest}, memory));
 }
@@ -552,7 +543,7 @@ TEST(LoaderCommandLineTest, OneTooLongForAnyKernelIsRefused) {
 TEST(LoaderCommandLineTest, ZeroByteIsRefused) {
     FlatGuestMemory memory{kRam};
     const std::string_view text{"a\0b", 3};
-    const auto kernel = open_kernel(test::make_bzimage(bzimage()));
+    const auto kernel = open_kernel(test::make_bzimage(tiny_bzimage()));
 
     EXPECT_THAT(error_of(load(kernel, {.ram_size = kRam, .command_line = text}, memory)),
                 HasSubstr("the command line has a zero byte"));

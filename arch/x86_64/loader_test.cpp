@@ -3,35 +3,25 @@
 
 #include "support/flat_guest_memory.hpp"
 #include "x86_64/layout.hpp"
-#include "x86_64/synthetic_kernel.hpp"
+#include "x86_64/loader_test_support.hpp"
 
 namespace vmm::x86_64 {
 namespace {
 
 using test::ByteVector;
+using test::error_of;
+using test::kRam;
 using test::MemoryFile;
+using test::open_kernel;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using vmm::test::FlatGuestMemory;
-
-constexpr std::uint64_t kRam = 128 * kMiB;
-
-KernelFile open_kernel(std::span<const std::byte> content) {
-    auto kernel = KernelFile::open(MemoryFile{content}.path());
-    if (!kernel)
-        throw std::runtime_error(kernel.error().report());
-    return *std::move(kernel);
-}
 
 BootFile open_initramfs(std::string_view content) {
     auto file = BootFile::open(MemoryFile{content}.path(), "initramfs");
     if (!file)
         throw std::runtime_error(file.error().report());
     return *std::move(file);
-}
-
-std::string error_of(const Result<Entry>& result) {
-    return result ? "" : result.error().report();
 }
 
 /// Segments nearer together in memory than in the file, as in Linux, and one with a tail of zeros.

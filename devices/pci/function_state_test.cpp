@@ -21,7 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr std::string_view kWrong = "the state of the PCI function is wrong: field ";
-constexpr auto kDword = AccessSize::Dword;
 constexpr std::array<std::uint8_t, 0x10> kExtended{};
 constexpr std::array<std::uint8_t, 0x10> kExtendedWritable{0, 0xff, 0x0f};
 
@@ -55,7 +54,7 @@ struct Card {
     void msix_control(std::uint16_t to) { mmio.write16(config(capabilities[0x11] + 2), to); }
     void write_table(unsigned vector, unsigned offset, std::uint32_t to) {
         const std::scoped_lock held{function.lock()};
-        msix->write_table({vector * 16 + offset, kDword}, to);
+        msix->write_table({vector * 16 + offset, AccessSize::Dword}, to);
     }
     /// Vector n: address and data of its own, masked or not.
     void arm(unsigned vector, bool masked) {
@@ -202,12 +201,12 @@ TEST_F(FunctionStateTest, PendingVectorIsDeliveredWhenUnmasked) {
     card.msix->vector(0)->signal();
 
     ASSERT_EQ(other.take(card.whole()), "");
-    EXPECT_EQ(other.msix->read_pending({0, kDword}), 1u);
+    EXPECT_EQ(other.msix->read_pending({0, AccessSize::Dword}), 1u);
     EXPECT_EQ(other.sink.delivered(0), 0);
     other.write_table(0, 12, 0);
 
     EXPECT_EQ(other.sink.delivered(0), 1);
-    EXPECT_EQ(other.msix->read_pending({0, kDword}), 0u);
+    EXPECT_EQ(other.msix->read_pending({0, AccessSize::Dword}), 0u);
     EXPECT_THAT(other.vector(0).messages, ElementsAre(MsiMessage{0xfee0'1000, 0x4000}));
 }
 
@@ -246,7 +245,7 @@ TEST_F(FunctionStateTest, WhatWasThereBeforeIsGone) {
 
     EXPECT_FALSE(other.msix->enabled());
     EXPECT_FALSE(other.vector(1).connected);
-    EXPECT_EQ(other.msix->read_pending({0, kDword}), 0u);
+    EXPECT_EQ(other.msix->read_pending({0, AccessSize::Dword}), 0u);
     EXPECT_EQ(other.whole(), card.whole());
 }
 

@@ -10,13 +10,11 @@ namespace vmm::virtio {
 namespace {
 
 using test::DeviceRig;
+using test::kRunning;
+using test::kUpToFeaturesOk;
 using test::ScriptedDevice;
 using Area = Registers::Area;
 using Half = Registers::Half;
-
-constexpr std::uint8_t kUpToFeaturesOk =
-    status::kAcknowledge | status::kDriver | status::kFeaturesOk;
-constexpr std::uint8_t kRunning = kUpToFeaturesOk | status::kDriverOk;
 
 /// The driver has written 0, and the device is not at the end of what it had begun.
 struct DrainTest : testing::Test {

@@ -8,10 +8,8 @@ namespace vmm::virtio {
 namespace {
 
 using test::DeviceRig;
+using test::kRunning;
 using test::ScriptedDevice;
-
-constexpr std::uint8_t kRunning =
-    status::kAcknowledge | status::kDriver | status::kFeaturesOk | status::kDriverOk;
 
 struct PauseTest : testing::Test {
     PauseTest() { device.answers_at_once = false; }

@@ -13,15 +13,13 @@ namespace {
 
 using test::DeviceRig;
 using test::EchoDevice;
+using test::kRunning;
 using test::restored;
 using test::RingKind;
 using test::saved;
 using test::ScriptedDevice;
 using test::State;
 using testing::HasSubstr;
-
-constexpr std::uint8_t kRunning =
-    status::kAcknowledge | status::kDriver | status::kFeaturesOk | status::kDriverOk;
 
 /// A device that is taken away from under its driver, which notices nothing.
 struct StateTest : testing::TestWithParam<RingKind> {

@@ -12,6 +12,8 @@ namespace {
 
 using test::DeviceRig;
 using test::EchoDevice;
+using test::kRunning;
+using test::kUpToFeaturesOk;
 using test::RingKind;
 using test::ScriptedDevice;
 using test::UsedBuffer;
@@ -19,10 +21,6 @@ using testing::ElementsAre;
 
 using Area = Registers::Area;
 using Half = Registers::Half;
-
-constexpr std::uint8_t kUpToFeaturesOk =
-    status::kAcknowledge | status::kDriver | status::kFeaturesOk;
-constexpr std::uint8_t kRunning = kUpToFeaturesOk | status::kDriverOk;
 
 struct RegistersTest : testing::Test {
     ScriptedDevice device;
@@ -500,7 +498,7 @@ TEST_F(RegistersTest, ConfigurationChangeIsANewGenerationAndAnInterrupt) {
 
 // With a real I/O thread.
 
-struct WorkerTest : testing::TestWithParam<RingKind> {
+struct RegistersWorkerTest : testing::TestWithParam<RingKind> {
     EchoDevice device;
     DeviceRig rig{device, {.kind = GetParam()}};
 
@@ -511,9 +509,10 @@ struct WorkerTest : testing::TestWithParam<RingKind> {
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(Kinds, WorkerTest, testing::Values(RingKind::Split, RingKind::Packed));
+INSTANTIATE_TEST_SUITE_P(Kinds, RegistersWorkerTest,
+                         testing::Values(RingKind::Split, RingKind::Packed));
 
-TEST_P(WorkerTest, KickIsServed) {
+TEST_P(RegistersWorkerTest, KickIsServed) {
     ASSERT_TRUE(rig.start());
     const Gpa to = rig.room(4);
 
@@ -527,7 +526,7 @@ TEST_P(WorkerTest, KickIsServed) {
     EXPECT_EQ(rig.interrupts(0), 0);
 }
 
-TEST_P(WorkerTest, ChainsFromBeforeDriverOkNeedNoKick) {
+TEST_P(RegistersWorkerTest, ChainsFromBeforeDriverOkNeedNoKick) {
     ASSERT_TRUE(rig.negotiate());
     rig.set_up_queue(0);
     rig.queue(0).add({{rig.put("x"), 1}, {rig.room(1), 1, true}});
@@ -537,7 +536,7 @@ TEST_P(WorkerTest, ChainsFromBeforeDriverOkNeedNoKick) {
     EXPECT_TRUE(rig.wait_used(0));
 }
 
-TEST_P(WorkerTest, RunsAgainAfterEachReset) {
+TEST_P(RegistersWorkerTest, RunsAgainAfterEachReset) {
     for (int i = 0; i < 20; ++i) {
         ASSERT_TRUE(rig.start());
         ASSERT_TRUE(echo(0, 1, rig.room(4)));
@@ -545,7 +544,7 @@ TEST_P(WorkerTest, RunsAgainAfterEachReset) {
     }
 }
 
-TEST_P(WorkerTest, RunsAgainWithoutWaitingForTheReset) {
+TEST_P(RegistersWorkerTest, RunsAgainWithoutWaitingForTheReset) {
     ASSERT_TRUE(rig.start());
     for (std::uint32_t i = 0; i < 100; ++i) {
         const Gpa to = rig.room(4);
@@ -557,7 +556,7 @@ TEST_P(WorkerTest, RunsAgainWithoutWaitingForTheReset) {
     }
 }
 
-TEST_P(WorkerTest, QueueResetLeavesTheOtherQueueRunning) {
+TEST_P(RegistersWorkerTest, QueueResetLeavesTheOtherQueueRunning) {
     ASSERT_TRUE(rig.start());
     ASSERT_TRUE(echo(0, 1, rig.room(4)));
 
@@ -568,7 +567,7 @@ TEST_P(WorkerTest, QueueResetLeavesTheOtherQueueRunning) {
     EXPECT_TRUE(echo(0, 2, rig.room(4)));
 }
 
-TEST_P(WorkerTest, Row05BrokenRingIsLeftAloneUntilReset) {
+TEST_P(RegistersWorkerTest, Row05BrokenRingIsLeftAloneUntilReset) {
     ASSERT_TRUE(rig.start());
     if (GetParam() == RingKind::Split)
         rig.queue(0).poke_avail_index(0x7000);
@@ -584,7 +583,7 @@ TEST_P(WorkerTest, Row05BrokenRingIsLeftAloneUntilReset) {
     EXPECT_TRUE(echo(0, 1, rig.room(4)));
 }
 
-TEST_P(WorkerTest, ResetRightAfterDriverOkLosesNothing) {
+TEST_P(RegistersWorkerTest, ResetRightAfterDriverOkLosesNothing) {
     for (int i = 0; i < 200; ++i) {
         ASSERT_TRUE(rig.start());
         rig.queue(0).add({{rig.put("x"), 1}, {rig.room(1), 1, true}});

@@ -98,7 +98,7 @@ public:
     /// that, the later time is the one; reset forgets it. Not while waits_for_kicks_only().
     void call_after(std::chrono::nanoseconds time, std::uint32_t source) noexcept;
 
-    /// Somebody waits for the thread: kicked() had better come to an end.
+    /// Somebody waits for the thread: kicked() should return soon.
     bool commanded() const noexcept { return commanded_.load(std::memory_order_relaxed); }
 
     /// For kicked(), when the queue is empty and kicks are not asked for yet: true if its next

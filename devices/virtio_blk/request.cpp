@@ -117,22 +117,22 @@ private:
         if ((limits_.features & needs) == 0)
             return unsupported();
         const bool one = reader.remaining() == sizeof(Range);
-        const auto wish = reader.read<Range>(memory_);
-        if (limits_.readonly || !one || !wish)
+        const auto range = reader.read<Range>(memory_);
+        if (limits_.readonly || !one || !range)
             return parsed_;
-        const bool unmap = (wish->flags & kUnmap) != 0;
-        if ((wish->flags & ~kUnmap) != 0 || (unmap && kind == Kind::Discard))
+        const bool unmap = (range->flags & kUnmap) != 0;
+        if ((range->flags & ~kUnmap) != 0 || (unmap && kind == Kind::Discard))
             return unsupported();
         const auto most = kind == Kind::Discard ? kMaxDiscardSectors : kMaxZeroSectors;
-        const std::uint64_t bytes = wish->sectors * kSector;
-        if (wish->sectors > most || !on_disk(wish->sector, bytes))
+        const std::uint64_t bytes = range->sectors * kSector;
+        if (range->sectors > most || !on_disk(range->sector, bytes))
             return parsed_;
         if (bytes == 0)
             return done();
         request_ = {.kind = kind,
                     .durable = limits_.write_through,
                     .unmap = unmap,
-                    .offset = wish->sector * kSector,
+                    .offset = range->sector * kSector,
                     .length = bytes};
         return submit();
     }
@@ -156,7 +156,7 @@ std::uint32_t answer(const Reply& reply, Status status, std::uint64_t data,
                      GuestMemory& memory) noexcept {
     if (!reply.status || !memory.write(*reply.status, status))
         return 0;
-    // The status comes behind the data: without all of that it stands behind a gap.
+    // The status follows the data: unless all of it is written, it stands after a gap.
     return data == reply.room ? static_cast<std::uint32_t>(data + 1)
                               : static_cast<std::uint32_t>(data);
 }

@@ -112,7 +112,7 @@ void Net::announce() noexcept {
 // The I/O thread.
 
 std::uint16_t Net::control_index() const noexcept {
-    // Spec: 5.1.2: behind the last pair that the driver knows of.
+    // Spec: 5.1.2: after the last pair that the driver uses.
     return static_cast<std::uint16_t>(has(f::kMq) ? 2 * pairs_.size() : 2);
 }
 
@@ -211,7 +211,7 @@ Pause Net::take_frames(Pair& pair) noexcept {
 }
 
 // Linux adds buffers after it was given a used one, and then only if few are left: a frame that
-// waited for more than there are would wait for ever, and so would all behind it.
+// waited for more than there are would wait for ever, and so would all after it.
 bool Net::held_too_long(Pair& pair) noexcept {
     const std::uint64_t frame = pair.receiver.held_frame();
     const bool same = frame == std::exchange(pair.held, frame);

@@ -106,7 +106,7 @@ TEST_P(NetHostileTest, Row11SendBufferThatIsWritableIsDropped) {
 }
 
 TEST_P(NetHostileTest, Row11FrameInMorePiecesThanOneWritevTakesIsSent) {
-    // 1024 pieces behind the header's: more than IOV_MAX with it.
+    // 1024 pieces after the header's: more than IOV_MAX with it.
     const std::string frame = frame_of(1023);
     const Gpa bytes = b.rig.put(frame);
     const Gpa header = b.rig.room(12);

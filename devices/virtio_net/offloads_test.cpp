@@ -6,7 +6,7 @@
 namespace vmm::virtio_net {
 namespace {
 
-constexpr FrameOffloads kAll{true, true, true, true, true, true};
+constexpr FrameOffloads kEveryOffload{true, true, true, true, true, true};
 
 /// What Linux sends for a TCP segment of 64 KiB over IPv4.
 FrameHeader tcp4() {
@@ -20,10 +20,10 @@ FrameHeader tcp4() {
 }
 
 TEST(OffloadsTest, FeaturesAndOffloadsAreTwoNamesOfTheSame) {
-    EXPECT_EQ(host_features(kAll), 0x0100'0000'0000'7801u);   // 0, 11 to 14, 56
-    EXPECT_EQ(guest_features(kAll), 0x00c0'0000'0000'0782u);  // 1, 7 to 10, 54, 55
-    EXPECT_EQ(host_offloads(host_features(kAll)), kAll);
-    EXPECT_EQ(guest_offloads(guest_features(kAll)), kAll);
+    EXPECT_EQ(host_features(kEveryOffload), 0x0100'0000'0000'7801u);   // 0, 11 to 14, 56
+    EXPECT_EQ(guest_features(kEveryOffload), 0x00c0'0000'0000'0782u);  // 1, 7 to 10, 54, 55
+    EXPECT_EQ(host_offloads(host_features(kEveryOffload)), kEveryOffload);
+    EXPECT_EQ(guest_offloads(guest_features(kEveryOffload)), kEveryOffload);
 }
 
 TEST(OffloadsTest, NothingIsOfferedWithoutChecksums) {
@@ -40,7 +40,7 @@ TEST(OffloadsTest, DatagramSegmentsNeedBothProtocols) {
 
 TEST(OffloadsTest, Row20BitsWithoutThoseTheyNeedAreInconsistent) {
     EXPECT_TRUE(consistent(0));
-    EXPECT_TRUE(consistent(guest_features(kAll) | host_features(kAll)));
+    EXPECT_TRUE(consistent(guest_features(kEveryOffload) | host_features(kEveryOffload)));
     EXPECT_TRUE(consistent(f::kCtrlVq | f::kMq));
     for (const virtio::Features bad :
          {f::kGuestTso4, f::kGuestTso6, f::kGuestUfo, f::kGuestUso4, f::kGuestUso6,
@@ -64,42 +64,42 @@ TEST(OffloadsTest, PlainFramePassesAndStrayFieldsAreCleared) {
 
 TEST(OffloadsTest, SegmentsPassAsNegotiated) {
     FrameHeader header = tcp4();
-    EXPECT_TRUE(accept_header(header, 1514, kAll));
+    EXPECT_TRUE(accept_header(header, 1514, kEveryOffload));
     EXPECT_EQ(header, tcp4());
 }
 
 TEST(OffloadsTest, Row12ChecksumBeyondTheFrameIsRefused) {
     FrameHeader header{.flags = 1, .checksum_start = 34, .checksum_offset = 16};
-    EXPECT_TRUE(accept_header(header, 52, kAll));
-    EXPECT_FALSE(accept_header(header, 51, kAll));
+    EXPECT_TRUE(accept_header(header, 52, kEveryOffload));
+    EXPECT_FALSE(accept_header(header, 51, kEveryOffload));
     header.checksum_start = 0xffff;
     header.checksum_offset = 0xffff;
-    EXPECT_FALSE(accept_header(header, kMaxFrame, kAll));
+    EXPECT_FALSE(accept_header(header, kMaxFrame, kEveryOffload));
 }
 
 TEST(OffloadsTest, Row12HeaderLengthBeyondTheFrameIsRefused) {
     FrameHeader header = tcp4();
     header.header_length = 1515;
-    EXPECT_FALSE(accept_header(header, 1514, kAll));
+    EXPECT_FALSE(accept_header(header, 1514, kEveryOffload));
 }
 
 TEST(OffloadsTest, Row12SegmentsOfNoSizeAreRefused) {
     FrameHeader header = tcp4();
     header.gso_size = 0;
-    EXPECT_FALSE(accept_header(header, 1514, kAll));
+    EXPECT_FALSE(accept_header(header, 1514, kEveryOffload));
 }
 
 TEST(OffloadsTest, Row12SegmentsWithoutChecksumAreRefused) {
     FrameHeader header = tcp4();
     header.flags = 0;
-    EXPECT_FALSE(accept_header(header, 1514, kAll));
+    EXPECT_FALSE(accept_header(header, 1514, kEveryOffload));
 }
 
 TEST(OffloadsTest, Row12UnknownSegmentationIsRefused) {
     for (const int type : {2, 6, 0x7f, 0x80, 0x83, 0x85, 0xff}) {
         FrameHeader header = tcp4();
         header.gso_type = static_cast<std::uint8_t>(type);
-        EXPECT_FALSE(accept_header(header, 1514, kAll)) << type;
+        EXPECT_FALSE(accept_header(header, 1514, kEveryOffload)) << type;
     }
 }
 
@@ -119,7 +119,7 @@ TEST(OffloadsTest, Row20WhatWasNotNegotiatedIsRefused) {
         EXPECT_FALSE(accept_header(header, 1514, c.without)) << int{c.type};
         header = tcp4();
         header.gso_type = c.type;
-        EXPECT_TRUE(accept_header(header, 1514, kAll)) << int{c.type};
+        EXPECT_TRUE(accept_header(header, 1514, kEveryOffload)) << int{c.type};
     }
     FrameHeader checksum{.flags = 1, .checksum_start = 34, .checksum_offset = 16};
     EXPECT_FALSE(accept_header(checksum, 60, {}));

@@ -162,7 +162,7 @@ bool Receiver::fill(virtio::Chain& chain, std::uint64_t bytes) noexcept {
     return placed;
 }
 
-// Puts the chain behind those that wait. False, and the chain is the driver's again, if there is no
+// Appends the chain to those that wait. False, and the chain is the driver's again, if there is no
 // place for it now.
 bool Receiver::take(virtio::Chain& chain) noexcept {
     const std::size_t used = end_vector_ - first_vector_;

@@ -84,7 +84,8 @@ void Transport::place_doorbell(std::size_t queue) noexcept {
     if (const auto done = parts_.doorbells->connect(*wanted, eventfd))
         connected = wanted;
     else if (!std::exchange(reported_, true))
-        log::warn("virtio kicks go the slow way: ", done.error().one_line());
+        log::warn("no ioeventfd for queue notifications, falling back to exits: ",
+                  done.error().one_line());
 }
 
 }  // namespace vmm::virtio_pci

@@ -78,31 +78,31 @@ Error not_kvm(const char* device, Error cause) {
     return std::move(cause)
         .context(cat(device, is_device ? " is a device, but not KVM"
                                        : " is not KVM: it is not even a character device"))
-        .hint(cat("see what `ls -l ", device,
-                  "` says: it must be character device 10, 232; remove what is in its place and "
-                  "reload the kvm module, or give the container the host's node"));
+        .hint(cat("`ls -l ", device,
+                  "` has to show character device 10, 232. Remove what is in its place and "
+                  "reload the kvm module, or give the container the host's node."));
 }
 
 }  // namespace
 
-Error permission_denied(Error cause, const char* device, const Access& access, const char* passwd,
-                        const char* groups) {
-    const auto group = name_of(access.group, groups);
+Error permission_denied(Error cause, const char* device, const DevicePermissions& who,
+                        const char* passwd, const char* groups) {
+    const auto group = name_of(who.group, groups);
     auto error = std::move(cause).context(cat("no permission to use ", device, " (owner ",
-                                              name_of(access.owner, passwd), ", group ", group,
-                                              ", mode ", octal(access.mode), ")"));
-    const bool group_may = (access.mode & 0060) == 0060;
-    if (group_may && !access.in_group)
-        return std::move(error).hint(cat("join the group that may: sudo usermod -aG ", group,
-                                         " $USER, then log out and in again"));
+                                              name_of(who.owner, passwd), ", group ", group,
+                                              ", mode ", octal(who.mode), ")"));
+    const bool group_may = (who.mode & 0060) == 0060;
+    if (group_may && !who.in_group)
+        return std::move(error).hint(cat("Join the group that may: sudo usermod -aG ", group,
+                                         " $USER, then log out and in again."));
     if (group_may)
         return std::move(error).hint(
-            "owner and mode would allow it, so something else forbids it: look at the container's "
-            "device rules, AppArmor or SELinux");
+            "Owner and mode would allow it, so something else forbids it: look at the container's "
+            "device rules, AppArmor or SELinux.");
     return std::move(error).hint(
-        cat("let a group use it: sudo chgrp kvm ", device, " && sudo chmod 0660 ", device,
-            ", then sudo usermod -aG kvm $USER, log out and in again; now the mode keeps group ",
-            group, " out"));
+        cat("The mode keeps group ", group, " out. Let a group use it: sudo chgrp kvm ", device,
+            " && sudo chmod 0660 ", device,
+            ", then sudo usermod -aG kvm $USER, and log out and in again."));
 }
 
 Result<Handle> open(const char* device) {

@@ -14,7 +14,7 @@ namespace vmm::kvm {
 Result<Handle> open(const char* device = "/dev/kvm");
 
 /// Who may use the device, as stat(2) says, and who asks.
-struct Access {
+struct DevicePermissions {
     uid_t owner = 0;
     gid_t group = 0;
     mode_t mode = 0;
@@ -23,7 +23,7 @@ struct Access {
 
 /// The error for "permission denied" with owner, group and mode, and the advice that fits them.
 /// The two files are where names are looked up.
-Error permission_denied(Error cause, const char* device, const Access& access,
+Error permission_denied(Error cause, const char* device, const DevicePermissions& who,
                         const char* passwd = "/etc/passwd", const char* groups = "/etc/group");
 
 }  // namespace vmm::kvm

@@ -29,8 +29,8 @@ struct KvmDeviceTest : testing::Test {
     }
     ~KvmDeviceTest() override { std::filesystem::remove_all(folder); }
 
-    Error denied(const Access& access) const {
-        return permission_denied(Error::os("open", EACCES), "/dev/kvm", access,
+    Error denied(const DevicePermissions& who) const {
+        return permission_denied(Error::os("open", EACCES), "/dev/kvm", who,
                                  (folder / "passwd").c_str(), (folder / "group").c_str());
     }
 

@@ -39,7 +39,7 @@ void disconnect_doorbell(const Handle& vm, const DoorbellAddress& address, int e
     auto bell = describe(address, eventfd);
     bell.flags |= KVM_IOEVENTFD_FLAG_DEASSIGN;
     if (vm.attempt(KVM_IOEVENTFD, &bell) < 0)
-        log::debug("KVM knows no doorbell at ", place(address));
+        log::debug("KVM has no doorbell at ", place(address));
 }
 
 }  // namespace vmm::kvm

@@ -3,7 +3,7 @@
 // Private to hv/kvm.
 //
 // Their C++ size cannot be trusted, nor can the request numbers that encode it: Linux headers
-// before 6.7 declare the tail behind an empty struct, which takes a byte in C++ and none in C. So
+// before 6.7 declare the tail after an empty struct, which takes a byte in C++ and none in C. So
 // the fixed part and its size are written down here.
 #pragma once
 
@@ -39,7 +39,7 @@ struct ShortListHeader {
 };
 static_assert(sizeof(ShortListHeader) == 4);
 
-/// A zeroed Header with room for `capacity` entries behind it, in one block as the ioctl wants it.
+/// A zeroed Header followed by room for `capacity` entries, in one block as the ioctl wants it.
 template <class Header, class Entry>
 requires std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<Entry>
 class FlexArray {

@@ -62,7 +62,7 @@ private:
         if (!std::exchange(connected_, false))
             return;
         if (routes_.set_irqfd(entry_, event_.fd(), KVM_IRQFD_FLAG_DEASSIGN) < 0)
-            log::error("KVM did not let go of the interrupt of GSI ", routes_.gsi_of(entry_));
+            log::error("KVM_IRQFD deassign failed for GSI ", routes_.gsi_of(entry_));
     }
 
     // What was signalled while the message went nowhere is gone: it must not turn up as pending.
@@ -87,7 +87,7 @@ Result<std::unique_ptr<MsiVector>> IrqRoutes::allocate() {
             return std::unexpected(
                 Error{ErrorKind::Unsupported,
                       cat("all ", limit(), " interrupt vectors that KVM routes are taken")}
-                    .hint("use fewer devices, or fewer queues for each"));
+                    .hint("Use fewer devices, or fewer queues for each."));
         free = entries_.emplace(entries_.end());
     }
     free->taken = true;

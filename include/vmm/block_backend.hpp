@@ -65,7 +65,7 @@ public:
             first_ = taken->next;
         return taken;
     }
-    /// All of `other`, behind what is here.
+    /// Appends all of `other`.
     void splice(BlockRequestList& other) noexcept {
         if (other.first_ == nullptr)
             return;

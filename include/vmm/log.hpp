@@ -3,7 +3,7 @@
 // prints that), and nothing that a guest can trigger at will above debug.
 //
 // Levels: error  something that was asked for does not work any more
-//         warn   works, but not as one would wish (fallback taken, odd guest: once per kind)
+//         warn   works, but not as well as it should (fallback taken, odd guest: once per kind)
 //         info   life cycle: started, reset, powered off
 //         debug  what a developer wants to see; trace: every access
 #pragma once

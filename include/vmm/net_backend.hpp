@@ -46,7 +46,7 @@ struct FrameHeader {
 static_assert(sizeof(FrameHeader) == FrameHeader::kSize &&
               offsetof(FrameHeader, num_buffers) == 10);
 
-/// The largest frame: 64 KiB of IP packet behind an Ethernet header with a VLAN tag.
+/// The largest frame: 64 KiB of IP packet after an Ethernet header with a VLAN tag.
 inline constexpr std::size_t kMaxFrame = 65535 + 18;
 inline constexpr std::size_t kMinFrame = 14;
 /// Up to this length a frame is sooner copied than told to the kernel in pieces, either way.
@@ -70,7 +70,7 @@ struct FrameOffloads {
 struct FrameIo {
     enum class Status : std::uint8_t {
         Done,     ///< moved; `bytes` of header and frame
-        Kept,     ///< copied; goes out with those behind it, at the latest with flush()
+        Kept,     ///< copied; goes out with those after it, at the latest with flush()
         Filled,   ///< sent; its end still waits in the channel: flush() after an EPOLLOUT
         Again,    ///< nothing there, or no room: wait for fd()
         Dropped,  ///< this frame is lost, the next may do better

@@ -65,7 +65,7 @@ def elf(series):
     if command is None:
         raise debian.Missing(f"{image}: payload starts with {payload[:4].hex()}, no known compression")
     debian.tool(command[0])
-    # The four bytes of length behind the stream are no part of it: tools warn about them.
+    # The four bytes of length after the stream are not part of it: tools warn about them.
     unpacked = subprocess.run(command, input=payload, stdout=subprocess.PIPE,  # runs: zstd lz4 xz gzip
                               stderr=subprocess.DEVNULL).stdout
     if not unpacked.startswith(b"\x7fELF"):

@@ -29,7 +29,7 @@ def hardware_kvm():
 
 
 def session_members(session):
-    """Processes of a session that are still alive: proc_pid_stat(5), state and session behind the name."""
+    """Processes of a session that are still alive: proc_pid_stat(5), state and session after the name."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -151,7 +151,7 @@ class Nest:
         return ""
 
     def run(self, cases):
-        """Boots L1 as often as it takes: a case that takes L1 down fails, those behind it run in the next.
+        """Boots L1 as often as it takes: a case that takes L1 down fails, those after it run in the next.
 
         L1 itself hangs now and then, whichever monitor runs guests in it. So a case that it was lost with
         gets one more chance, said aloud: one that takes L1 down by itself does so twice.

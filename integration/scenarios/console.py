@@ -106,7 +106,7 @@ LONG = "long " * 3000 + "end"
 
 
 def ports(lab):
-    """Ports have names of their own and are no terminals; the console stays the one that it is without them."""
+    """Ports have names of their own and are not terminals; the console is the same as without them."""
     peer = lab.peer()
     agent = ("--console-port", "name=org.example.agent,socket=agent")
     talk = f"""{{ "{peer}" unix agent first "$(for i in $(seq 3000); do echo -n 'long '; done; echo end)"; }} >$O/agent &
@@ -137,7 +137,7 @@ def cases(lab):
     virtio_console(lab)
     ports(lab)
     places(lab)
-    # As a person does it, down to the shell's own prompt.
+    # As a user does it, down to the shell's own prompt.
     lab.case("shell", lab.talk(lab.vmm(steps="echo"), ("^@test ready", "echo hello through a pipe"), (r"^\$ ", "echo uname -a"), (r"^\$ ", "echo 'echo $((6*7))'"),
                                (r"^\$ ", "echo poweroff")), shell_works)
     lab.case("reader-gone", "{ " + lab.vmm(steps="wait:1000,off") + "; echo $? >$O/code; } | head -n 1", reader_gone)

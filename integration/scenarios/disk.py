@@ -253,7 +253,7 @@ loop4k() { l=$($T/losetup -b 4096 -f --show "$2") && ln -s "$l" "$1"; }"""
 
 def partitioned_case(lab):
     lab.tool("mke2fs")
-    lab.tool("losetup")  # busybox's knows no sizes of sectors
+    lab.tool("losetup")  # busybox's has no sector size
     before = [PIECES, "truncate -s 40M back; $T/mke2fs -q -F -b 4096 -t ext4 back; loop4k back-loop back",
               "mkdir on-4kn; mount -t ext4 back-loop on-4kn"]
     after, steps = [], []

@@ -44,7 +44,7 @@ def cases(lab):
     button = lab.vmm("--initramfs", lab.modules("button", "evdev"), steps="ask")
     lab.case("reboot-and-power-button", reboot_script(lab, button), reboots_and_powers_off, limit=180)
     lab.case("on-reset-exit", lab.vmm("--on-reset", "exit", "--serial", "file=$O/console", steps="cpus,reboot"), in_file)
-    # A panic with panic=-1 is a reset; the person is told what the kernel said last.
+    # A panic with panic=-1 is a reset; the user is told what the kernel said last.
     lab.case("panic", lab.vmm("--on-reset", "exit", steps="panic"), ends(3, PANIC))
     lab.case("triple-fault", lab.vmm(steps="reboot", append="quiet reboot=t"), ends(5, "(?i)triple fault"))
     lab.case("triple-fault-reset", lab.talk(lab.vmm("--on-crash", "reset", steps="ask", append="quiet reboot=t"),

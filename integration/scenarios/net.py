@@ -89,7 +89,7 @@ def user(size):
         r.prints("^Uid:\t1000\t", "passt")
         r.prints("^Uid:\t1000\t", "vmm")
         for sum_ in {line.split()[-1] for line in r.text("published").splitlines() if "sha256" in line}:
-            r.prints(rf"^@test served .* {sum_}")  # what is typed may be echoed right behind it
+            r.prints(rf"^@test served .* {sum_}")  # what is typed may be echoed right after it
     return check
 
 

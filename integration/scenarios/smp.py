@@ -13,7 +13,7 @@ def online(count, **shape):
     return check
 
 
-# Counts that are no powers of two leave gaps: the first CPU of the last package has 256 as its APIC id, the last one
+# Counts that are not powers of two leave gaps: the first CPU of the last package has 256 as its APIC id, the last one
 # 292, and Linux uses ids from 255 on in x2APIC mode only. No fewer vCPUs have such an id. An emulated machine cannot run
 # so many, so Linux starts the first one and some whose ids matter; all of them are there for it.
 SPARSE = {99: 228, 100: 256, 124: 292}

@@ -109,7 +109,7 @@ struct MessageWriter::Shared {
     ConditionVariable taken;    // from the thread: there is room, or all is written
     std::string waiting;
     std::uint64_t dropped = 0;  // messages that came after `waiting`, which was full
-    bool stuck = false;         // somebody has waited for room in vain, and none was made since
+    bool stuck = false;         // a wait for room timed out, and none was made since
     bool quit = false;
     std::atomic<bool> settled{true};  // the file has all that was added; read by a signal handler
     LineFile file;                    // the thread's

@@ -3,14 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include "config/config_test_support.hpp"
+
 namespace vmm::config {
 namespace {
 
-VmConfig good() {
-    VmConfig config;
-    config.payload.kernel = "K";
-    return config;
-}
+using test::good;
 
 TEST(CmdlineTest, ConsoleIsPutInFront) {
     auto config = good();

@@ -6,24 +6,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/config_test_support.hpp"
 #include "config/schema.hpp"
-#include "config/validate.hpp"
 
 namespace vmm::config {
 namespace {
 
+using test::error_of;
+using test::good;
 using testing::HasSubstr;
-
-VmConfig good() {
-    VmConfig config;
-    config.payload.kernel = "K";
-    return config;
-}
-
-std::string error_of(const VmConfig& config) {
-    const auto result = validate(config);
-    return result ? "no error" : result.error().report();
-}
 
 TEST(FeaturesTest, EveryMissingKeyIsInTheTables) {
     for (const auto path : kNotYet) {

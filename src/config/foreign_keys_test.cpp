@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "config/config_test_support.hpp"
 #include "config/json_read.hpp"
 #include "config/key_values.hpp"
 #include "config/schema.hpp"
@@ -14,16 +15,12 @@
 namespace vmm::config {
 namespace {
 
+using test::json_error;
 using testing::HasSubstr;
 
 std::string read(std::string_view json, VmConfig& config) {
     const auto done = read_json(json, "vm.json", config);
     return done ? "no error" : done.error().report();
-}
-
-std::string error_of(std::string_view json) {
-    VmConfig config;
-    return read(json, config);
 }
 
 std::string flag_error(std::string_view list, std::string_view text) {
@@ -80,26 +77,28 @@ TEST(ForeignKeysTest, DefaultsOfCloudHypervisorAreReadOver) {
 }
 
 TEST(ForeignKeysTest, OtherValuesAreRefusedByName) {
-    EXPECT_EQ(error_of(R"({"disks": [{"path": "d", "iommu": true}]})"),
+    EXPECT_EQ(json_error(R"({"disks": [{"path": "d", "iommu": true}]})"),
               "error: vm.json:1:26: 'disks[0].iommu' of Cloud Hypervisor's configuration is not "
               "supported, except with its default, false\n"
               "  help: A virtual IOMMU is not supported yet: leave it out.\n");
-    EXPECT_EQ(error_of(R"({"net": [{"ip": "192.168.249.1"}]})"),
+    EXPECT_EQ(json_error(R"({"net": [{"ip": "192.168.249.1"}]})"),
               "error: vm.json:1:11: 'net[0].ip' of Cloud Hypervisor's configuration is not "
               "supported\n"
               "  help: The host's side has its address from the host: ip addr add ADDRESS/BITS dev "
               "TAP.\n");
-    EXPECT_EQ(error_of(R"({"platform": {"tdx": false, "sev_snp": true}})"),
+    EXPECT_EQ(json_error(R"({"platform": {"tdx": false, "sev_snp": true}})"),
               "error: vm.json:1:29: 'platform.sev_snp' of Cloud Hypervisor's configuration is not "
               "supported, except with its default, false\n"
               "  help: Confidential guests are not supported yet.\n");
-    EXPECT_THAT(error_of(R"({"platform": {"uuid": "x"}})"), HasSubstr("'platform.uuid' of Cloud"));
-    EXPECT_THAT(error_of(R"({"platform": {"uiid": "x"}})"),
+    EXPECT_THAT(json_error(R"({"platform": {"uuid": "x"}})"),
+                HasSubstr("'platform.uuid' of Cloud"));
+    EXPECT_THAT(json_error(R"({"platform": {"uiid": "x"}})"),
                 HasSubstr("unknown key 'platform.uiid'"));
-    EXPECT_THAT(error_of(R"({"platform": 1})"), HasSubstr("'platform' of Cloud"));
-    EXPECT_THAT(error_of(R"({"vsock": {"cid": 3, "socket": "s"}})"), HasSubstr("console_ports"));
-    EXPECT_THAT(error_of(R"({"disks": [{"rate_limiter_config": {}}]})"), HasSubstr("Rate limits"));
-    EXPECT_THAT(error_of(R"({"disks": [{"pci_segment": 1}]})"), HasSubstr("one PCI segment"));
+    EXPECT_THAT(json_error(R"({"platform": 1})"), HasSubstr("'platform' of Cloud"));
+    EXPECT_THAT(json_error(R"({"vsock": {"cid": 3, "socket": "s"}})"), HasSubstr("console_ports"));
+    EXPECT_THAT(json_error(R"({"disks": [{"rate_limiter_config": {}}]})"),
+                HasSubstr("Rate limits"));
+    EXPECT_THAT(json_error(R"({"disks": [{"pci_segment": 1}]})"), HasSubstr("one PCI segment"));
 }
 
 TEST(ForeignKeysTest, WrongTypesAreNoDefaults) {
@@ -107,7 +106,7 @@ TEST(ForeignKeysTest, WrongTypesAreNoDefaults) {
          {R"({"iommu": 0})", R"({"iommu": "false"})", R"({"iommu": []})", R"({"fs": {}})",
           R"({"disks": [{"pci_segment": false}]})", R"({"disks": [{"pci_segment": 0.5}]})",
           R"({"cpus": {"core_scheduling": "Core"}})", R"({"cpus": {"max_phys_bits": 39}})"})
-        EXPECT_THAT(error_of(json), HasSubstr("of Cloud Hypervisor's configuration")) << json;
+        EXPECT_THAT(json_error(json), HasSubstr("of Cloud Hypervisor's configuration")) << json;
 }
 
 TEST(ForeignKeysTest, FlagsTakeTheSameKeys) {

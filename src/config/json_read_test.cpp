@@ -4,12 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/config_test_support.hpp"
 #include "config/json_tree.hpp"
 #include "config/json_write.hpp"
 
 namespace vmm::config {
 namespace {
 
+using test::json_error;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -18,12 +20,6 @@ VmConfig read(std::string_view text) {
     const auto result = read_json(text, "vm.json", config);
     EXPECT_TRUE(result) << result.error().report();
     return config;
-}
-
-std::string error_of(std::string_view text) {
-    VmConfig config;
-    const auto result = read_json(text, "vm.json", config);
-    return result ? "no error" : result.error().report();
 }
 
 TEST(JsonReadTest, EmptyObjectIsAllDefaults) {
@@ -65,13 +61,13 @@ TEST(JsonReadTest, AffinityIsAListOfObjectsAsInCloudHypervisor) {
     EXPECT_THAT(config.cpus.affinity, ElementsAre(CpuAffinity{0, {2, 3}}, CpuAffinity{1, {4}}));
     EXPECT_TRUE(read(R"({"cpus": {"affinity": []}})").cpus.affinity.empty());
     EXPECT_TRUE(read(R"({"cpus": {"affinity": null}})").cpus.affinity.empty());
-    EXPECT_EQ(error_of(R"({"cpus": {"affinity": "[0@[2]]"}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"affinity": "[0@[2]]"}})"),
               "error: vm.json:1:23: cpus.affinity: expected a list of objects (CpuAffinity), found "
               "a text\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": ["2-3"]}]}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": ["2-3"]}]}})"),
               "error: vm.json:1:50: cpus.affinity[0].host_cpus[0]: expected a whole number, found "
               "a text\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": [8192]}]}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"affinity": [{"vcpu": 0, "host_cpus": [8192]}]}})"),
               "error: vm.json:1:50: cpus.affinity[0].host_cpus[0]: 8192 is too large\n"
               "  help: The most is 8191.\n");
 }
@@ -90,100 +86,101 @@ TEST(JsonReadTest, FileMakesTheModeUnlessOneIsGiven) {
 
 TEST(JsonReadTest, ByteOrderMarkIsPassedOver) {
     EXPECT_EQ(read("\xEF\xBB\xBF{\"pvpanic\": true}").pvpanic, true);
-    EXPECT_THAT(error_of("\xEF\xBB\xBF{\"pvpanik\": true}"), HasSubstr("vm.json:1:5: "));
+    EXPECT_THAT(json_error("\xEF\xBB\xBF{\"pvpanik\": true}"), HasSubstr("vm.json:1:5: "));
 }
 
 TEST(JsonReadTest, CommaTooManyIsShownWithLineAndColumn) {
     EXPECT_EQ(
-        error_of("{\n  \"memory\": {\"size\": \"1G\"},\n  \"cpus\": {\"boot_vcpus\": 1,, }\n}"),
+        json_error("{\n  \"memory\": {\"size\": \"1G\"},\n  \"cpus\": {\"boot_vcpus\": 1,, }\n}"),
         "error: vm.json:3:28: not JSON: while parsing object key - unexpected ','; expected "
         "string literal\n  help: Correct the text there, or shortly before it.\n");
-    EXPECT_THAT(error_of("{\"pvpanic\": true,}"), HasSubstr("vm.json:1:18: not JSON: "));
+    EXPECT_THAT(json_error("{\"pvpanic\": true,}"), HasSubstr("vm.json:1:18: not JSON: "));
 }
 
 TEST(JsonReadTest, TextThatEndsTooEarlyIsShownWithItsEnd) {
-    EXPECT_THAT(error_of("{\"memory\":\n {"), HasSubstr("vm.json:2:3: not JSON: "));
-    EXPECT_THAT(error_of("{\"memory"), HasSubstr("not JSON: "));
-    EXPECT_EQ(error_of(" \n"),
+    EXPECT_THAT(json_error("{\"memory\":\n {"), HasSubstr("vm.json:2:3: not JSON: "));
+    EXPECT_THAT(json_error("{\"memory"), HasSubstr("not JSON: "));
+    EXPECT_EQ(json_error(" \n"),
               "error: vm.json is empty\n"
               "  help: Write at least {}; `vmm config show` writes a whole one.\n");
 }
 
 TEST(JsonReadTest, WhatStandsBehindTheObjectIsAnError) {
-    EXPECT_THAT(error_of("{} {}"), HasSubstr("vm.json:1:4: not JSON: "));
+    EXPECT_THAT(json_error("{} {}"), HasSubstr("vm.json:1:4: not JSON: "));
 }
 
 TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
     EXPECT_EQ(
-        error_of("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
+        json_error("{\"payload\": {},\n \"memroy\": {\"size\": 1}}"),
         "error: vm.json:2:2: unknown key 'memroy'\n"
         "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
         "console, console_ports, disks, net, rng, pvpanic, virtio_notify, on_reset, on_crash, "
         "on_panic, stop_timeout, debug_exit.\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"boot": 1}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
               "topology, affinity.\n");
-    EXPECT_THAT(error_of(R"({"disks": [{}, {"pth": "x"}]})"),
+    EXPECT_THAT(json_error(R"({"disks": [{}, {"pth": "x"}]})"),
                 HasSubstr("vm.json:1:17: unknown key 'disks[1].pth'"));
 }
 
 TEST(JsonReadTest, WrongTypeNamesTheKeyAndWhatIsExpected) {
     EXPECT_EQ(
-        error_of(R"({"memory": {"size": [1]}})"),
+        json_error(R"({"memory": {"size": [1]}})"),
         "error: vm.json:1:21: memory.size: expected a size: a number of bytes, or a text such "
         "as \"512M\", found a list\n");
-    EXPECT_EQ(error_of(R"({"memory": {"shared": "on"}})"),
+    EXPECT_EQ(json_error(R"({"memory": {"shared": "on"}})"),
               "error: vm.json:1:23: memory.shared: expected true or false, found a text\n");
-    EXPECT_EQ(error_of(R"({"memory": 3})"),
+    EXPECT_EQ(json_error(R"({"memory": 3})"),
               "error: vm.json:1:12: memory: expected an object (MemoryConfig), found a number\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"boot_vcpus": "2"}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"boot_vcpus": "2"}})"),
               "error: vm.json:1:25: cpus.boot_vcpus: expected a whole number, found a text\n");
     EXPECT_EQ(
-        error_of(R"({"cpus": {"boot_vcpus": 1.5}})"),
+        json_error(R"({"cpus": {"boot_vcpus": 1.5}})"),
         "error: vm.json:1:25: cpus.boot_vcpus: expected a whole number, found a number that is "
         "not whole, or too large\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"boot_vcpus": -1}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"boot_vcpus": -1}})"),
               "error: vm.json:1:25: cpus.boot_vcpus: expected a whole number, found a negative "
               "number\n");
-    EXPECT_EQ(error_of(R"({"payload": {"initramfs": ["a", 1]}})"),
+    EXPECT_EQ(json_error(R"({"payload": {"initramfs": ["a", 1]}})"),
               "error: vm.json:1:33: payload.initramfs[1]: expected a text, found a number\n");
-    EXPECT_EQ(error_of(R"({"disks": {}})"),
+    EXPECT_EQ(json_error(R"({"disks": {}})"),
               "error: vm.json:1:11: disks: expected a list of objects (DiskConfig), found an "
               "object\n");
     EXPECT_EQ(
-        error_of(R"({"serial": {"mode": true}})"),
+        json_error(R"({"serial": {"mode": true}})"),
         "error: vm.json:1:21: serial.mode: expected one of off, null, tty, pty, file, socket, "
         "found true or false\n");
-    EXPECT_EQ(error_of("[]"), "error: vm.json:1:1: expected an object (VmConfig), found a list\n");
+    EXPECT_EQ(json_error("[]"),
+              "error: vm.json:1:1: expected an object (VmConfig), found a list\n");
 }
 
 TEST(JsonReadTest, BadValueNamesTheKeyAndItsPlace) {
-    EXPECT_EQ(error_of("{\"memory\":\n{\"size\": \"lots\"}}"),
+    EXPECT_EQ(json_error("{\"memory\":\n{\"size\": \"lots\"}}"),
               "error: vm.json:2:10: memory.size: 'lots' is not a size\n"
               "  help: Give a whole number of bytes, or one with K, M, G or T behind it, such as "
               "512M.\n");
-    EXPECT_EQ(error_of(R"({"cpus": {"boot_vcpus": 0}})"),
+    EXPECT_EQ(json_error(R"({"cpus": {"boot_vcpus": 0}})"),
               "error: vm.json:1:25: cpus.boot_vcpus: 0 is too small\n  help: The least is 1.\n");
-    EXPECT_EQ(error_of(R"({"serial": {"mode": "telepathy"}})"),
+    EXPECT_EQ(json_error(R"({"serial": {"mode": "telepathy"}})"),
               "error: vm.json:1:21: serial.mode: 'telepathy' is none of off, null, tty, pty, file, "
               "socket\n  help: Give one of these.\n");
-    EXPECT_THAT(error_of(R"({"payload": {"kernel": "a\u0000b"}})"),
+    EXPECT_THAT(json_error(R"({"payload": {"kernel": "a\u0000b"}})"),
                 HasSubstr("payload.kernel: a zero byte in the text"));
 }
 
 TEST(JsonReadTest, KeyGivenTwiceIsAnError) {
-    EXPECT_EQ(error_of("{\"pvpanic\": true,\n\"pvpanic\": false}"),
+    EXPECT_EQ(json_error("{\"pvpanic\": true,\n\"pvpanic\": false}"),
               "error: vm.json:2:1: the key 'pvpanic' stands twice in one object\n"
               "  help: Remove one of the two.\n");
 }
 
 TEST(JsonReadTest, DepthIsBounded) {
-    EXPECT_THAT(error_of(std::string(100000, '[')), HasSubstr("vm.json:1:17: nested too deep"));
+    EXPECT_THAT(json_error(std::string(100000, '[')), HasSubstr("vm.json:1:17: nested too deep"));
 }
 
 TEST(JsonReadTest, TextThatIsNotUtf8IsAnError) {
-    EXPECT_THAT(error_of("{\"payload\": {\"kernel\": \"\xff\"}}"), HasSubstr("not JSON: "));
+    EXPECT_THAT(json_error("{\"payload\": {\"kernel\": \"\xff\"}}"), HasSubstr("not JSON: "));
 }
 
 TEST(JsonWriteTest, DefaultsAreWrittenAndWhatIsNotGivenIsNot) {

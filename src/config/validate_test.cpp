@@ -4,23 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/config_test_support.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::config {
 namespace {
 
+using test::error_of;
+using test::good;
 using testing::HasSubstr;
-
-VmConfig good() {
-    VmConfig config;
-    config.payload.kernel = "K";
-    return config;
-}
-
-std::string error_of(const VmConfig& config) {
-    const auto result = validate(config);
-    return result ? "no error" : result.error().report();
-}
 
 TEST(ValidateTest, KernelAloneIsEnough) {
     EXPECT_EQ(error_of(good()), "no error");

@@ -65,7 +65,7 @@ Result<> Machine::create_vm() {
                                                             " vCPUs were asked for, KVM on this "
                                                             "host allows ",
                                                             most)}
-                                   .hint(cat("use --num-cpu ", most, " or less")));
+                                   .hint(cat("Use --num-cpu ", most, " or less.")));
     VMM_TRY(ram_->subscribe(*vm_));
     return platform_->create_interrupt_controller(mmio_);
 }

@@ -116,12 +116,12 @@ TEST_F(MachineTest, PausedGuestDoesNothingUntilItIsResumed) {
 
 TEST_F(MachineTest, DevicesAreFoundOnThePciBus) {
     config.pvpanic = true;
-    constexpr std::uint16_t kAddress = 0xcf8;
-    constexpr std::uint16_t kData = 0xcfc;
+    constexpr std::uint16_t kConfigAddress = 0xcf8;
+    constexpr std::uint16_t kConfigData = 0xcfc;
     std::vector<fake::Step> steps;
     for (std::uint32_t slot = 0; slot < 2; ++slot) {
-        steps.push_back(out(kAddress, 0x8000'0000u | slot << 11, AccessSize::Dword));
-        steps.push_back(In{kData, AccessSize::Dword});
+        steps.push_back(out(kConfigAddress, 0x8000'0000u | slot << 11, AccessSize::Dword));
+        steps.push_back(In{kConfigData, AccessSize::Dword});
     }
     start(std::move(steps));
 
@@ -182,7 +182,7 @@ TEST_F(MachineTest, MoreVcpusThanTheHypervisorHasAreRefused) {
     ASSERT_FALSE(built);
     EXPECT_THAT(built.error().one_line(), HasSubstr("65 vCPUs were asked for"));
     EXPECT_THAT(built.error().one_line(), HasSubstr("allows 64"));
-    EXPECT_EQ(built.error().advice(), "use --num-cpu 64 or less");
+    EXPECT_EQ(built.error().advice(), "Use --num-cpu 64 or less.");
 }
 
 TEST_F(MachineTest, EndsWhileTheGuestIsBusy) {

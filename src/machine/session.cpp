@@ -208,7 +208,7 @@ private:
                     "machine");
                 return ask(Command::Pause, [](const Result<>& done) {
                     if (!done)
-                        log::warn("the machine is not paused whole: ", record_of(done.error()));
+                        log::warn("the pause is incomplete: ", record_of(done.error()));
                 });
             case Decision::Do::Reset:
                 return reset();

@@ -142,7 +142,8 @@ void VcpuSet::finish_access(hv::Vcpu& vcpu, BusReader& ports, BusReader& mmio) {
     for (int part = 0; part < kMostParts; ++part) {
         const auto done = vcpu.complete_io();
         if (!done)
-            return log::warn("a vCPU could not finish its access: ", record_of(done.error()));
+            return log::warn("pending I/O of a vCPU could not be completed: ",
+                             record_of(done.error()));
         if (*done)
             return;
         const auto exit = vcpu.run();  // gives the next part without entering the guest

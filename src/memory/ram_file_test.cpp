@@ -29,15 +29,15 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr std::array kTwoRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMiB}, 2 * kMiB}};
+constexpr std::array kRanges{GpaRange{Gpa{0}, 2 * kMiB}, GpaRange{Gpa{8 * kMiB}, 2 * kMiB}};
 constexpr std::uint64_t kSize = 4 * kMiB;
 
 Result<std::unique_ptr<GuestRam>> create(const std::string& path, RamSettings settings = {}) {
     settings.file = path;
-    return GuestRam::create(kTwoRanges, settings);
+    return GuestRam::create(kRanges, settings);
 }
 
-std::string error_of(const std::string& path, std::span<const GpaRange> ranges = kTwoRanges) {
+std::string error_of(const std::string& path, std::span<const GpaRange> ranges = kRanges) {
     const auto ram = GuestRam::create(ranges, {.file = path});
     return ram ? "" : ram.error().report();
 }
@@ -288,7 +288,7 @@ TEST_F(RamFileTest, LimitOnTheSizeOfFilesSaysSo) {
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
 
     const auto of_file = error_of(path());
-    const auto memfd = GuestRam::create(kTwoRanges, {.shared = true});
+    const auto memfd = GuestRam::create(kRanges, {.shared = true});
     const auto of_memfd = memfd ? "" : memfd.error().report();
 
     ::setrlimit(RLIMIT_FSIZE, &before);

@@ -19,7 +19,7 @@ import vmm_under_test
 
 SECTOR = 512
 SECTORS = 16384
-KEPT_SECTORS = 64  # the guest writes behind these only
+KEPT_SECTORS = 64  # the guest writes after these only
 SKIPPED = 77
 # All devices there are, beside disks and network; a kind of device of guest/kinds.cpp each.
 OTHER_DEVICES = ["--rng", "--console", "null", "--console-port", "name=agent,null", "--console-port", "name=log,null",

@@ -55,7 +55,7 @@ def fail_to_start(options, memory):
 
 
 def is_full_of(path, byte):
-    """Of the file of a machine that has ended, behind the guest's program."""
+    """Of the file of a machine that has ended, after the guest's program."""
     with path.open("rb") as file:
         file.seek(2 * MIB)
         return file.read() == bytes([byte]) * ((SIZE - 2) * MIB)

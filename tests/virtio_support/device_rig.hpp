@@ -29,6 +29,11 @@
 
 namespace vmm::test {
 
+/// device_status as a driver writes it: with the features agreed, and at work.
+inline constexpr std::uint8_t kUpToFeaturesOk =
+    virtio::status::kAcknowledge | virtio::status::kDriver | virtio::status::kFeaturesOk;
+inline constexpr std::uint8_t kRunning = kUpToFeaturesOk | virtio::status::kDriverOk;
+
 /// Counts what would have become interrupts.
 struct CountingTransport final : virtio::Transport {
     explicit CountingTransport(std::size_t queues) : used(queues) {}

@@ -16,7 +16,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-/// kvm_run with the page of port data behind it, as KVM maps it.
+/// kvm_run with the page of port data after it, as KVM maps it.
 struct KvmExitsTest : testing::Test {
     union Page {
         kvm_run run;

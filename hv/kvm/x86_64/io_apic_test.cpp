@@ -53,7 +53,7 @@ TEST_F(KvmIoApicTest, PowerOnStateIsMaskedAndHas24Pins) {
         EXPECT_EQ(get(static_cast<std::uint8_t>(0x10 + 2 * pin)), kMasked);
         EXPECT_EQ(get(static_cast<std::uint8_t>(0x11 + 2 * pin)), 0U);
     }
-    EXPECT_EQ(get(0x40), 0U);  // behind the last pin
+    EXPECT_EQ(get(0x40), 0U);  // after the last pin
 }
 
 TEST_F(KvmIoApicTest, EdgeIsAMessageWithAllBitsOfTheDestination) {

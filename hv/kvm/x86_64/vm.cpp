@@ -33,7 +33,7 @@ Error cannot_create(Error cause) {
     auto error = std::move(cause).context("KVM cannot create a virtual machine");
     if (why == EBUSY)
         return std::move(error).hint(
-            "another hypervisor (VirtualBox, VMware) holds the CPU's virtualisation: stop it");
+            "Another hypervisor (VirtualBox, VMware) holds the CPU's virtualisation: stop it.");
     return error;
 }
 

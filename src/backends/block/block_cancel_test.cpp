@@ -135,7 +135,7 @@ TEST_F(BlockCancelTest, BouncedTransferEndsWithinABuffer) {
     EXPECT_THAT(calls.seen, ElementsAre("write 0+262144", "write 262144+262144"));
 }
 
-/// A disk on which a flush takes until it is let go.
+/// A disk on which a flush takes until it is released.
 class StuckCalls final : public ScriptedCalls {
 public:
     int flush() noexcept override {

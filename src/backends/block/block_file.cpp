@@ -56,14 +56,12 @@ Error open_failed(const BlockFileOptions& options, int error) {
                 "Something else has claimed the device: unmount it, stop what uses it, or add "
                 "readonly=on.");
         case ENOTDIR:
-            return std::move(made).hint(
-                "Check the path: what stands in front of a '/' is no folder.");
+            return std::move(made).hint("Check the path: a component of it is not a directory.");
         case ELOOP:
-            return std::move(made).hint(
-                "Check the path: symbolic links in it lead round in circles.");
+            return std::move(made).hint("Check the path: symbolic links in it form a loop.");
         case EINVAL:
             return std::move(made).hint(
-                "The file system may know no O_DIRECT: leave out direct=on.");
+                "The file system may not support O_DIRECT: leave out direct=on.");
         default:
             return made;
     }
@@ -174,7 +172,7 @@ std::uint64_t queue_limit(dev_t device, std::string_view name) {
     return 0;
 }
 
-/// A hole behind the end changes nothing, and tells whether there can be holes.
+/// A hole past the end changes nothing, and tells whether there can be holes.
 bool file_has_holes(int fd, std::uint64_t size) {
     const auto end = static_cast<off_t>((size + kHostPage - 1) / kHostPage * kHostPage);
     return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, kHostPage) == 0;
@@ -185,7 +183,7 @@ public:
     BlockFile(UniqueFd fd, UniqueFd lock, const BlockFileOptions& options)
         : lock_{std::move(lock)},
           fd_{std::move(fd)},
-          wishes_{.logical = options.logical_block, .physical = options.physical_block} {
+          requested_{.logical = options.logical_block, .physical = options.physical_block} {
         info_.name = options.path;
         info_.readonly = options.readonly;
         traits_.direct = options.direct;
@@ -200,7 +198,7 @@ public:
         traits_.block_device = S_ISBLK(status.st_mode);
         const HostBlocks host =
             traits_.block_device ? examine_device(status.st_rdev) : examine_file(status);
-        VMM_TRY(decide_blocks(host, wishes_, info_, traits_));
+        VMM_TRY(decide_blocks(host, requested_, info_, traits_));
         if (traits_.partial_units && !traits_.block_device && !info_.readonly)
             cached_fd_ =
                 UniqueFd{::open(cat("/proc/self/fd/", fd_.get()).c_str(), O_RDWR | O_CLOEXEC)};
@@ -268,10 +266,10 @@ private:
         return host;
     }
 
-    UniqueFd lock_;  // let go last
+    UniqueFd lock_;  // released last
     UniqueFd fd_;
     UniqueFd cached_fd_;  // without O_DIRECT, for the end of a file within a unit
-    BlockWishes wishes_;
+    RequestedBlockSizes requested_;
     BlockInfo info_;
     BlockTraits traits_;
     bool io_uring_ = true;

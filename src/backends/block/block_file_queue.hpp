@@ -3,7 +3,7 @@
 //
 //   one alone, nothing else outstanding: this thread does it by itself, one system call. A thread
 //     that finds the next request waiting when it comes back would make the guest's requests queue
-//     up behind each other, so then only reads that need not wait (RWF_NOWAIT) are done that way
+//     up behind one another, so then only reads that need not wait (RWF_NOWAIT) are done that way
 //   a file in memory (tmpfs): this thread always, since nothing is gained by doing it later
 //   writes to the page cache: this thread. Most file systems cannot say beforehand whether such a
 //     write would wait, so io_uring gives each to a worker, one after the other under the file's

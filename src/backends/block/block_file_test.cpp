@@ -106,11 +106,11 @@ TEST(BlockFileOpenTest, PathThatLeadsNowhereSaysWhere) {
     EXPECT_EQ(error_of({.path = file + "/x"}),
               "error: disk " + file +
                   "/x: open: Not a directory (errno 20)\n"
-                  "  help: Check the path: what stands in front of a '/' is no folder.\n");
+                  "  help: Check the path: a component of it is not a directory.\n");
     EXPECT_EQ(error_of({.path = link}),
               "error: disk " + link +
                   ": open: Too many levels of symbolic links (errno 40)\n"
-                  "  help: Check the path: symbolic links in it lead round in circles.\n");
+                  "  help: Check the path: symbolic links in it form a loop.\n");
 }
 
 TEST(BlockFileOpenTest, EmptyFileIsAWarning) {
@@ -313,9 +313,10 @@ TEST_P(BlockFileTest, ManyPiecesAreOneRequest) {
 
 TEST_P(BlockFileTest, CrookedBuffersAreServed) {
     open(2);
-    iovec crooked{memory + 3, kBlock};
+    iovec misaligned{memory + 3, kBlock};
     EXPECT_EQ(
-        run({.kind = Kind::Read, .offset = kBlock, .length = kBlock, .iovecs = {&crooked, 1}}), 0);
+        run({.kind = Kind::Read, .offset = kBlock, .length = kBlock, .iovecs = {&misaligned, 1}}),
+        0);
     EXPECT_EQ(static_cast<char>(memory[3]), 'b');
     EXPECT_EQ(static_cast<char>(memory[3 + kBlock - 1]), 'b');
 }

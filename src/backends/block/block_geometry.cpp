@@ -31,11 +31,11 @@ void find_direct_units(const HostBlocks& host, std::uint32_t host_block, BlockTr
 
 }  // namespace
 
-Result<> decide_blocks(const HostBlocks& host, const BlockWishes& wishes, BlockInfo& info,
-                       BlockTraits& traits) {
+Result<> decide_blocks(const HostBlocks& host, const RequestedBlockSizes& requested,
+                       BlockInfo& info, BlockTraits& traits) {
     const std::uint32_t host_block = unit_or(host.logical, kSector);
     info.logical_block =
-        wishes.logical.value_or(host.block_device ? std::min(host_block, kPage) : kSector);
+        requested.logical.value_or(host.block_device ? std::min(host_block, kPage) : kSector);
     if (traits.direct)
         find_direct_units(host, host_block, traits);
     traits.partial_units = traits.direct && traits.file_unit > info.logical_block;
@@ -56,15 +56,15 @@ Result<> decide_blocks(const HostBlocks& host, const BlockWishes& wishes, BlockI
         host.discard <= kMaxDiscardBlock)
         info.discard_block = static_cast<std::uint32_t>(host.discard);
 
-    if (wishes.physical && *wishes.physical < info.logical_block)
+    if (requested.physical && *requested.physical < info.logical_block)
         return std::unexpected(
             Error{
                 ErrorKind::Config,
-                cat("disk ", info.name, ": physical_block_size ", *wishes.physical,
+                cat("disk ", info.name, ": physical_block_size ", *requested.physical,
                     " is less than the device's logical blocks of ", info.logical_block, " bytes")}
                 .hint(cat("Give ", info.logical_block,
                           " or more, or show the guest smaller blocks with block_size=512.")));
-    info.physical_block = wishes.physical.value_or(info.physical_block);
+    info.physical_block = requested.physical.value_or(info.physical_block);
     return {};
 }
 

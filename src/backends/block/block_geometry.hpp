@@ -31,13 +31,13 @@ struct HostBlocks {
 };
 
 /// What the configuration asks for.
-struct BlockWishes {
+struct RequestedBlockSizes {
     std::optional<std::uint32_t> logical;
     std::optional<std::uint32_t> physical;
 };
 
 /// Fills in the blocks of `info`, and of `traits` the units; `traits.direct` says which count.
-Result<> decide_blocks(const HostBlocks& host, const BlockWishes& wishes, BlockInfo& info,
-                       BlockTraits& traits);
+Result<> decide_blocks(const HostBlocks& host, const RequestedBlockSizes& requested,
+                       BlockInfo& info, BlockTraits& traits);
 
 }  // namespace vmm

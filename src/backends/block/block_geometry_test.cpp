@@ -15,11 +15,11 @@ struct Decided {
     std::string error = "no error";
 };
 
-Decided decide(const HostBlocks& host, bool direct, const BlockWishes& wishes = {}) {
+Decided decide(const HostBlocks& host, bool direct, const RequestedBlockSizes& requested = {}) {
     Decided made;
     made.info.name = "d.img";
     made.traits.direct = direct;
-    if (const auto done = decide_blocks(host, wishes, made.info, made.traits); !done)
+    if (const auto done = decide_blocks(host, requested, made.info, made.traits); !done)
         made.error = done.error().report();
     return made;
 }

@@ -262,7 +262,7 @@ int BlockIo::bounce(BlockRequest& request, BlockScratch& scratch) noexcept {
     return 0;
 }
 
-// The file may end within the last unit, behind the `needed` bytes.
+// The file may end within the last unit, after the `needed` bytes.
 int BlockIo::read_units(std::span<std::byte> to, std::uint64_t offset,
                         std::size_t needed) noexcept {
     const std::size_t unit = traits_.direct ? traits_.file_unit : 1;

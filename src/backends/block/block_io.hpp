@@ -129,7 +129,7 @@ public:
 
     /// The answer to a flush or a durable write, given the kernel's (0 or errno): once one has
     /// failed, all fail. The kernel tells once that it could not write what is in its cache, then
-    /// takes that for clean; a later flush that succeeds would be a lie.
+    /// treats them as clean; a later flush that succeeds would be a lie.
     int stable(BlockRequest::Kind kind, int error) noexcept;
 
     /// `bytes` of the request are done; true if that was all.

@@ -33,7 +33,7 @@ constexpr unsigned kBatches = 600;
 constexpr auto kNever = std::chrono::hours{1};
 constexpr auto kAlways = std::chrono::nanoseconds{0};
 
-struct Way {
+struct Setting {
     const char* name;
     bool io_uring;
     bool direct;
@@ -41,7 +41,7 @@ struct Way {
     std::chrono::nanoseconds slow_write;
 };
 
-void PrintTo(const Way& way, std::ostream* out) {
+void PrintTo(const Setting& way, std::ostream* out) {
     *out << way.name;
 }
 
@@ -57,10 +57,10 @@ struct Buffer {
     std::span<std::byte> span() const { return {memory.get(), kPart}; }
 };
 
-class BlockModelTest : public testing::TestWithParam<Way> {
+class BlockModelTest : public testing::TestWithParam<Setting> {
 protected:
     BlockModelTest() : model_(kParts * kPart) {
-        // Beside the build, since a folder for temporary files may know no O_DIRECT.
+        // Beside the build, since the file system of temporary files may not support O_DIRECT.
         std::string path = "block_model_XXXXXX";
         UniqueFd made{::mkstemp(path.data())};
         const int flags = O_RDWR | (GetParam().direct ? O_DIRECT : 0);
@@ -185,14 +185,14 @@ TEST_P(BlockModelTest, WhatIsReadIsWhatWasWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, BlockModelTest,
-                         testing::Values(Way{"ring", true, false, 1, kNever},
-                                         Way{"ring_slow", true, false, 1, kAlways},
-                                         Way{"ring_direct", true, true, 512, kNever},
-                                         Way{"ring_direct_4k", true, true, 4096, kNever},
-                                         Way{"pool", false, false, 1, kNever},
-                                         Way{"pool_slow", false, false, 1, kAlways},
-                                         Way{"pool_direct", false, true, 512, kNever},
-                                         Way{"pool_direct_4k", false, true, 4096, kNever}),
+                         testing::Values(Setting{"ring", true, false, 1, kNever},
+                                         Setting{"ring_slow", true, false, 1, kAlways},
+                                         Setting{"ring_direct", true, true, 512, kNever},
+                                         Setting{"ring_direct_4k", true, true, 4096, kNever},
+                                         Setting{"pool", false, false, 1, kNever},
+                                         Setting{"pool_slow", false, false, 1, kAlways},
+                                         Setting{"pool_direct", false, true, 512, kNever},
+                                         Setting{"pool_direct_4k", false, true, 4096, kNever}),
                          [](const auto& way) { return std::string{way.param.name}; });
 
 }  // namespace

@@ -172,7 +172,7 @@ TEST_F(BlockUnitTest, DiscardOfPartsOfADevicesBlocksLeavesThose) {
 
 /// A read waits a while for a second one to be under way, so that two writes to one unit, if they
 /// may run side by side, both have read it before either writes.
-class MeetingCalls final : public ScriptedCalls {
+class MeetingReads final : public ScriptedCalls {
 public:
     ssize_t read(std::span<const iovec> to, std::uint64_t offset, int flags) noexcept override {
         std::unique_lock held{mutex_};
@@ -195,8 +195,8 @@ private:
 };
 
 TEST(BlockUnitQueueTest, WritesToOneUnitDoNotLoseEachOther) {
-    auto made = std::make_unique<MeetingCalls>();
-    const MeetingCalls& calls = *made;
+    auto made = std::make_unique<MeetingReads>();
+    const MeetingReads& calls = *made;
     const auto queue =
         std::move(BlockFileQueue::create(-1, {.traits = kUnits, .depth = 8, .io_uring = false},
                                          std::move(made))

@@ -5,7 +5,7 @@
 // A write of a part of a unit reads the rest of the unit first and writes it back with the part
 // (read-modify-write). Whatever else is written into the same unit in between would be lost. So
 // such a write and any other one that touches the same unit take turns; all others, and all reads,
-// go on side by side. What has to wait does so in order, and what comes behind it as well.
+// go on side by side. What has to wait does so in order, and so does what comes after it.
 // Costs: nothing but a comparison for each write when no part of a unit is being written.
 // Threads: one.
 #pragma once

@@ -13,8 +13,7 @@ namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t kBuffer = CharBackend::kBufferSize;
+using test::kBuffer;
 
 // ---- null
 

@@ -17,10 +17,9 @@ namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::kBuffer;
 using testing::AllOf;
 using testing::HasSubstr;
-
-constexpr std::size_t kBuffer = CharBackend::kBufferSize;
 
 // ---- file
 

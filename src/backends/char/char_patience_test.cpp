@@ -16,10 +16,9 @@ namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::kBuffer;
 using Clock = std::chrono::steady_clock;
 using testing::HasSubstr;
-
-constexpr std::size_t kBuffer = CharBackend::kBufferSize;
 
 /// What the readers hold on to.
 struct Held {

@@ -31,6 +31,8 @@ namespace vmm::test {
 
 using namespace std::chrono_literals;  // NOLINT(google-global-names-in-headers): of tests only
 
+inline constexpr std::size_t kBuffer = CharBackend::kBufferSize;
+
 struct RecordingUser final : ByteChannelUser {
     RankedMutex<LockRank::Device> lock;
     std::string seen;

@@ -14,11 +14,10 @@ namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::kBuffer;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-constexpr std::size_t kBuffer = CharBackend::kBufferSize;
 
 // ---- pty
 
@@ -195,7 +194,7 @@ TEST_F(PtyLinkTest, LinkOfAMachineThatRunsIsNotTaken) {
 TEST_F(PtyLinkTest, OtherFilesAndLinksAreNotTaken) {
     std::ofstream{link()} << "precious";
     EXPECT_THAT(error_of(CharMode::Pty, link()),
-                HasSubstr("The path is no symbolic link: name one that does not exist."));
+                HasSubstr("The path is not a symbolic link: name one that does not exist."));
     EXPECT_EQ(test::content(link()), "precious");
 
     ASSERT_EQ(::unlink(link().c_str()), 0);
@@ -210,7 +209,7 @@ TEST_F(PtyLinkTest, ErrorWhenTheFolderIsMissing) {
     EXPECT_THAT(error_of(CharMode::Pty, folder + "/none/tty"),
                 AllOf(HasSubstr("link " + folder + "/none/tty to /dev/pts/"),
                       HasSubstr("No such file or directory"),
-                      HasSubstr("Name a path in a folder that you may write to.")));
+                      HasSubstr("Name a path in a directory that you may write to.")));
 }
 
 TEST_F(PtyLinkTest, LinkThatSomebodyHasReplacedStays) {

@@ -70,7 +70,7 @@ Result<> bind_to(const UniqueFd& fd, const std::string& path, const sockaddr_un&
         return {};
     if (errno != EADDRINUSE)
         return std::unexpected(
-            Error::os("bind", errno).hint("Name a path in a folder that you may write to."));
+            Error::os("bind", errno).hint("Name a path in a directory that you may write to."));
     VMM_TRY(clear_away(path, address));
     if (::bind(fd.get(), any(address), sizeof address) != 0)
         return std::unexpected(Error::os("bind", errno));

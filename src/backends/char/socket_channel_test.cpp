@@ -16,10 +16,9 @@ namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
+using test::kBuffer;
 using testing::AllOf;
 using testing::HasSubstr;
-
-constexpr std::size_t kBuffer = CharBackend::kBufferSize;
 
 // ---- socket
 
@@ -299,7 +298,7 @@ TEST_F(SocketBackendTest, ErrorWhenThePathIsTooLong) {
 TEST_F(SocketBackendTest, ErrorWhenTheFolderIsMissing) {
     EXPECT_THAT(error_of(CharMode::Socket, folder + "/none/sock"),
                 AllOf(HasSubstr("No such file or directory"),
-                      HasSubstr("Name a path in a folder that you may write to.")));
+                      HasSubstr("Name a path in a directory that you may write to.")));
 }
 
 }  // namespace

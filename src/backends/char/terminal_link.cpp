@@ -50,7 +50,7 @@ Result<> check_stale(const std::string& path) {
     const auto target = target_of(path);
     if (!target)
         return std::unexpected(
-            taken().hint("The path is no symbolic link: name one that does not exist."));
+            taken().hint("The path is not a symbolic link: name one that does not exist."));
     if (!target->starts_with(kTerminals))
         return std::unexpected(
             taken().hint(cat("The path is a symbolic link to ", *target,
@@ -79,7 +79,7 @@ Result<> make_link(const std::string& path, const std::string& terminal) {
         return {};
     if (errno != EEXIST)
         return std::unexpected(
-            Error::os("symlink", errno).hint("Name a path in a folder that you may write to."));
+            Error::os("symlink", errno).hint("Name a path in a directory that you may write to."));
     VMM_TRY(check_stale(path));
     return replace(path, terminal);
 }

@@ -4,7 +4,7 @@
 // A tap takes one frame with each write(), and for a short one a good part of that is the way into
 // the kernel and back. io_uring takes many at once, each at once or not at all. The ring is made
 // only after batches that were worth it; where there is none, each frame is written by itself.
-// A frame that the kernel had no room for is sent later than those behind it in the batch.
+// A frame that the kernel had no room for is sent after those that follow it in the batch.
 // Threads: the one that sends. Costs: no allocation but for the ring, once.
 #pragma once
 

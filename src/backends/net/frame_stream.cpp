@@ -93,7 +93,7 @@ FrameStream::Parsed FrameStream::parse() noexcept {
 }
 
 FrameIo::Status FrameStream::read_more() noexcept {
-    // A frame has place behind its beginning, wherever that is, or is moved to the front.
+    // There is room for a whole frame from where it begins, or it is moved to the front.
     if (kInSize - in_first_ < kPrefix + kMaxFrame || in_first_ == in_end_) {
         std::memmove(in_.get(), in_.get() + in_first_, in_end_ - in_first_);
         in_end_ -= std::exchange(in_first_, 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames over a stream socket, each behind its length: what passt and QEMU's stream netdev speak.
+// Frames over a stream socket, each preceded by its length: what passt and QEMU's stream netdev
+// speak.
 //
 // On the wire: 4 bytes of length, big endian, then the frame. There is no virtio header: one of
 // zeros is put in front of what comes, and the one in front of what goes is left out, so neither

@@ -294,8 +294,9 @@ Error refused(int error, const TapOptions& options, bool existed) {
                 " && sudo ip link set ", options.name.empty() ? "tap0" : options.name,
                 " up; or use --net user, which needs no privileges."));
     if (error == EINVAL && existed && options.queues > 1)
-        return std::move(cause).hint(cat("It is no tap, or one with a single queue. Make it anew (",
-                                         make, "), or ask for num_queues=2."));
+        return std::move(cause).hint(
+            cat("It is not a tap, or one with a single queue. Make it anew (", make,
+                "), or ask for num_queues=2."));
     if (error == EINVAL && existed)
         return Error{ErrorKind::Config, "the interface exists and is not a tap"}.hint(
             "Name a tap interface, or one that does not exist yet.");

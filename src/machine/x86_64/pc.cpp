@@ -250,8 +250,8 @@ Result<> Pc::write_firmware(GuestRam& ram) {
         !ram.copy_out(kResetVector.first, kResetVectorCode))
         return std::unexpected(
             Error{ErrorKind::Config, cat("memory: the ACPI tables take ", tables.bytes.size(),
-                                         " bytes at ", kAcpiTables.first, ", which is no RAM")}
-                .hint("give the guest more with --memory SIZE, or fewer CPUs"));
+                                         " bytes at ", kAcpiTables.first, ", which is not RAM")}
+                .hint("Give the guest more with --memory SIZE, or fewer CPUs."));
     return {};
 }
 

@@ -74,7 +74,7 @@ void refused(Lab& lab, const Chain& chain) {
         return;
     lab.submit(chain);
     if (lab.expect_used(0) &&
-        lab.expect(status_byte()[0], kUntouched, "the byte that is no status is"))
+        lab.expect(status_byte()[0], kUntouched, "the byte that is not the status is"))
         lab.works();
 }
 
@@ -109,7 +109,7 @@ void data_and_status_in_one(Lab& lab) {
     chain.add(buffers.header, 16).add(buffers.data, kSector + 1, kWrite).link();
     lab.submit(chain);
     if (lab.expect_used(kSector + 1))
-        lab.expect(buffers.data[kSector], kOk, "the status behind the data is");
+        lab.expect(buffers.data[kSector], kOk, "the status after the data is");
 }
 
 void header_short(Lab& lab) {
@@ -270,7 +270,7 @@ void id_into(Lab& lab, u32 bytes) {
     buffers.data[bytes] = kUntouched;
     if (!answered_with(lab, request(kGetId, 0, bytes), kOk))
         return;
-    lab.expect(buffers.data[bytes], kUntouched, "the byte behind the serial number is");
+    lab.expect(buffers.data[bytes], kUntouched, "the byte after the serial number is");
     lab.works();
 }
 void id_into_nothing(Lab& lab) {

@@ -142,7 +142,7 @@ void works_at_another_place(Lab& lab) {
     lab.expect(read8(old_status), 0xff, "the place it left reads");
     lab.expect(lab.device.status() & status::kDriverOk, status::kDriverOk, "DRIVER_OK is");
     lab.works();
-    // The doorbell that stayed behind is dead.
+    // The doorbell at the old place is dead.
     write16(from + (lab.device.doorbell(0) - to), 0);
     moved(lab, from);
     lab.works();
@@ -172,7 +172,7 @@ void sized_while_running(Lab& lab) {
         function_of(lab).set32(kBar0, value);
     const u32 size = ~(function_of(lab).get32(kBar0) & ~0xfU) + 1;
     function_of(lab).set32(kBar0, bar);
-    lab.expect(size != 0 && (size & (size - 1)) == 0, "the size is no power of two");
+    lab.expect(size != 0 && (size & (size - 1)) == 0, "the size is not a power of two");
     if (lab.expect_used())
         lab.works();
 }

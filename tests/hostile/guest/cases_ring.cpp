@@ -92,7 +92,7 @@ void reserved_suppression(Lab& lab) {
     lab.works();
 }
 
-// An event that never comes, one behind the ring, one on another lap.
+// An event that never comes, one past the ring, one on another lap.
 void event_index(Lab& lab, u16 event) {
     if (!lab.up_with(lab.features() | kEventIndex))
         return;

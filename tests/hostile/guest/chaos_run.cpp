@@ -94,7 +94,7 @@ void run(const Ram& ram) {
     const u64 seed = ask_for_seed();
     Random random{seed};
     world.serial = random.below(4) == 0;
-    // What a driver does first: most of the interesting states are behind it.
+    // What a driver does first: most of the interesting states come after it.
     for (unsigned i = 0; i < kCpus; ++i)
         workers[i].random = Random{seed * kCpus + i + 1};
     for (unsigned i = 1; i < kCpus; ++i)

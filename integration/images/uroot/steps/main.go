@@ -18,7 +18,7 @@ import (
 	"vmm.invalid/guest/wire"
 )
 
-// A step does one thing and returns what to print behind its name.
+// A step does one thing and returns what to print after its name.
 type step func(argument string) (string, error)
 
 var steps = map[string]step{

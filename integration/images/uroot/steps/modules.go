@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Kernel modules of the guest, and what it gets from a person at its case.
+// Kernel modules of the guest, and what it gets from someone at its power button.
 package main
 
 import (

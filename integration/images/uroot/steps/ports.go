@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Ports of a console that are no terminals.
+// Ports of a console that are not terminals.
 package main
 
 import (
