@@ -19,11 +19,11 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kPageSize = 4096;
 
 /// By page numbers.
 GpaRange pages(std::uint64_t first, std::uint64_t count) {
-    return {Gpa{first * kPage}, count * kPage};
+    return {Gpa{first * kPageSize}, count * kPageSize};
 }
 
 TEST(PageRangesTest, StretchesThatTouchOrOverlapBecomeOne) {
@@ -80,12 +80,12 @@ TEST(PageRangesTest, AnyOrderOfChangesGivesWhatAModelGives) {
             EXPECT_TRUE(part.first.value() > last_end || last_end == 0)
                 << "ascending, not touching";
             last_end = end_of(part);
-            for (auto at = part.first.value(); at < last_end; at += kPage)
-                in.set(at / kPage);
+            for (auto at = part.first.value(); at < last_end; at += kPageSize)
+                in.set(at / kPageSize);
         }
         for (const auto part : ranges.missing(pages(0, kPages)))
-            for (auto at = part.first.value(); at < end_of(part); at += kPage)
-                out.set(at / kPage);
+            for (auto at = part.first.value(); at < end_of(part); at += kPageSize)
+                out.set(at / kPageSize);
         ASSERT_EQ(in, model) << "round " << round;
         ASSERT_EQ(out, ~model) << "round " << round;
     }
