@@ -32,7 +32,7 @@ std::size_t pci_devices(const VmConfig& config) {
 }
 
 std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t) {
-    return config.rng->pci_device_id;
+    return config.rng ? config.rng->pci_device_id : std::nullopt;
 }
 
 void add_files(const VmConfig& config, FileList& files) {
