@@ -2,6 +2,7 @@
 // The packed virtqueue: one ring of descriptors that both sides write.
 //
 // Spec: virtio 1.3, 2.8. Threads: the one that owns the queue.
+// View: GuestView, or ScatteredView where the host has the ring in pieces; both are instantiated.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,12 @@
 #include "virtio/chain.hpp"
 #include "virtio/features.hpp"
 #include "virtio/ring.hpp"
+#include "virtio/scattered_view.hpp"
 #include "vmm/guest_memory.hpp"
 
 namespace vmm::virtio {
 
+template <class View>
 class PackedRing {
 public:
     static constexpr RingPosition kBeginning{.available = kWrapCounter, .used = kWrapCounter};
@@ -52,9 +55,9 @@ private:
     bool add_indirect(const PackedDescriptor& from, Chain& chain,
                       const GuestMemory& memory) const noexcept;
 
-    GuestView ring_;
-    GuestView driver_event_;
-    GuestView device_event_;
+    View ring_;
+    View driver_event_;
+    View device_event_;
     std::uint16_t size_ = 0;
     bool event_idx_ = false;
     bool indirect_ = false;
@@ -63,5 +66,8 @@ private:
     Position published_;             // next_used_ at the last publish()
     std::uint16_t first_flags_ = 0;  // of the descriptor at published_, which waits for publish()
 };
+
+extern template class PackedRing<GuestView>;
+extern template class PackedRing<ScatteredView>;
 
 }  // namespace vmm::virtio

@@ -35,7 +35,16 @@ concept Ring = requires(R ring, const R& same, const RingConfig& config, GuestMe
     { same.has_next() }
     noexcept->std::same_as<bool>;
 };
-static_assert(Ring<SplitRing> && Ring<PackedRing>);
+static_assert(Ring<SplitRing<GuestView>> && Ring<PackedRing<GuestView>>);
+static_assert(Ring<SplitRing<ScatteredView>> && Ring<PackedRing<ScatteredView>>);
+static_assert(kDescriptorSize * Queue::kMaxSize <= ScatteredView::kMaxSize);
+
+/// For all but rings in one piece: keeps what is rare out of the functions that everything runs
+/// through, whose stack frames would grow with it.
+template <class Work>
+[[gnu::noinline, gnu::cold]] auto rarely(Work work) noexcept {
+    return work();
+}
 
 }  // namespace
 
@@ -47,6 +56,20 @@ Queue::Queue(std::uint16_t index, std::uint16_t max_size, EventFd kick, GuestMem
       memory_{&memory},
       events_{&events} {
     VMM_ASSERT(std::has_single_bit(max_size) && max_size <= kMaxSize);
+}
+
+template <bool InPieces, class Use>
+auto Queue::ring(Use&& use) noexcept {
+    if constexpr (InPieces)
+        return packed_ ? use(in_pieces_->packed) : use(in_pieces_->split);
+    else
+        return packed_ ? use(packed_ring_) : use(split_ring_);
+}
+
+template <bool InPieces>
+bool Queue::start_rings(Features features, std::optional<RingPosition> from) {
+    return ring<InPieces>(
+        [&](auto& r) { return r.start(rings_, features, *memory_, from.value_or(r.kBeginning)); });
 }
 
 bool Queue::start(const RingConfig& config, Features features, std::optional<RingPosition> from) {
@@ -61,28 +84,45 @@ bool Queue::start(const RingConfig& config, Features features, std::optional<Rin
     fresh_ = 0;
     order_first_ = 0;
     order_next_ = 0;
-    const bool good = size_ <= max_size_ && ring([&](auto& r) {
-                          return r.start(config, features, *memory_, from.value_or(r.kBeginning));
-                      });
-    if (!good)
+    in_pieces_.reset();
+    if (size_ > max_size_)
         return false;
+    if (!start_rings<false>(features, from)) {
+        in_pieces_ = std::make_unique<RingsInPieces>();
+        if (!start_rings<true>(features, from))
+            return false;
+    }
     // Ids in a split ring are places in it; in a packed ring the driver numbers as it likes.
     claimed_.assign(packed_ ? 0x10000 / kBits : (size_ + kBits - 1) / kBits, 0);
     order_.assign(in_order_ ? size_ : 0, {});
     enabled_ = true;
+    state_ = in_pieces_ ? State::InPieces : State::InOnePiece;
     return true;
 }
 
 void Queue::stop() noexcept {
     enabled_ = false;
+    state_ = State::Stopped;
+}
+
+RingPosition Queue::position() const noexcept {
+    if (in_pieces_)
+        return packed_ ? in_pieces_->packed.position() : in_pieces_->split.position();
+    return packed_ ? packed_ring_.position() : split_ring_.position();
 }
 
 bool Queue::pop(Chain& chain) noexcept {
-    if (broken_ || !enabled_) [[unlikely]]
-        return false;
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely(
+            [this, &chain] { return state_ == State::InPieces && pop_from<true>(chain); });
+    return pop_from<false>(chain);
+}
+
+template <bool InPieces>
+bool Queue::pop_from(Chain& chain) noexcept {
     // A driver cannot have more than `size_` chains out, malformed or not; behind them is nothing.
     for (unsigned tries = 0; tries <= size_; ++tries) {
-        const Pop got = ring([&](auto& r) { return r.pop(chain, *memory_); });
+        const Pop got = ring<InPieces>([&](auto& r) { return r.pop(chain, *memory_); });
         if (got == Pop::Nothing)
             return false;
         if (got == Pop::Broken || !claim(chain))
@@ -100,7 +140,8 @@ bool Queue::pop(Chain& chain) noexcept {
 
 // A head that is in flight belongs to the device; a driver that offers it again would have us
 // complete it twice, and what the first use of it points to freed under the second.
-bool Queue::claim(Chain& chain) noexcept {
+// Inline, as it would be with one caller.
+[[gnu::always_inline]] inline bool Queue::claim(Chain& chain) noexcept {
     Head head = chain.head();
     std::uint64_t& word = claimed_[head.id / kBits];
     const std::uint64_t bit = std::uint64_t{1} << (head.id % kBits);
@@ -128,19 +169,30 @@ void Queue::release(Head head) noexcept {
 }
 
 void Queue::unpop(Head head) noexcept {
-    if (broken_ || !enabled_) [[unlikely]]
+    if (state_ == State::Stopped) [[unlikely]]
         return;
     release(head);
     if (in_order_)
         order_next_ = head.order;
-    ring([&](auto& r) { r.unpop(head); });
+    if (state_ == State::InPieces)
+        ring<true>([&](auto& r) { r.unpop(head); });
+    else
+        ring<false>([&](auto& r) { r.unpop(head); });
 }
 
 void Queue::complete(Head head, std::uint32_t written) noexcept {
-    if (broken_ || !enabled_) [[unlikely]]
-        return;
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely([this, head, written] {
+            if (state_ == State::InPieces)
+                complete_in<true>(head, written);
+        });
+    complete_in<false>(head, written);
+}
+
+template <bool InPieces>
+void Queue::complete_in(Head head, std::uint32_t written) noexcept {
     if (!in_order_) {
-        put_used(head, written);
+        put_used<InPieces>(head, written);
         return;
     }
     // A buffer that is done too early waits for those before it.
@@ -150,44 +202,66 @@ void Queue::complete(Head head, std::uint32_t written) noexcept {
         Ordered& first = order_[order_first_];
         first.done = false;
         order_first_ = static_cast<std::uint16_t>((order_first_ + 1u) % size_);
-        put_used(first.head, first.written);
+        put_used<InPieces>(first.head, first.written);
     }
 }
 
+template <bool InPieces>
 void Queue::put_used(Head head, std::uint32_t written) noexcept {
     release(head);
-    ring([&](auto& r) { r.put_used(head, written); });
+    ring<InPieces>([&](auto& r) { r.put_used(head, written); });
     ++fresh_;
 }
 
 void Queue::publish() noexcept {
-    if (fresh_ == 0 || broken_)
+    if (fresh_ == 0)
         return;
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely([this] {
+            if (state_ == State::InPieces)
+                publish_in<true>();
+        });
+    publish_in<false>();
+}
+
+template <bool InPieces>
+void Queue::publish_in() noexcept {
     const std::uint16_t fresh = std::exchange(fresh_, std::uint16_t{0});
-    if (ring([&](auto& r) { return r.publish(fresh); }))
+    if (ring<InPieces>([&](auto& r) { return r.publish(fresh); }))
         events_->used_buffers(index_);
 }
 
 void Queue::disable_kicks() noexcept {
-    if (enabled_ && !broken_)
-        ring([](auto& r) { r.disable_kicks(); });
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely([this] {
+            if (state_ == State::InPieces)
+                ring<true>([](auto& r) { r.disable_kicks(); });
+        });
+    ring<false>([](auto& r) { r.disable_kicks(); });
 }
 
 bool Queue::enable_kicks() noexcept {
-    if (!enabled_ || broken_)
-        return false;
-    return ring([](auto& r) { return r.enable_kicks(); });
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely([this] {
+            return state_ == State::InPieces &&
+                   ring<true>([](auto& r) { return r.enable_kicks(); });
+        });
+    return ring<false>([](auto& r) { return r.enable_kicks(); });
 }
 
 bool Queue::has_next() const noexcept {
-    if (!enabled_ || broken_)
-        return false;
+    if (state_ != State::InOnePiece) [[unlikely]]
+        return rarely([this] {
+            return state_ == State::InPieces &&
+                   (packed_ ? in_pieces_->packed.has_next() : in_pieces_->split.has_next());
+        });
     return packed_ ? packed_ring_.has_next() : split_ring_.has_next();
 }
 
 void Queue::fail() noexcept {
     if (std::exchange(broken_, true))
         return;
+    state_ = State::Stopped;
     events_->needs_reset();
 }
 

@@ -102,16 +102,15 @@ public:
     // The register side.
 
     /// Resolves the rings and starts from their beginning, or from where another left off. False if
-    /// they are misaligned or not RAM, or have no such position.
+    /// they are misaligned or not RAM, or have no such position. Each may lie in pieces of the
+    /// host, if these are whole pages of the guest.
     [[nodiscard]] bool start(const RingConfig& config, Features features,
                              std::optional<RingPosition> from = std::nullopt);
     void stop() noexcept;
     /// What it was started with last.
     const RingConfig& rings() const noexcept { return rings_; }
     /// Where it is, or was when it was stopped. Exact once everything is completed and published.
-    RingPosition position() const noexcept {
-        return packed_ ? packed_ring_.position() : split_ring_.position();
-    }
+    RingPosition position() const noexcept;
 
     /// Where another device goes on. Chains that are in flight are taken again then: only a device
     /// that completes in order may have any.
@@ -128,13 +127,31 @@ private:
         bool done = false;
     };
 
-    template <class Use>
-    auto ring(Use&& use) noexcept {
-        return packed_ ? use(packed_ring_) : use(split_ring_);
-    }
+    enum class State : std::uint8_t { Stopped, InOnePiece, InPieces };  // Stopped, or broken
+
+    /// Where the host has them in pieces.
+    struct RingsInPieces {
+        SplitRing<ScatteredView> split;
+        PackedRing<ScatteredView> packed;
+    };
+
+    // What the functions above do, in two versions; InPieces is which rings.
+
+    template <bool InPieces, class Use>
+    auto ring(Use&& use) noexcept;
+    template <bool InPieces>
+    bool start_rings(Features features, std::optional<RingPosition> from);
+    template <bool InPieces>
+    bool pop_from(Chain& chain) noexcept;
+    template <bool InPieces>
+    void complete_in(Head head, std::uint32_t written) noexcept;
+    template <bool InPieces>
+    void publish_in() noexcept;
+    template <bool InPieces>
+    void put_used(Head head, std::uint32_t written) noexcept;
+
     bool claim(Chain& chain) noexcept;
     void release(Head head) noexcept;
-    void put_used(Head head, std::uint32_t written) noexcept;
 
     std::uint16_t index_;
     std::uint16_t max_size_;
@@ -143,6 +160,7 @@ private:
     bool packed_ = false;
     bool in_order_ = false;
     bool broken_ = false;
+    State state_ = State::Stopped;
     std::uint16_t in_flight_ = 0;
     std::uint16_t in_flight_descriptors_ = 0;
     std::uint16_t fresh_ = 0;  // completed since publish()
@@ -152,9 +170,10 @@ private:
     EventFd kick_;
     GuestMemory* memory_;
     QueueEvents* events_;
-    SplitRing split_ring_;
-    PackedRing packed_ring_;
-    std::vector<std::uint64_t> claimed_;  // a bit for each id; sized by start()
+    SplitRing<GuestView> split_ring_;
+    PackedRing<GuestView> packed_ring_;
+    std::unique_ptr<RingsInPieces> in_pieces_;  ///< null: the two above
+    std::vector<std::uint64_t> claimed_;        // a bit for each id; sized by start()
     std::vector<Ordered> order_;
 };
 

@@ -5,11 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "support/flat_guest_memory.hpp"
+#include "support/guest_memory_in_pieces.hpp"
 #include "support/virt_queue_driver.hpp"
 #include "virtio/queue.hpp"
 
@@ -17,6 +21,7 @@ namespace vmm::virtio {
 
 using test::Buffer;
 using test::FlatGuestMemory;
+using test::GuestMemoryInPieces;
 using test::RingKind;
 using test::UsedBuffer;
 using test::VirtQueueDriver;
@@ -33,10 +38,31 @@ struct CountingEvents final : QueueEvents {
     int resets = 0;
 };
 
-/// A queue and its driver, in one thread.
+/// What the rules of queues hold for: each kind of ring, in one piece of the host and in pieces.
+struct RingCase {
+    RingKind kind = RingKind::Split;
+    bool in_pieces = false;
+
+    VirtQueueDriver::Options options(std::uint16_t size, bool event_idx = false) const {
+        return {.kind = kind, .size = size, .event_idx = event_idx, .across_pages = in_pieces};
+    }
+};
+inline constexpr std::array kRingCases{
+    RingCase{RingKind::Split, false}, RingCase{RingKind::Packed, false},
+    RingCase{RingKind::Split, true}, RingCase{RingKind::Packed, true}};
+
+inline std::string name_of(const testing::TestParamInfo<RingCase>& info) {
+    return std::string{info.param.kind == RingKind::Split ? "Split" : "Packed"} +
+           (info.param.in_pieces ? "InPieces" : "");
+}
+
+/// A queue and its driver, in one thread. With rings across pages, each page of RAM is at a place
+/// of its own for the queue.
 struct Pair {
     explicit Pair(VirtQueueDriver::Options options, Features extra = 0)
-        : driver{memory, kRings, options} {
+        : pieces{options.across_pages ? std::make_unique<GuestMemoryInPieces>(memory, kRam)
+                                      : nullptr},
+          driver{memory, kRings, options} {
         features = f::kVersion1 | f::kIndirectDescriptors | extra;
         if (options.kind == RingKind::Packed)
             features |= f::kRingPacked;
@@ -60,17 +86,20 @@ struct Pair {
     }
 
     FlatGuestMemory memory{kRam};
+    std::unique_ptr<GuestMemoryInPieces> pieces;
+    /// RAM as the queue sees it.
+    GuestMemory& queue_memory = pieces ? static_cast<GuestMemory&>(*pieces) : memory;
     CountingEvents events;
     VirtQueueDriver driver;
     Features features = 0;
-    Queue queue{3, 64, *EventFd::create(), memory, events};
+    Queue queue{3, 64, *EventFd::create(), queue_memory, events};
     Chain chain;
     bool started = false;
 };
 
 /// Everything that holds for both kinds of ring.
-struct QueueTest : testing::TestWithParam<RingKind> {
-    Pair pair{{.kind = GetParam(), .size = 8}};
+struct QueueTest : testing::TestWithParam<RingCase> {
+    Pair pair{GetParam().options(8)};
     Queue& queue = pair.queue;
     VirtQueueDriver& driver = pair.driver;
     Chain& chain = pair.chain;

@@ -5,11 +5,11 @@
 namespace vmm::virtio {
 namespace {
 
-struct EventIdxTest : testing::TestWithParam<RingKind> {
-    Pair pair{{.kind = GetParam(), .size = 8, .event_idx = true}};
+struct EventIdxTest : testing::TestWithParam<RingCase> {
+    Pair pair{GetParam().options(8, true)};
 };
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EventIdxTest, testing::Values(RingKind::Split, RingKind::Packed));
+INSTANTIATE_TEST_SUITE_P(Kinds, EventIdxTest, testing::ValuesIn(kRingCases), name_of);
 
 TEST_P(EventIdxTest, InterruptComesWhenTheNamedBufferIsUsed) {
     pair.driver.want_interrupt_after(1);
@@ -75,11 +75,11 @@ TEST_P(EventIdxTest, KicksAreAskedForAtEveryPlaceOfTheRing) {
 
 // IN_ORDER.
 
-struct InOrderTest : testing::TestWithParam<RingKind> {
-    Pair pair{{.kind = GetParam(), .size = 4}, f::kInOrder};
+struct InOrderTest : testing::TestWithParam<RingCase> {
+    Pair pair{GetParam().options(4), f::kInOrder};
 };
 
-INSTANTIATE_TEST_SUITE_P(Kinds, InOrderTest, testing::Values(RingKind::Split, RingKind::Packed));
+INSTANTIATE_TEST_SUITE_P(Kinds, InOrderTest, testing::ValuesIn(kRingCases), name_of);
 
 TEST_P(InOrderTest, EarlyCompletionWaitsForThoseBefore) {
     const auto first = pair.driver.add({{kData, 8, true}});
@@ -133,11 +133,16 @@ TEST_P(InOrderTest, UnpopKeepsTheOrder) {
 
 // Split only.
 
-struct SplitRingTest : testing::Test {
-    Pair pair{{.kind = RingKind::Split, .size = 8}};
+struct SplitRingTest : testing::TestWithParam<RingCase> {
+    Pair pair{GetParam().options(8)};
 };
 
-TEST_F(SplitRingTest, Row05AvailIndexAheadOfTheSizeNeedsReset) {
+INSTANTIATE_TEST_SUITE_P(Pieces, SplitRingTest,
+                         testing::Values(RingCase{RingKind::Split, false},
+                                         RingCase{RingKind::Split, true}),
+                         name_of);
+
+TEST_P(SplitRingTest, Row05AvailIndexAheadOfTheSizeNeedsReset) {
     pair.driver.poke_avail_index(9);
 
     EXPECT_FALSE(pair.queue.pop(pair.chain));
@@ -147,7 +152,7 @@ TEST_F(SplitRingTest, Row05AvailIndexAheadOfTheSizeNeedsReset) {
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(SplitRingTest, Row05AvailIndexThatGoesBackNeedsReset) {
+TEST_P(SplitRingTest, Row05AvailIndexThatGoesBackNeedsReset) {
     pair.driver.add({{kData, 8, true}});
     ASSERT_TRUE(pair.serve());
 
@@ -157,7 +162,7 @@ TEST_F(SplitRingTest, Row05AvailIndexThatGoesBackNeedsReset) {
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(SplitRingTest, Row05ChainThatLoopsComesBackWithLengthZero) {
+TEST_P(SplitRingTest, Row05ChainThatLoopsComesBackWithLengthZero) {
     pair.driver.poke_descriptor(0, {kData.value(), 1, VirtQueueDriver::kNext, 1});
     pair.driver.poke_descriptor(1, {kData.value(), 1, VirtQueueDriver::kNext, 0});
     pair.driver.offer_head(0);
@@ -169,7 +174,7 @@ TEST_F(SplitRingTest, Row05ChainThatLoopsComesBackWithLengthZero) {
     EXPECT_EQ(pair.events.resets, 0);
 }
 
-TEST_F(SplitRingTest, Row05TableThatLoopsComesBackWithLengthZero) {
+TEST_P(SplitRingTest, Row05TableThatLoopsComesBackWithLengthZero) {
     const auto id = pair.driver.add_indirect({{kData, 16, false}, {kData, 16, false}}, kTable);
     ASSERT_TRUE(pair.memory.write(Gpa{kTable.value() + 16 + 12}, std::uint16_t{1}));
     ASSERT_TRUE(pair.memory.write(Gpa{kTable.value() + 16 + 14}, std::uint16_t{0}));
@@ -180,7 +185,7 @@ TEST_F(SplitRingTest, Row05TableThatLoopsComesBackWithLengthZero) {
     EXPECT_EQ(pair.driver.collect(), (UsedBuffer{id, 0}));
 }
 
-TEST_F(SplitRingTest, NextBeyondTheTableComesBackWithLengthZero) {
+TEST_P(SplitRingTest, NextBeyondTheTableComesBackWithLengthZero) {
     pair.driver.poke_descriptor(0, {kData.value(), 1, VirtQueueDriver::kNext, 8});
     pair.driver.offer_head(0);
     pair.driver.poke_descriptor(1, {kData.value(), 1, VirtQueueDriver::kNext, 0xffff});
@@ -193,7 +198,7 @@ TEST_F(SplitRingTest, NextBeyondTheTableComesBackWithLengthZero) {
     EXPECT_EQ(pair.driver.collect(), (UsedBuffer{1, 0}));
 }
 
-TEST_F(SplitRingTest, NextBeyondAnIndirectTableComesBackWithLengthZero) {
+TEST_P(SplitRingTest, NextBeyondAnIndirectTableComesBackWithLengthZero) {
     const auto id = pair.driver.add_indirect({{kData, 16, false}, {kData, 16, false}}, kTable);
     ASSERT_TRUE(pair.memory.write(Gpa{kTable.value() + 14}, std::uint16_t{2}));
 
@@ -203,14 +208,14 @@ TEST_F(SplitRingTest, NextBeyondAnIndirectTableComesBackWithLengthZero) {
     EXPECT_EQ(pair.driver.collect(), (UsedBuffer{id, 0}));
 }
 
-TEST_F(SplitRingTest, HeadBeyondTheTableNeedsReset) {
+TEST_P(SplitRingTest, HeadBeyondTheTableNeedsReset) {
     pair.driver.offer_head(8);
 
     EXPECT_FALSE(pair.queue.pop(pair.chain));
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(SplitRingTest, Row10HeadInFlightNeedsReset) {
+TEST_P(SplitRingTest, Row10HeadInFlightNeedsReset) {
     const auto id = pair.driver.add({{kData, 8, true}});
     ASSERT_TRUE(pair.queue.pop(pair.chain));
     const Head head = pair.chain.head();
@@ -224,7 +229,7 @@ TEST_F(SplitRingTest, Row10HeadInFlightNeedsReset) {
     EXPECT_EQ(pair.events.interrupts, 0);
 }
 
-TEST_F(SplitRingTest, Row10HeadMayComeAgainOnceItWasGivenBack) {
+TEST_P(SplitRingTest, Row10HeadMayComeAgainOnceItWasGivenBack) {
     const auto id = pair.driver.add({{kData, 8, true}});
     ASSERT_TRUE(pair.serve());
 
@@ -234,7 +239,7 @@ TEST_F(SplitRingTest, Row10HeadMayComeAgainOnceItWasGivenBack) {
     EXPECT_EQ(pair.events.resets, 0);
 }
 
-TEST_F(SplitRingTest, Row05EndlessMalformedChainsEnd) {
+TEST_P(SplitRingTest, Row05EndlessMalformedChainsEnd) {
     pair.driver.poke_descriptor(0, {kData.value(), 1, VirtQueueDriver::kNext, 9});
     for (int i = 0; i < 8; ++i)
         pair.driver.offer_head(0);
@@ -244,7 +249,7 @@ TEST_F(SplitRingTest, Row05EndlessMalformedChainsEnd) {
     EXPECT_EQ(pair.events.resets, 0);  // a ring full of them is within the rules
 }
 
-TEST_F(SplitRingTest, TableWithNextSetIsMalformed) {
+TEST_P(SplitRingTest, TableWithNextSetIsMalformed) {
     pair.driver.poke_descriptor(
         0, {kTable.value(), 16, VirtQueueDriver::kIndirect | VirtQueueDriver::kNext, 1});
     pair.driver.offer_head(0);
@@ -255,7 +260,7 @@ TEST_F(SplitRingTest, TableWithNextSetIsMalformed) {
     EXPECT_EQ(pair.driver.collect(), (UsedBuffer{0, 0}));
 }
 
-TEST_F(SplitRingTest, ChainMayEndInATable) {
+TEST_P(SplitRingTest, ChainMayEndInATable) {
     ASSERT_TRUE(pair.memory.write(kTable, kData.value()));
     ASSERT_TRUE(pair.memory.write(Gpa{kTable.value() + 8}, std::uint32_t{100}));
     ASSERT_TRUE(pair.memory.write(Gpa{kTable.value() + 12}, std::uint32_t{2}));
@@ -271,7 +276,7 @@ TEST_F(SplitRingTest, ChainMayEndInATable) {
     EXPECT_EQ(pair.chain.writable_bytes(), 100u);
 }
 
-TEST_F(SplitRingTest, Row02SizeThatIsNoPowerOfTwoIsRefused) {
+TEST_P(SplitRingTest, Row02SizeThatIsNoPowerOfTwoIsRefused) {
     pair.queue.stop();
     RingConfig config = pair.config();
     config.size = 6;
@@ -279,7 +284,7 @@ TEST_F(SplitRingTest, Row02SizeThatIsNoPowerOfTwoIsRefused) {
     EXPECT_FALSE(pair.queue.start(config, pair.features));
 }
 
-TEST_F(SplitRingTest, Row08UsedIndexIsOneAlignedStore) {
+TEST_P(SplitRingTest, Row08UsedIndexIsOneAlignedStore) {
     EXPECT_EQ((pair.driver.device().value() + 2) % 2, 0u);
     pair.driver.add({{kData, 8, true}});
     ASSERT_TRUE(pair.serve());
@@ -289,12 +294,17 @@ TEST_F(SplitRingTest, Row08UsedIndexIsOneAlignedStore) {
 
 // Packed only.
 
-struct PackedRingTest : testing::Test {
-    Pair pair{{.kind = RingKind::Packed, .size = 8}};
+struct PackedRingTest : testing::TestWithParam<RingCase> {
+    Pair pair{GetParam().options(8)};
 };
 
-TEST_F(PackedRingTest, AnySizeUpToTheMaximumWorks) {
-    Pair odd{{.kind = RingKind::Packed, .size = 5}};
+INSTANTIATE_TEST_SUITE_P(Pieces, PackedRingTest,
+                         testing::Values(RingCase{RingKind::Packed, false},
+                                         RingCase{RingKind::Packed, true}),
+                         name_of);
+
+TEST_P(PackedRingTest, AnySizeUpToTheMaximumWorks) {
+    Pair odd{GetParam().options(5)};
     ASSERT_TRUE(odd.started);
     for (std::uint32_t i = 0; i < 1000; ++i) {
         const auto id = odd.driver.add({{kData, 8, true}, {kData, 8, true}, {kData, 8, true}});
@@ -303,14 +313,14 @@ TEST_F(PackedRingTest, AnySizeUpToTheMaximumWorks) {
     }
 }
 
-TEST_F(PackedRingTest, Row05ChainWithoutEndNeedsReset) {
+TEST_P(PackedRingTest, Row05ChainWithoutEndNeedsReset) {
     pair.driver.offer_endless_chain();
 
     EXPECT_FALSE(pair.queue.pop(pair.chain));
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(PackedRingTest, Row10IdInFlightNeedsReset) {
+TEST_P(PackedRingTest, Row10IdInFlightNeedsReset) {
     pair.driver.poke_descriptor(0, {kData.value(), 1, VirtQueueDriver::kAvail, 5});
     pair.driver.poke_descriptor(1, {kData.value(), 1, VirtQueueDriver::kAvail, 5});
     ASSERT_TRUE(pair.queue.pop(pair.chain));
@@ -319,7 +329,7 @@ TEST_F(PackedRingTest, Row10IdInFlightNeedsReset) {
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(PackedRingTest, IdsMayBeLargerThanTheRing) {
+TEST_P(PackedRingTest, IdsMayBeLargerThanTheRing) {
     pair.driver.poke_descriptor(0, {kData.value(), 1, VirtQueueDriver::kAvail, 0xffff});
 
     ASSERT_TRUE(pair.queue.pop(pair.chain));
@@ -329,7 +339,7 @@ TEST_F(PackedRingTest, IdsMayBeLargerThanTheRing) {
     EXPECT_EQ(pair.events.resets, 0);
 }
 
-TEST_F(PackedRingTest, Row36MoreDescriptorsInFlightThanPlacesNeedsReset) {
+TEST_P(PackedRingTest, Row36MoreDescriptorsInFlightThanPlacesNeedsReset) {
     for (std::uint16_t i = 0; i < 8; ++i)
         pair.driver.poke_descriptor(i, {kData.value(), 1, VirtQueueDriver::kAvail, i});
     for (int i = 0; i < 8; ++i)
@@ -342,7 +352,7 @@ TEST_F(PackedRingTest, Row36MoreDescriptorsInFlightThanPlacesNeedsReset) {
     EXPECT_EQ(pair.events.resets, 1);
 }
 
-TEST_F(PackedRingTest, TableWithNextSetTakesBothPlacesAndComesBackWithLengthZero) {
+TEST_P(PackedRingTest, TableWithNextSetTakesBothPlacesAndComesBackWithLengthZero) {
     pair.driver.poke_descriptor(1, {kData.value(), 1, VirtQueueDriver::kAvail, 7});
     pair.driver.poke_descriptor(
         0, {kTable.value(), 16,
@@ -359,11 +369,11 @@ TEST_F(PackedRingTest, TableWithNextSetTakesBothPlacesAndComesBackWithLengthZero
     EXPECT_EQ(pair.events.resets, 0);
 }
 
-TEST_F(PackedRingTest, UnwrittenBufferComesBackWithoutTheWriteFlag) {
+TEST_P(PackedRingTest, UnwrittenBufferComesBackWithoutTheWriteFlag) {
     pair.driver.add({{kData, 8, false}});
     ASSERT_TRUE(pair.serve(0));
 
-    EXPECT_EQ(pair.memory.read<std::uint16_t>(Gpa{kRings.value() + 14}), 0x8080);
+    EXPECT_EQ(pair.memory.read<std::uint16_t>(Gpa{pair.driver.descriptors().value() + 14}), 0x8080);
 }
 
 // Two threads, as it is in life. Payload carries a checksum of its id, so that a chain read too

@@ -6,10 +6,7 @@
 namespace vmm::virtio {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Kinds, QueueTest, testing::Values(RingKind::Split, RingKind::Packed),
-                         [](const auto& kind) {
-                             return kind.param == RingKind::Split ? "Split" : "Packed";
-                         });
+INSTANTIATE_TEST_SUITE_P(Kinds, QueueTest, testing::ValuesIn(kRingCases), name_of);
 
 TEST_P(QueueTest, EmptyRingGivesNothing) {
     ASSERT_TRUE(pair.started);
@@ -356,7 +353,7 @@ TEST_P(QueueTest, Row11TableLongerThanAnyChainComesBackWithLengthZero) {
 }
 
 TEST_P(QueueTest, IndirectTableWithoutTheFeatureComesBackWithLengthZero) {
-    Pair plain{{.kind = GetParam(), .size = 8}};
+    Pair plain{GetParam().options(8)};
     plain.queue.stop();
     ASSERT_TRUE(plain.queue.start(plain.config(), plain.features & ~f::kIndirectDescriptors));
     const auto id = plain.driver.add_indirect({{kData, 16, false}}, kTable);
@@ -380,15 +377,14 @@ TEST_P(QueueTest, Row36NoMoreInFlightThanTheRingHolds) {
 
 // EVENT_IDX, both kinds.
 
-struct QueueThreadsTest : testing::TestWithParam<std::tuple<RingKind, bool>> {};
+struct QueueThreadsTest : testing::TestWithParam<std::tuple<RingCase, bool>> {};
 
 INSTANTIATE_TEST_SUITE_P(Kinds, QueueThreadsTest,
-                         testing::Combine(testing::Values(RingKind::Split, RingKind::Packed),
-                                          testing::Bool()));
+                         testing::Combine(testing::ValuesIn(kRingCases), testing::Bool()));
 
 TEST_P(QueueThreadsTest, Row08PayloadIsWholeOnBothSides) {
-    const auto [kind, event_idx] = GetParam();
-    Pair pair{{.kind = kind, .size = 16, .event_idx = event_idx}};
+    const auto [ring, event_idx] = GetParam();
+    Pair pair{ring.options(16, event_idx)};
     constexpr std::uint64_t kRounds = 5000;
     std::thread device{[&] {
         std::uint64_t served = 0;
@@ -396,8 +392,8 @@ TEST_P(QueueThreadsTest, Row08PayloadIsWholeOnBothSides) {
             while (pair.queue.pop(pair.chain)) {
                 Cursor reader = pair.chain.reader();
                 Cursor writer = pair.chain.writer();
-                const auto value = reader.read<std::uint64_t>(pair.memory);
-                if (!value || !writer.write(pair.memory, ~*value))
+                const auto value = reader.read<std::uint64_t>(pair.queue_memory);
+                if (!value || !writer.write(pair.queue_memory, ~*value))
                     std::abort();
                 pair.queue.complete(pair.chain.head(), 8);
                 ++served;
@@ -421,19 +417,19 @@ TEST_P(QueueThreadsTest, Row08PayloadIsWholeOnBothSides) {
 
 // A driver on another vCPU that scribbles over the rings while the device reads them.
 
-struct QueueScribbleTest : testing::TestWithParam<RingKind> {};
+struct QueueScribbleTest : testing::TestWithParam<RingCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Kinds, QueueScribbleTest,
-                         testing::Values(RingKind::Split, RingKind::Packed));
+INSTANTIATE_TEST_SUITE_P(Kinds, QueueScribbleTest, testing::ValuesIn(kRingCases), name_of);
 
 TEST_P(QueueScribbleTest, Row14RingsThatChangeUnderneathAreHarmless) {
 #ifdef __SANITIZE_THREAD__
     GTEST_SKIP() << "the guest's half of this race is the point of it";
 #endif
-    Pair pair{{.kind = GetParam(), .size = 8}};
+    Pair pair{GetParam().options(8)};
     for (std::uint16_t head = 0; head < 8; ++head)
-        if (GetParam() == RingKind::Split)
+        if (GetParam().kind == RingKind::Split)
             pair.driver.offer_head(head);
+    const std::uint64_t descriptors = pair.driver.descriptors() - kRings;
     std::atomic<bool> stop{false};
     std::thread guest{[&] {
         std::uint64_t random = 88172645463325252u;
@@ -441,13 +437,14 @@ TEST_P(QueueScribbleTest, Row14RingsThatChangeUnderneathAreHarmless) {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            const std::size_t at = random % 0x80 / 8 * 8;  // the descriptors
-            pair.driver.raw().store<std::uint64_t>(at, random & 0x8087'0007'0000'ffff);
+            const std::size_t at = random % 0x80 / 8 * 8;
+            pair.driver.raw().store<std::uint64_t>(descriptors + at,
+                                                   random & 0x8087'0007'0000'ffff);
         }
     }};
     std::uint64_t popped = 0;
     for (int round = 0; round < 2000; ++round) {
-        if (GetParam() == RingKind::Split)
+        if (GetParam().kind == RingKind::Split)
             pair.driver.poke_avail_index(8);
         pair.driver.poke_descriptor(0, {kData.value(), 8, VirtQueueDriver::kAvail, 0});
         std::vector<Head> heads;
@@ -473,7 +470,7 @@ TEST_P(QueueScribbleTest, Row14RingsThatChangeUnderneathAreHarmless) {
 
 // Another back end, or a machine that was saved, goes on where this one stopped.
 TEST_P(QueueTest, QueueGoesOnWhereAnotherLeftOff) {
-    Queue other{3, 64, *EventFd::create(), pair.memory, events};
+    Queue other{3, 64, *EventFd::create(), pair.queue_memory, events};
     std::array<Queue*, 2> turns{&queue, &other};
     for (unsigned i = 0; i < 27; ++i) {  // some laps
         Queue& now = *turns[i % 2];

@@ -9,6 +9,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include "virtio/chain.hpp"
 #include "virtio/features.hpp"
@@ -55,13 +57,41 @@ static_assert(sizeof(PackedDescriptor) == kDescriptorSize &&
 
 /// A descriptor of a ring, which is aligned: two loads, so that a driver that writes it at the same
 /// time is a torn value at worst.
-template <class Descriptor>
-Descriptor load_descriptor(const GuestView& ring, std::uint16_t index) {
+template <class Descriptor, class View>
+Descriptor load_descriptor(const View& ring, std::uint16_t index) {
     const std::size_t at = kDescriptorSize * index;
-    const std::array<std::uint64_t, 2> halves{ring.load<std::uint64_t>(at),
-                                              ring.load<std::uint64_t>(at + 8)};
+    const std::array<std::uint64_t, 2> halves{ring.template load<std::uint64_t>(at),
+                                              ring.template load<std::uint64_t>(at + 8)};
     return std::bit_cast<Descriptor>(halves);
 }
+
+/// An indirect table that the host has in pieces. Rare, so each descriptor is looked for anew.
+class TableInPieces {
+public:
+    /// False if it is longer than any chain, or not RAM as a whole, or in smaller pieces than
+    /// pages.
+    TableInPieces(const GuestMemory& memory, Gpa at, std::uint32_t length) noexcept
+        : memory_{memory}, at_{at} {
+        std::array<iovec, Chain::kMaxSegments * kDescriptorSize / 4096 + 1> pieces{};
+        good_ = length <= Chain::kMaxSegments * kDescriptorSize &&
+                memory.host_iovecs(at, length, Transfer::FromGuest, pieces);
+    }
+    explicit operator bool() const noexcept { return good_; }
+
+    template <class Descriptor>
+    std::optional<Descriptor> read(std::size_t index) const noexcept {
+        Descriptor value{};
+        if (!memory_.copy_in(Gpa{at_.value() + kDescriptorSize * index},
+                             std::as_writable_bytes(std::span{&value, 1})))
+            return std::nullopt;
+        return value;
+    }
+
+private:
+    const GuestMemory& memory_;
+    Gpa at_;
+    bool good_ = false;
+};
 
 namespace descriptor {
 inline constexpr std::uint16_t kNext = 1;

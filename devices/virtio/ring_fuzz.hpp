@@ -13,6 +13,7 @@
 
 #include "support/flat_guest_memory.hpp"
 #include "support/fuzz_input.hpp"
+#include "support/guest_memory_in_pieces.hpp"
 #include "virtio/queue.hpp"
 
 namespace vmm::virtio {
@@ -36,11 +37,46 @@ inline void walk_through(Chain& chain, GuestMemory& memory, std::uint64_t payloa
         (void)tail->write(memory, std::uint8_t{1});
 }
 
+/// Where the rings are: together, or each across the end of a page.
+struct RingPlaces {
+    explicit RingPlaces(bool in_pieces) {
+        if (in_pieces) {
+            descriptors = 0xf80;
+            driver = 0x1ff0;
+            device = 0x2fe0;
+        }
+    }
+    /// As if they were together.
+    Gpa at(std::uint64_t offset) const {
+        if (offset < 0x200)
+            return Gpa{descriptors + offset};
+        return Gpa{offset < 0x300 ? driver + offset - 0x200 : device + offset - 0x300};
+    }
+    std::uint64_t descriptors = 0;
+    std::uint64_t driver = 0x200;
+    std::uint64_t device = 0x300;
+};
+
 /// The input writes into the rings.
-inline void scribble(test::FuzzInput& input, test::FlatGuestMemory& memory, std::size_t size) {
+inline void scribble(test::FuzzInput& input, test::FlatGuestMemory& memory,
+                     const RingPlaces& places, std::size_t size) {
     const std::uint64_t at = input.take<std::uint16_t>() % 0x400u;
     const auto bytes = input.take_bytes(size);
-    std::memcpy(memory.host(Gpa{at}, 0x100), bytes.data(), bytes.size());
+    std::memcpy(memory.host(places.at(at), 0x100), bytes.data(), bytes.size());
+}
+
+/// The driver of a split ring moves its index on.
+inline void offer_one(test::FlatGuestMemory& memory, const RingPlaces& places) {
+    std::byte& index = *memory.host(places.at(0x202));
+    index = static_cast<std::byte>(std::to_integer<int>(index) + 1);
+}
+
+inline void complete_one(Queue& queue, std::vector<Head>& taken, std::uint8_t step) {
+    if (taken.empty())
+        return;
+    const auto which = static_cast<std::ptrdiff_t>(step % taken.size());
+    queue.complete(taken[static_cast<std::size_t>(which)], step);
+    taken.erase(taken.begin() + which);
 }
 
 inline Features features_of(std::uint8_t options, bool packed) {
@@ -52,19 +88,29 @@ inline Features features_of(std::uint8_t options, bool packed) {
     return features;
 }
 
-// 64 KiB of RAM: rings at the start, everything else is where the input's pointers may lead.
-inline void fuzz_ring(test::FuzzInput input, bool packed) {
+enum class RingLayout : std::uint8_t { InOnePiece, InPieces };
+
+// 64 KiB of RAM: rings at the start, everything else is where the input's pointers may lead. In
+// pieces, each page is at a place of its own for the queue.
+inline void fuzz_ring(test::FuzzInput input, bool packed,
+                      RingLayout layout = RingLayout::InOnePiece) {
     constexpr std::uint64_t kRam = 0x10000;
     static test::FlatGuestMemory memory{kRam};
+    static test::GuestMemoryInPieces pieces{memory, kRam};
+    const bool in_pieces = layout == RingLayout::InPieces;
+    GuestMemory& queue_memory = in_pieces ? static_cast<GuestMemory&>(pieces) : memory;
+    const RingPlaces places{in_pieces};
     static Chain chain;
     const auto options = input.take<std::uint8_t>();
     const auto size = static_cast<std::uint16_t>(packed ? 1 + options % 16 : 1u << options % 5);
     std::memset(memory.host(Gpa{0}, kRam), 0, kRam);
 
     IgnoreEvents events;
-    Queue queue{0, 16, *EventFd::create(), memory, events};
-    const RingConfig config{
-        .size = size, .descriptors = Gpa{0}, .driver = Gpa{0x200}, .device = Gpa{0x300}};
+    Queue queue{0, 16, *EventFd::create(), queue_memory, events};
+    const RingConfig config{.size = size,
+                            .descriptors = places.at(0),
+                            .driver = places.at(0x200),
+                            .device = places.at(0x300)};
     if (!queue.start(config, features_of(options, packed)))
         std::abort();
 
@@ -74,28 +120,23 @@ inline void fuzz_ring(test::FuzzInput input, bool packed) {
         const auto step = input.take<std::uint8_t>();
         switch (step % 6) {
             case 0:
-                scribble(input, memory, step >> 3);
+                scribble(input, memory, places, step >> 3);
                 break;
             case 1:
                 // As a driver would: one more chain.
                 if (!packed)
-                    memory.host(Gpa{0x202})[0] = static_cast<std::byte>(
-                        std::to_integer<int>(memory.host(Gpa{0x202})[0]) + 1);
+                    offer_one(memory, places);
                 break;
             case 2:
                 just_popped = queue.pop(chain);
                 if (just_popped) {
                     taken.push_back(chain.head());
-                    walk_through(chain, memory, step);
+                    walk_through(chain, queue_memory, step);
                 }
                 break;
             case 3:
                 just_popped = false;
-                if (!taken.empty()) {
-                    const auto which = static_cast<std::ptrdiff_t>(step % taken.size());
-                    queue.complete(taken[static_cast<std::size_t>(which)], step);
-                    taken.erase(taken.begin() + which);
-                }
+                complete_one(queue, taken, step);
                 break;
             case 4:
                 queue.publish();

@@ -2,6 +2,7 @@
 #include "virtio/split_ring.hpp"
 
 #include <atomic>
+#include <optional>
 
 namespace vmm::virtio {
 namespace {
@@ -26,10 +27,41 @@ constexpr bool aligned(Gpa at, std::uint64_t to) {
     return at.value() % to == 0;
 }
 
+/// Adds a table's chain; `read` gives the descriptor at a place, or nothing.
+template <class Read>
+bool walk_table(std::size_t entries, Chain& chain, Read read) noexcept {
+    std::uint32_t at = 0;
+    for (std::size_t count = 0; count < entries && count < Chain::kMaxSegments; ++count) {
+        const std::optional<SplitDescriptor> current = read(at);
+        if (!current)
+            return false;
+        const std::uint16_t flags = current->flags;
+        if ((flags & descriptor::kIndirect) != 0)
+            return false;
+        if (!chain.add(Gpa{current->at}, current->length, (flags & descriptor::kWrite) != 0))
+            return false;
+        if ((flags & descriptor::kNext) == 0)
+            return true;
+        at = current->next;
+        if (at >= entries)
+            return false;
+    }
+    return false;
+}
+
+[[gnu::noinline, gnu::cold]] bool walk_table_in_pieces(Gpa at, std::uint32_t length, Chain& chain,
+                                                       const GuestMemory& memory) noexcept {
+    const TableInPieces table{memory, at, length};
+    return table && walk_table(length / kDescriptorSize, chain, [&](std::uint32_t place) {
+               return table.read<SplitDescriptor>(place);
+           });
+}
+
 }  // namespace
 
-bool SplitRing::start(const RingConfig& config, Features features, const GuestMemory& memory,
-                      RingPosition from) {
+template <class View>
+bool SplitRing<View>::start(const RingConfig& config, Features features, const GuestMemory& memory,
+                            RingPosition from) {
     *this = {};
     next_avail_ = from.available;
     seen_avail_ = from.available;
@@ -45,16 +77,20 @@ bool SplitRing::start(const RingConfig& config, Features features, const GuestMe
         return false;
 
     const std::size_t event = event_idx_ ? kEvent : 0;
-    descriptors_ = memory.view(config.descriptors, kDescriptorSize * size_);
-    avail_ = memory.view(config.driver, kAvailRing + kAvailEntry * size_ + event);
-    used_ = memory.view(config.device, kUsedRing + kUsedEntry * size_ + event);
+    descriptors_ =
+        view_of<View>(memory, config.descriptors, kDescriptorSize * size_, Transfer::FromGuest);
+    avail_ = view_of<View>(memory, config.driver, kAvailRing + kAvailEntry * size_ + event,
+                           Transfer::FromGuest);
+    used_ = view_of<View>(memory, config.device, kUsedRing + kUsedEntry * size_ + event,
+                          Transfer::ToGuest);
     return descriptors_ && avail_ && used_;
 }
 
-Pop SplitRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
+template <class View>
+Pop SplitRing<View>::pop(Chain& chain, const GuestMemory& memory) noexcept {
     if (next_avail_ == seen_avail_) {
         // Acquire: the entries and descriptors up to the index were written before it.
-        seen_avail_ = avail_.load<std::uint16_t>(kAvailIdx, std::memory_order_acquire);
+        seen_avail_ = avail_.template load<std::uint16_t>(kAvailIdx, std::memory_order_acquire);
         const auto ahead = static_cast<std::uint16_t>(seen_avail_ - next_avail_);
         if (ahead > size_) {
             seen_avail_ = next_avail_;
@@ -63,7 +99,8 @@ Pop SplitRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
         if (ahead == 0)
             return Pop::Nothing;
     }
-    const auto first = avail_.load<std::uint16_t>(kAvailRing + kAvailEntry * (next_avail_ & mask_));
+    const auto first =
+        avail_.template load<std::uint16_t>(kAvailRing + kAvailEntry * (next_avail_ & mask_));
     if (first >= size_)
         return Pop::Broken;
     ++next_avail_;
@@ -72,7 +109,9 @@ Pop SplitRing::pop(Chain& chain, const GuestMemory& memory) noexcept {
     return walk(first, chain, memory) ? Pop::Chain : Pop::Malformed;
 }
 
-bool SplitRing::walk(std::uint16_t first, Chain& chain, const GuestMemory& memory) const noexcept {
+template <class View>
+bool SplitRing<View>::walk(std::uint16_t first, Chain& chain,
+                           const GuestMemory& memory) const noexcept {
     std::uint16_t at = first;
     // A chain of more descriptors than there are is a loop.
     for (std::uint16_t count = 0; count < size_; ++count) {
@@ -94,71 +133,68 @@ bool SplitRing::walk(std::uint16_t first, Chain& chain, const GuestMemory& memor
     return false;
 }
 
-bool SplitRing::walk_indirect(const SplitDescriptor& from, Chain& chain,
-                              const GuestMemory& memory) const noexcept {
+template <class View>
+bool SplitRing<View>::walk_indirect(const SplitDescriptor& from, Chain& chain,
+                                    const GuestMemory& memory) const noexcept {
     if (from.length == 0 || from.length % kDescriptorSize != 0)
         return false;
     const GuestView table = memory.view(Gpa{from.at}, from.length);
-    if (!table)
-        return false;
-    const std::uint32_t entries = from.length / std::uint32_t{kDescriptorSize};
-    std::uint32_t at = 0;
-    for (std::size_t count = 0; count < entries && count < Chain::kMaxSegments; ++count) {
-        const auto current = table.copy<SplitDescriptor>(kDescriptorSize * at);
-        const std::uint16_t flags = current.flags;
-        if ((flags & descriptor::kIndirect) != 0)
-            return false;
-        if (!chain.add(Gpa{current.at}, current.length, (flags & descriptor::kWrite) != 0))
-            return false;
-        if ((flags & descriptor::kNext) == 0)
-            return true;
-        at = current.next;
-        if (at >= entries)
-            return false;
-    }
-    return false;
+    if (!table) [[unlikely]]
+        return walk_table_in_pieces(Gpa{from.at}, from.length, chain, memory);
+    return walk_table(from.length / kDescriptorSize, chain, [&](std::uint32_t at) {
+        return std::optional{table.copy<SplitDescriptor>(kDescriptorSize * at)};
+    });
 }
 
-void SplitRing::unpop(Head /*head*/) noexcept {
+template <class View>
+void SplitRing<View>::unpop(Head /*head*/) noexcept {
     --next_avail_;
 }
 
-void SplitRing::put_used(Head head, std::uint32_t written) noexcept {
+template <class View>
+void SplitRing<View>::put_used(Head head, std::uint32_t written) noexcept {
     const std::size_t at = kUsedRing + kUsedEntry * (next_used_ & mask_);
-    used_.store<std::uint32_t>(at, head.id);
-    used_.store<std::uint32_t>(at + 4, written);
+    used_.template store<std::uint32_t>(at, head.id);
+    used_.template store<std::uint32_t>(at + 4, written);
     ++next_used_;
 }
 
-bool SplitRing::publish(std::uint16_t fresh) noexcept {
+template <class View>
+bool SplitRing<View>::publish(std::uint16_t fresh) noexcept {
     // Release: the elements, and what the device wrote into buffers, come before the index.
-    used_.store<std::uint16_t>(kUsedIdx, next_used_, std::memory_order_release);
+    used_.template store<std::uint16_t>(kUsedIdx, next_used_, std::memory_order_release);
     // The driver writes its wish and then looks at the index; we the other way round. One of the
     // two must see the other's store.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!event_idx_)
-        return (avail_.load<std::uint16_t>(kAvailFlags) & kNoInterrupt) == 0;
-    const auto event = avail_.load<std::uint16_t>(kAvailRing + kAvailEntry * size_);
+        return (avail_.template load<std::uint16_t>(kAvailFlags) & kNoInterrupt) == 0;
+    const auto event = avail_.template load<std::uint16_t>(kAvailRing + kAvailEntry * size_);
     return passed(event, static_cast<std::uint16_t>(next_used_ - fresh), next_used_);
 }
 
-void SplitRing::disable_kicks() noexcept {
+template <class View>
+void SplitRing<View>::disable_kicks() noexcept {
     // With EVENT_IDX the event index we leave behind is passed once and then asks for nothing.
     if (!event_idx_)
-        used_.store<std::uint16_t>(kUsedFlags, kNoNotify);
+        used_.template store<std::uint16_t>(kUsedFlags, kNoNotify);
 }
 
-bool SplitRing::enable_kicks() noexcept {
+template <class View>
+bool SplitRing<View>::enable_kicks() noexcept {
     if (event_idx_)
-        used_.store<std::uint16_t>(kUsedRing + kUsedEntry * size_, next_avail_);
+        used_.template store<std::uint16_t>(kUsedRing + kUsedEntry * size_, next_avail_);
     else
-        used_.store<std::uint16_t>(kUsedFlags, 0);
+        used_.template store<std::uint16_t>(kUsedFlags, 0);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return has_next();
 }
 
-bool SplitRing::has_next() const noexcept {
-    return avail_.load<std::uint16_t>(kAvailIdx, std::memory_order_relaxed) != next_avail_;
+template <class View>
+bool SplitRing<View>::has_next() const noexcept {
+    return avail_.template load<std::uint16_t>(kAvailIdx, std::memory_order_relaxed) != next_avail_;
 }
+
+template class SplitRing<GuestView>;
+template class SplitRing<ScatteredView>;
 
 }  // namespace vmm::virtio

@@ -2,6 +2,7 @@
 // The split virtqueue: descriptor table, avail ring, used ring.
 //
 // Spec: virtio 1.3, 2.7. Threads: the one that owns the queue.
+// View: GuestView, or ScatteredView where the host has the ring in pieces; both are instantiated.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,12 @@
 #include "virtio/chain.hpp"
 #include "virtio/features.hpp"
 #include "virtio/ring.hpp"
+#include "virtio/scattered_view.hpp"
 #include "vmm/guest_memory.hpp"
 
 namespace vmm::virtio {
 
+template <class View>
 class SplitRing {
 public:
     static constexpr RingPosition kBeginning{};
@@ -35,9 +38,9 @@ private:
     bool walk_indirect(const SplitDescriptor& from, Chain& chain,
                        const GuestMemory& memory) const noexcept;
 
-    GuestView descriptors_;
-    GuestView avail_;
-    GuestView used_;
+    View descriptors_;
+    View avail_;
+    View used_;
     std::uint16_t size_ = 0;
     std::uint16_t mask_ = 0;  // size is a power of two
     bool event_idx_ = false;
@@ -46,5 +49,8 @@ private:
     std::uint16_t seen_avail_ = 0;  // what the driver's index was when last looked at
     std::uint16_t next_used_ = 0;
 };
+
+extern template class SplitRing<GuestView>;
+extern template class SplitRing<ScatteredView>;
 
 }  // namespace vmm::virtio

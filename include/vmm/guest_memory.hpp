@@ -99,10 +99,10 @@ public:
     [[nodiscard]] virtual std::optional<std::size_t> host_iovecs(
         Gpa at, std::uint64_t length, Transfer transfer, std::span<iovec> out) const noexcept = 0;
 
-    /// An empty view if the range is not RAM as a whole. It may cross from one RAM region into the
-    /// next; a view is one piece of the host all the same, because a ring is looked at too often to
-    /// ask where each entry lies: whose regions touch in the guest and not in the host has to map
-    /// them side by side. Alignment is the caller's.
+    /// An empty view if the range is not RAM as a whole, or is not one piece of the host. It may
+    /// cross from one RAM region into the next. A ring in pieces is found by host_iovecs() and
+    /// works as well (virtio/scattered_view.hpp), but costs more at each look: whose regions touch
+    /// in the guest had better map them side by side. Alignment is the caller's.
     [[nodiscard]] virtual GuestView view(Gpa at, std::uint64_t length) const noexcept = 0;
 
     template <class T>

@@ -35,7 +35,7 @@ public:
 
     void add(GpaRange range) {
         void* host = ::mmap(nullptr, range.size, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (host == MAP_FAILED)
             std::abort();
         regions_.push_back({range, static_cast<std::byte*>(host)});

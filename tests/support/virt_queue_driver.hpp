@@ -40,19 +40,24 @@ public:
         RingKind kind = RingKind::Split;
         std::uint16_t size = 8;
         bool event_idx = false;
+        /// The middle of each part is where a page ends; those of 4 bytes begin a page.
+        bool across_pages = false;
     };
 
     /// Takes bytes_needed() of zeroed RAM from `at`, a multiple of 4096.
     VirtQueueDriver(FlatGuestMemory& memory, Gpa at, Options options)
         : memory_{memory}, options_{options}, base_{at}, lengths_(0x10000), in_use_(options.size) {
-        const std::uint64_t table = 16u * options.size;
-        descriptors_ = at;
-        if (split()) {
-            driver_ = Gpa{at.value() + table};
-            device_ = Gpa{(driver_.value() + 6 + 2u * options.size + 3) & ~std::uint64_t{3}};
+        if (options.across_pages) {
+            const std::uint64_t half = options.size / 2;
+            descriptors_ = Gpa{at.value() + kPage - 16 * half};
+            driver_ = Gpa{at.value() + 2 * kPage - (split() ? 4 + 2 * half : 0)};
+            device_ = Gpa{at.value() + 3 * kPage - (split() ? 4 + 8 * half : 0)};
         } else {
-            driver_ = Gpa{at.value() + table};
-            device_ = Gpa{driver_.value() + 4};
+            descriptors_ = at;
+            driver_ = Gpa{at.value() + 16u * options.size};
+            device_ = split()
+                          ? Gpa{(driver_.value() + 6 + 2u * options.size + 3) & ~std::uint64_t{3}}
+                          : Gpa{driver_.value() + 4};
         }
         all_ = memory.view(at, bytes_needed(options));
         if (!all_)
@@ -60,6 +65,8 @@ public:
     }
 
     static std::uint64_t bytes_needed(Options options) {
+        if (options.across_pages)
+            return 4 * kPage;
         const std::uint64_t raw =
             16u * options.size + 6 + 2u * options.size + 3 + 6 + 8u * options.size;
         return (raw + 4095) & ~std::uint64_t{4095};
@@ -163,7 +170,7 @@ public:
 
     /// Writes a descriptor as it stands; nothing becomes available by that in a split ring.
     void poke_descriptor(std::uint16_t index, RawDescriptor raw) {
-        const std::uint64_t at = 16u * index;
+        const std::size_t at = place(index);
         all_.store<std::uint64_t>(at, raw.at);
         all_.store<std::uint32_t>(at + 8, raw.length);
         if (split()) {
@@ -199,10 +206,13 @@ public:
     /// Packed: tells this driver that the test made `count` places available by hand.
     void skip_places(std::uint16_t count) { advance(avail_at_, avail_wrap_, count); }
 
-    /// Any byte of the rings, descriptors first.
+    /// Any byte of the rings, from the address that they were given on.
     GuestView& raw() { return all_; }
 
 private:
+    static constexpr std::uint64_t kPage = 4096;
+
+    std::size_t place(std::uint16_t index) const { return (descriptors_ - base_) + 16u * index; }
     bool split() const { return options_.kind == RingKind::Split; }
     std::size_t avail(std::size_t offset) const { return (driver_ - base_) + offset; }
     std::size_t used(std::size_t offset) const { return (device_ - base_) + offset; }
@@ -285,7 +295,7 @@ private:
     }
 
     std::optional<UsedBuffer> collect_packed() {
-        const std::size_t at = 16u * used_at_;
+        const std::size_t at = place(used_at_);
         const auto flags = all_.load<std::uint16_t>(at + 14, std::memory_order_acquire);
         if (((flags & kAvail) != 0) != used_wrap_ || ((flags & kUsed) != 0) != used_wrap_)
             return std::nullopt;
