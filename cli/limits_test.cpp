@@ -69,7 +69,7 @@ const std::vector<Example>& bad_examples() {
         {{"-k", "K", "--net", "tap=sixteen-letters-"}, "too long for an interface"},
         {{"-k", "K", "--net", "user,publish=1:2:3"}, "is not an address of the host"},
         {{"-k", "K", "--net", "user,publish=[1:2,0.0.0.0:1:3]"}, "want the same port of the host"},
-        {{"-k", "K", "--console-port", "name=a"}, "leads nowhere"},
+        {{"-k", "K", "--console-port", "name=a"}, "has no backend"},
         {{"-k", "K", "--disk", "[a,b]"}, "a list where one value is wanted"},
         {{"-k", "K", "--serial", "tty", "--console", "tty"}, "want the terminal"},
         {{"-k", "K", "-hda", "D"}, "unknown flag '-hda'"},

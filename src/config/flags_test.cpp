@@ -129,7 +129,7 @@ TEST(FlagsTest, SlotOfTheHostBridgeAndThoseThatAPciBusDoesNotHaveAreRefused) {
 TEST(FlagsTest, ErrorsNameTheFlag) {
     EXPECT_EQ(error_of(use("--memory", "lots")),
               "error: --memory: size: 'lots' is not a size\n"
-              "  help: Give a whole number of bytes, or one with K, M, G or T behind it, such as "
+              "  help: Give a whole number of bytes, or one followed by K, M, G or T, such as "
               "512M.\n");
     EXPECT_EQ(error_of(use("--memory", "0")),
               "error: --memory: size: 0 is too small\n  help: The least is 4M.\n");

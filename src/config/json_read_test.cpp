@@ -158,7 +158,7 @@ TEST(JsonReadTest, WrongTypeNamesTheKeyAndWhatIsExpected) {
 TEST(JsonReadTest, BadValueNamesTheKeyAndItsPlace) {
     EXPECT_EQ(json_error("{\"memory\":\n{\"size\": \"lots\"}}"),
               "error: vm.json:2:10: memory.size: 'lots' is not a size\n"
-              "  help: Give a whole number of bytes, or one with K, M, G or T behind it, such as "
+              "  help: Give a whole number of bytes, or one followed by K, M, G or T, such as "
               "512M.\n");
     EXPECT_EQ(json_error(R"({"cpus": {"boot_vcpus": 0}})"),
               "error: vm.json:1:25: cpus.boot_vcpus: 0 is too small\n  help: The least is 1.\n");

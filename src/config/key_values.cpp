@@ -136,14 +136,14 @@ private:
             return std::unexpected(after_value());
         ++at_;
         if (done() || text_[at_] == ',')
-            return std::unexpected(bad("nothing stands behind a comma",
+            return std::unexpected(bad("trailing or double comma",
                                        "Remove the comma, or put the value between quotes if the "
                                        "comma is part of it."));
         return {};
     }
 
     Error after_value() const {
-        return bad(cat(in_quotes(text_.substr(at_)), " stands behind the end of a value"),
+        return bad(cat("unexpected ", in_quotes(text_.substr(at_)), " after the end of a value"),
                    "Put a comma in between.");
     }
 

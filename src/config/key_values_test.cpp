@@ -356,23 +356,23 @@ TEST(KeyValuesTest, BrokenTextIsAnErrorThatSaysHowToMendIt) {
     EXPECT_EQ(error_of("memory", &memory, ""),
               "error: the value is empty\n  help: Write value,key=value,...\n");
     EXPECT_EQ(error_of("memory", &memory, "1G,"),
-              "error: nothing stands behind a comma\n  help: Remove the comma, or put the value "
+              "error: trailing or double comma\n  help: Remove the comma, or put the value "
               "between quotes if the comma is part of it.\n");
     EXPECT_EQ(error_of("memory", &memory, "1G,,shared"),
-              "error: nothing stands behind a comma\n  help: Remove the comma, or put the value "
+              "error: trailing or double comma\n  help: Remove the comma, or put the value "
               "between quotes if the comma is part of it.\n");
     EXPECT_EQ(error_of("memory", &memory, "=1G"),
               "error: '=' without a key in front of it\n  help: Write key=value.\n");
     EXPECT_EQ(error_of("memory", &memory, "file=\"a"),
               "error: a quote is not closed\n  help: Add a \" at the end of the value.\n");
     EXPECT_EQ(error_of("memory", &memory, "file=\"a\"b"),
-              "error: 'b' stands behind the end of a value\n  help: Put a comma in between.\n");
+              "error: unexpected 'b' after the end of a value\n  help: Put a comma in between.\n");
     EXPECT_EQ(
         error_of("net", &net, "publish=[1:2"),
         "error: a list is not closed\n  help: Add a ] at its end, or put the value between quotes "
         "if it begins with a [.\n");
     EXPECT_EQ(error_of("net", &net, "publish=[\"1:2\"x]"),
-              "error: 'x]' stands behind the end of a value\n  help: Put a comma in between.\n");
+              "error: unexpected 'x]' after the end of a value\n  help: Put a comma in between.\n");
 }
 
 }  // namespace

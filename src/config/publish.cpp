@@ -94,7 +94,7 @@ Result<PublishRule> parse_publish(std::string_view text) {
         const auto protocol = rest.substr(slash + 1);
         if (protocol != "tcp" && protocol != "udp")
             return bad(text, cat(": ", in_quotes(protocol), " is neither tcp nor udp"),
-                       "Write /tcp or /udp behind the ports, or nothing for both.");
+                       "Write /tcp or /udp after the ports, or nothing for both.");
         rule.tcp = protocol == "tcp";
         rule.udp = protocol == "udp";
         rest = rest.substr(0, slash);

@@ -65,7 +65,7 @@ TEST(PublishTest, WrongPartIsNamed) {
               "  help: Write [::1]:8080:80.\n");
     EXPECT_EQ(error_of("80:80/sctp"),
               "error: '80:80/sctp': 'sctp' is neither tcp nor udp\n"
-              "  help: Write /tcp or /udp behind the ports, or nothing for both.\n");
+              "  help: Write /tcp or /udp after the ports, or nothing for both.\n");
     EXPECT_EQ(error_of("8000-8010:9000"),
               "error: '8000-8010:9000' has 11 ports of the host for 1 of the guest\n"
               "  help: Give two ranges of the same length, such as 8000-8010:9000-9010.\n");

@@ -17,7 +17,7 @@ Result<> validate(const VmConfig& config);
 /// The part of validate() for devices without a channel, and for names (validate_devices.cpp).
 Result<> validate_devices(const VmConfig& config);
 
-/// What a valid configuration asks for in vain, as records for the log.
+/// What of a valid configuration has no effect, as records for the log.
 std::vector<std::string> warnings(const VmConfig& config);
 
 }  // namespace vmm::config

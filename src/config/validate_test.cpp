@@ -253,7 +253,7 @@ TEST(ValidatePortsTest, NamesAreUnique) {
 
 TEST(ValidatePortsTest, PortLeadsSomewhere) {
     EXPECT_EQ(error_of_ports({{.name = "a"}}),
-              "error: console_ports[0] (--console-port) leads nowhere\n"
+              "error: console_ports[0] (--console-port) has no backend\n"
               "  help: Say where its other end is: socket=PATH, file=PATH, link=PATH, pty, tty or "
               "null.\n");
     EXPECT_EQ(error_of_ports({{.mode = ConsoleMode::Socket, .name = "a"}}),

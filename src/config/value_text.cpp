@@ -41,7 +41,7 @@ Error bad(std::string what, std::string advice) {
 }
 
 constexpr std::string_view kSizeAdvice =
-    "Give a whole number of bytes, or one with K, M, G or T behind it, such as 512M.";
+    "Give a whole number of bytes, or one followed by K, M, G or T, such as 512M.";
 
 Error too_large(std::string_view text) {
     return bad(cat(in_quotes(text), " is too large for a number of 64 bits"),

@@ -24,7 +24,7 @@ TEST(SizeTest, UnitsArePowersOf1024InAnyCase) {
 TEST(SizeTest, AnythingElseIsAnErrorThatSaysWhatToGive) {
     EXPECT_EQ(parse_size("lots").error().report(),
               "error: 'lots' is not a size\n"
-              "  help: Give a whole number of bytes, or one with K, M, G or T behind it, such as "
+              "  help: Give a whole number of bytes, or one followed by K, M, G or T, such as "
               "512M.\n");
     EXPECT_EQ(parse_size("").error().one_line(), "'' is not a size");
     EXPECT_EQ(parse_size("-1").error().one_line(), "'-1' is not a size");

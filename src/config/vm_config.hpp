@@ -101,7 +101,7 @@ struct ConsoleConfig {
     bool operator==(const ConsoleConfig&) const = default;
 };
 
-/// A port of virtio-console that is no terminal: /dev/virtio-ports/NAME in the guest.
+/// A port of virtio-console that is not a terminal: /dev/virtio-ports/NAME in the guest.
 struct ConsolePortConfig {
     ConsoleMode mode = ConsoleMode::Off;  ///< must be given
     std::string name;                     ///< must be given

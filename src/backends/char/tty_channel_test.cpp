@@ -211,7 +211,7 @@ TEST_F(TtyBackendTest, DrainStopsAfterItsTimeAndCountsWhatWasLost) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
 }
 
-// ---- input that is no terminal
+// ---- input that is not a terminal
 
 TEST_F(TtyBackendTest, PipeIsReadAndCtrlAIsJustAByte) {
     make_tty(in.in.get(), out.out.get());

@@ -56,7 +56,7 @@ Result<> check(const VmConfig& config) {
         VMM_TRY(check_port_name(ports[i].name, path));
         if (ports[i].mode == ConsoleMode::Off)
             return bad(
-                cat(path, " (--console-port) leads nowhere"),
+                cat(path, " (--console-port) has no backend"),
                 "Say where its other end is: socket=PATH, file=PATH, link=PATH, pty, tty or null.");
         for (std::size_t k = 0; k < i; ++k)
             if (ports[k].name == ports[i].name)
@@ -88,7 +88,7 @@ void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
 
 constexpr DeviceSchema kConsolePorts{
     .table = {.name = "ConsolePortConfig",
-              .help = "A port between guest and host that is no terminal",
+              .help = "A port between guest and host that is not a terminal",
               .keys = kKeys,
               .defaults = defaults_of<ConsolePortConfig>},
     .noun = "the device with console_ports",

@@ -43,10 +43,10 @@ constexpr auto kKeys = std::array{
                                   "With backend user: host port, or range of ports, that leads to "
                                   "the guest's; at 127.0.0.1 and for both protocols if not "
                                   "given"}),
-    key<&NetConfig::mac>(
-        {.name = "mac",
-         .help = "The guest's address; if not given, made from the machine's name, or by "
-                 "chance for one without a name"}),
+    key<&NetConfig::mac>({.name = "mac",
+                          .help =
+                              "The guest's address; if not given, made from the machine's name, or "
+                              "random for one without a name"}),
     key<&NetConfig::mtu>({.name = "mtu",
                           .help = "Largest frame payload; the backend's if not given",
                           .least = kMinMtu,

@@ -44,7 +44,7 @@ Result<std::unique_ptr<NetBackend>> open_net(const NetConfig& net) {
 }
 
 /// The one that was given; or one that is the same at each start of a machine with a name; or one
-/// by chance, so that two machines without names can meet on one network.
+/// at random, so that two machines without names can meet on one network.
 MacAddress mac_of(std::string_view machine, const NetConfig& net, std::string_view name) {
     if (const auto given = virtio_net::parse_mac(net.mac))
         return *given;
