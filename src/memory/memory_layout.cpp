@@ -100,6 +100,8 @@ std::vector<GuestRam::PrivacyChange> GuestRam::changes_in(GpaRange range, Privac
 Result<> GuestRam::replay(MemoryObserver& observer) {
     VMM_TRY(tell(observer, regions_));
     auto told = tell(observer, others_);
+    if (told && private_.empty())
+        return {};
     if (told) {
         std::vector<PrivacyChange> all;
         for (const auto& region : regions_)
@@ -188,6 +190,8 @@ Result<> GuestRam::change_privacy(GpaRange range, Privacy privacy) {
 
 Result<> GuestRam::share_all() {
     const std::scoped_lock held{layout_lock_};
+    if (private_.empty())  // at every start
+        return {};
     for (const auto& region : regions_)
         VMM_TRY(change_privacy(region.range, Privacy::Shared));
     return {};

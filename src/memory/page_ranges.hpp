@@ -19,6 +19,7 @@ class PageRanges {
 public:
     void add(GpaRange range);
     void remove(GpaRange range);
+    bool empty() const { return ends_.empty(); }
 
     /// The parts of `range` that are in the set, ascending.
     std::vector<GpaRange> within(GpaRange range) const;
