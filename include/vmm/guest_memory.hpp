@@ -101,8 +101,8 @@ public:
 
     /// An empty view if the range is not RAM as a whole, or is not one piece of the host. It may
     /// cross from one RAM region into the next. A ring in pieces is found by host_iovecs() and
-    /// works as well (virtio/scattered_view.hpp), but costs more at each look: whose regions touch
-    /// in the guest had better map them side by side. Alignment is the caller's.
+    /// works as well (virtio/scattered_view.hpp), but each access costs more, so regions that
+    /// touch in the guest are best mapped side by side. Alignment is the caller's.
     [[nodiscard]] virtual GuestView view(Gpa at, std::uint64_t length) const noexcept = 0;
 
     template <class T>
