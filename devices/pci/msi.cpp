@@ -109,8 +109,8 @@ void Msi::update() noexcept {
         else
             vectors_[i].hold();
     }
-    // What was held back on a vector that is granted no more comes by the one that its source has
-    // now.
+    // What was held back on a vector that is no longer granted comes through the one that its
+    // source has now.
     for (unsigned i = granted; enable && i < vectors_.size(); ++i)
         if (vectors_[i].take_pending())
             vectors_[i % granted].vector()->signal();

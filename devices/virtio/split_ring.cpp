@@ -163,8 +163,9 @@ template <class View>
 bool SplitRing<View>::publish(std::uint16_t fresh) noexcept {
     // Release: the elements, and what the device wrote into buffers, come before the index.
     used_.template store<std::uint16_t>(kUsedIdx, next_used_, std::memory_order_release);
-    // The driver writes its wish and then looks at the index; we the other way round. One of the
-    // two must see the other's store.
+    // The driver stores its event index and then loads the used index; we store the used index
+    // and then load the event index. One of the two must see the other's store, or a wake-up is
+    // lost.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!event_idx_)
         return (avail_.template load<std::uint16_t>(kAvailFlags) & kNoInterrupt) == 0;

@@ -47,7 +47,7 @@ public:
     /// or are forgotten before they go.
     void look(std::vector<Disk> disks, Answer answer);
 
-    /// Looks at this one no more, unless it is at it right now: then false, and `ended` will say
+    /// Stops looking at this one, unless it is at it right now: then false, and `ended` will say
     /// when to ask again.
     [[nodiscard]] bool forget(const virtio_blk::Blk& disk);
 

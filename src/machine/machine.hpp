@@ -68,7 +68,7 @@ public:
 
     void begin_reset();       ///< parks the vCPUs, asks the devices to stop
     Result<> finish_reset();  ///< power-on state, payload loaded again, vCPUs running
-    /// Names of devices that work at what the guest asked for, although it runs no more.
+    /// Names of devices that still work at what the guest asked for, after it has stopped.
     std::vector<std::string> busy_devices() const;
     /// Readable when a device has come to an end or can be removed.
     int ended_fd() const noexcept;

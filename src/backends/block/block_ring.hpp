@@ -34,7 +34,7 @@ public:
     void prepare_cancel() noexcept;
     bool prepared() const noexcept { return prepared_ > 0; }
     /// One system call for all that was prepared. What the kernel will not take comes back in
-    /// `refused`; the ring should then be used no more, but for reaping.
+    /// `refused`; the ring should then be used for reaping only.
     void start(BlockRequestList& refused) noexcept;
 
     struct Completion {

@@ -199,11 +199,12 @@ void DeviceSet::limit_wait(const std::shared_ptr<Member>& member) {
 }
 
 void DeviceSet::give_up_waiting(Member& member) {
-    auto error = Error{ErrorKind::Os,
-                       cat("'", member.id, "' did not stop within ", parts_.config.stop_timeout,
-                           " s (--stop-timeout): the host does not answer what the guest asked of "
-                           "it")}
-                     .hint("The guest has it no more. Its id is free when the host has answered.");
+    auto error =
+        Error{ErrorKind::Os,
+              cat("'", member.id, "' did not stop within ", parts_.config.stop_timeout,
+                  " s (--stop-timeout): the host does not answer what the guest asked of "
+                  "it")}
+            .hint("The guest no longer has it. Its id is free once the host has answered.");
     answer_all(member, std::unexpected(std::move(error)));
 }
 

@@ -113,7 +113,7 @@ private:
     enum class Stage : std::uint8_t {
         Working,   ///< nobody wants it away
         Asked,     ///< the guest has it, and was asked to let it go
-        Leaving,   ///< the guest finds it no more; a vCPU may still be inside of it
+        Leaving,   ///< the guest no longer finds it; a vCPU may still be inside of it
         Draining,  ///< nobody is inside of it; its queues are its I/O thread's
         Freeing,   ///< nothing of it is at work; `device` is the freeing thread's
     };
