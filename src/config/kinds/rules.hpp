@@ -12,8 +12,11 @@
 
 namespace vmm::config {
 
-inline std::unexpected<Error> bad(std::string what, std::string advice) {
-    return std::unexpected(Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice)));
+/// The place of the error is the rule's.
+inline std::unexpected<Error> bad(std::string what, std::string advice,
+                                  Error::Where where = Error::Where::current()) {
+    return std::unexpected(
+        Error{ErrorKind::Config, std::move(what), where}.hint(std::move(advice)));
 }
 
 inline Result<> check_queue_size(const std::string& path, std::uint32_t size) {
