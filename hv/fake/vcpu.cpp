@@ -75,11 +75,12 @@ bool Vcpu::happens_inside(const Step& step) {
         return true;
     }
     auto taken = taker_ ? taker_(step) : std::nullopt;
-    if (taken && std::holds_alternative<MmioRead>(step)) {
+    const bool inside = taken.has_value();
+    if (inside && std::holds_alternative<MmioRead>(step)) {
         const std::scoped_lock lock{mutex_};
         answers_.push_back(*std::move(taken));
     }
-    return taken.has_value();
+    return inside;
 }
 
 Result<hv::VmExit> Vcpu::perform(Step step) {
