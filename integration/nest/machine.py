@@ -25,7 +25,7 @@ class Architecture:
 
 ARCHITECTURES = {
     # Without five-level page tables: of a guest's memory accesses in an emulated machine the walks of two nested
-    # tables are a good part, and a boot costs a third less with four levels in each.
+    # tables are a good part, and a boot costs a tenth less with four levels in each.
     "x86_64": Architecture("qemu-system-x86_64", ("-M", "q35", "-cpu", "max,+svm,+npt,-la57"), "ttyS0", "ttyS1"),
 }
 
