@@ -120,7 +120,7 @@ Error unknown_command(std::string_view given, std::string_view above) {
                config::suggestion(given, names, "Commands"));
 }
 
-/// `flag` is no flag of every command, and no command stands before it. `others` follow it.
+/// `flag` is not a flag of every command, and no command precedes it. `others` follow it.
 Error flag_before_command(std::string_view flag, std::span<const char* const> others) {
     const auto name = flag.substr(0, flag.find('='));
     const auto known = known_flags(true);

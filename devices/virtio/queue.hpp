@@ -127,7 +127,8 @@ private:
         bool done = false;
     };
 
-    enum class State : std::uint8_t { Stopped, InOnePiece, InPieces };  // Stopped, or broken
+    /// What enabled_, broken_ and in_pieces_ amount to: one comparison on the data path.
+    enum class State : std::uint8_t { Stopped, InOnePiece, InPieces };
 
     /// Where the host has them in pieces.
     struct RingsInPieces {

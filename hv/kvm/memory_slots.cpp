@@ -80,9 +80,9 @@ void MemorySlots::remove(const MemoryRegion& region) noexcept {
 Result<> MemorySlots::set_privacy(GpaRange part, Privacy now) const {
     if (now == Privacy::Shared)
         return {};
-    return std::unexpected(
-        Error{ErrorKind::Unsupported,
-              cat("RAM at ", part.first, " cannot become private: this is no confidential guest")});
+    return std::unexpected(Error{
+        ErrorKind::Unsupported,
+        cat("RAM at ", part.first, " cannot become private: this is not a confidential guest")});
 }
 
 }  // namespace vmm::kvm

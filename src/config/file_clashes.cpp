@@ -131,11 +131,11 @@ Error clash(const File& first, const File& second, std::string_view why, std::st
         .hint(std::move(advice));
 }
 
-/// `second` comes behind `first` in the order of their uses.
+/// `second` comes after `first` in the order of their uses.
 Result<> check_pair(const File& first, const File& second) {
     if (first.identity.kind == Identity::Kind::Any || first.identity != second.identity)
         return {};
-    // Several that write to what is open already go on behind each other.
+    // Several that write to what is open already follow one another.
     if (first.is_open && second.is_open)
         return {};
     if (second.named.use == FileUse::Output)

@@ -22,7 +22,7 @@ struct NamedFile {
 /// In the order of their uses, disks of both uses together; among equals as they were added.
 class FileList {
 public:
-    /// `path` outlives the list. An empty one is no file.
+    /// `path` outlives the list. An empty one is not a file.
     void add(const Place& place, FileUse use, const std::string& path) {
         if (path.empty())
             return;

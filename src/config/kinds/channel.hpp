@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/place.hpp"
+#include "config/schema.hpp"
 #include "config/vm_config.hpp"
 #include "vmm/error.hpp"
 
@@ -18,14 +19,33 @@ inline constexpr std::array<std::string_view, 6> kModeNames{"off", "null", "tty"
 static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Socket)] == "socket");
 static_assert(kModeNames[static_cast<std::size_t>(ConsoleMode::Tty)] == "tty");
 
-inline constexpr std::string_view kFileHelp =
-    "File that takes the output, emptied at the start; a descriptor that is open already "
-    "(/dev/stdout, /dev/fd/N) is written to as it is; makes the mode file";
-inline constexpr std::string_view kSocketHelp =
-    "Unix socket to listen on, one client at a time, of whom the newest wins; makes the mode "
-    "socket";
-inline constexpr std::string_view kLinkHelp =
-    "Symbolic link to the pty, for a name that stays the same; makes the mode pty";
+// The keys that say where the bytes go; each makes the mode that it needs.
+
+template <auto Pointer>
+constexpr Key file_key() {
+    return key<Pointer>(
+        {.name = "file",
+         .value = "FILE",
+         .help = "File that takes the output, emptied at the start; a descriptor that is open "
+                 "already (/dev/stdout, /dev/fd/N) is written to as it is; makes the mode file",
+         .implies = "file"});
+}
+template <auto Pointer>
+constexpr Key socket_key() {
+    return key<Pointer>({.name = "socket",
+                         .value = "PATH",
+                         .help = "Unix socket to listen on, one client at a time, of whom the "
+                                 "newest wins; makes the mode socket",
+                         .implies = "socket"});
+}
+template <auto Pointer>
+constexpr Key link_key() {
+    return key<Pointer>({.name = "link",
+                         .value = "PATH",
+                         .help = "Symbolic link to the pty, for a name that stays the same; makes "
+                                 "the mode pty",
+                         .implies = "pty"});
+}
 
 struct Channel {
     Place place;             ///< the device's or the port's
@@ -38,6 +58,12 @@ struct Channel {
 
     std::string name() const { return noun.empty() ? place.path() : std::string{noun}; }
 };
+
+/// `end` has the host's side: a SerialConfig, a ConsoleConfig, a ConsolePortConfig.
+template <class Config>
+Channel channel_of(Place place, std::string_view noun, std::string_view typed, const Config& end) {
+    return {place, noun, typed, end.mode, end.file, end.socket, end.link};
+}
 
 /// Those of all kinds, in the list's order. The configuration outlives them.
 std::vector<Channel> channels_of(const VmConfig& config);

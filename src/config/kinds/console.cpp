@@ -16,12 +16,9 @@ using enum ForeignKey::Normal;
 constexpr auto kKeys = std::array{
     key<&ConsoleConfig::mode>(
         {.name = "mode", .help = "Where the console's other end is", .choices = kModeNames}),
-    key<&ConsoleConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&ConsoleConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&ConsoleConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
+    file_key<&ConsoleConfig::file>(),
+    socket_key<&ConsoleConfig::socket>(),
+    link_key<&ConsoleConfig::link>(),
     key<&ConsoleConfig::packed>(
         {.name = "packed", .help = "Offer the packed ring, for console_ports too"}),
     slot_key<&ConsoleConfig::pci_device_id>(),
@@ -50,14 +47,8 @@ std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t) {
 }
 
 void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
-    const auto& console = config.console;
-    channels.push_back({{.key = "console", .flag = "--console"},
-                        kConsole.noun,
-                        "--console ",
-                        console.mode,
-                        console.file,
-                        console.socket,
-                        console.link});
+    channels.push_back(channel_of({.key = "console", .flag = "--console"}, kConsole.noun,
+                                  "--console ", config.console));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ports of the virtio console that are no terminals: together they are one device.
+// Ports of the virtio console that are not terminals: together they are one device.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -26,12 +26,9 @@ constexpr auto kKeys = std::array{
          .help = "Name that the guest sees, as in /dev/virtio-ports/NAME; must be given",
          .most = kMaxPortName,
          .required = true}),
-    key<&ConsolePortConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&ConsolePortConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&ConsolePortConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
+    file_key<&ConsolePortConfig::file>(),
+    socket_key<&ConsolePortConfig::socket>(),
+    link_key<&ConsolePortConfig::link>(),
 };
 
 Result<> check_port_name(const std::string& name, const std::string& path) {
@@ -72,16 +69,10 @@ std::size_t pci_devices(const VmConfig& config) {
 }
 
 void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
-    for (std::size_t i = 0; i < config.console_ports.size(); ++i) {
-        const auto& port = config.console_ports[i];
-        channels.push_back({{.key = "console_ports", .index = i, .flag = "--console-port"},
-                            {},
-                            "--console-port name=NAME,",
-                            port.mode,
-                            port.file,
-                            port.socket,
-                            port.link});
-    }
+    for (std::size_t i = 0; i < config.console_ports.size(); ++i)
+        channels.push_back(
+            channel_of({.key = "console_ports", .index = i, .flag = "--console-port"}, {},
+                       "--console-port name=NAME,", config.console_ports[i]));
 }
 
 }  // namespace

@@ -55,6 +55,21 @@ struct DeviceSchema {
     }
 };
 
+// For kinds whose devices are in a list of VmConfig.
+
+template <auto List>
+std::size_t size_of_list(const VmConfig& config) {
+    return (config.*List).size();
+}
+template <auto List>
+const std::string& id_in_list(const VmConfig& config, std::size_t number) {
+    return (config.*List)[number].id;
+}
+template <auto List>
+std::optional<std::uint8_t> slot_in_list(const VmConfig& config, std::size_t number) {
+    return (config.*List)[number].pci_device_id;
+}
+
 /// The key of kinds whose devices may be given a PCI slot.
 template <auto Pointer>
 constexpr Key slot_key() {

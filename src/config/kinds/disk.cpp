@@ -138,18 +138,6 @@ Result<> check(const VmConfig& config) {
     return {};
 }
 
-std::size_t pci_devices(const VmConfig& config) {
-    return config.disks.size();
-}
-
-const std::string& id(const VmConfig& config, std::size_t number) {
-    return config.disks[number].id;
-}
-
-std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t number) {
-    return config.disks[number].pci_device_id;
-}
-
 void add_files(const VmConfig& config, FileList& files) {
     for (std::size_t i = 0; i < config.disks.size(); ++i)
         files.add({.key = "disks", .index = i, .flag = "--disk"},
@@ -165,9 +153,9 @@ constexpr DeviceSchema kDisk{.table = {.name = "DiskConfig",
                                        .defaults = defaults_of<DiskConfig>,
                                        .foreign = kForeignKeys},
                              .name = "disk",
-                             .pci_devices = pci_devices,
-                             .id = id,
-                             .slot = slot,
+                             .pci_devices = size_of_list<&VmConfig::disks>,
+                             .id = id_in_list<&VmConfig::disks>,
+                             .slot = slot_in_list<&VmConfig::disks>,
                              .check = check,
                              .add_files = add_files};
 

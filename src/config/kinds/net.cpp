@@ -246,18 +246,6 @@ Result<> check(const VmConfig& config) {
     return check_published(config.net);
 }
 
-std::size_t pci_devices(const VmConfig& config) {
-    return config.net.size();
-}
-
-const std::string& id(const VmConfig& config, std::size_t number) {
-    return config.net[number].id;
-}
-
-std::optional<std::uint8_t> slot(const VmConfig& config, std::size_t number) {
-    return config.net[number].pci_device_id;
-}
-
 }  // namespace
 
 constexpr DeviceSchema kNet{.table = {.name = "NetConfig",
@@ -266,9 +254,9 @@ constexpr DeviceSchema kNet{.table = {.name = "NetConfig",
                                       .defaults = defaults_of<NetConfig>,
                                       .foreign = kForeignKeys},
                             .name = "net",
-                            .pci_devices = pci_devices,
-                            .id = id,
-                            .slot = slot,
+                            .pci_devices = size_of_list<&VmConfig::net>,
+                            .id = id_in_list<&VmConfig::net>,
+                            .slot = slot_in_list<&VmConfig::net>,
                             .check = check};
 
 }  // namespace vmm::config

@@ -14,12 +14,9 @@ using enum ForeignKey::Normal;
 constexpr auto kKeys = std::array{
     key<&SerialConfig::mode>(
         {.name = "mode", .help = "Where the port's other end is", .choices = kModeNames}),
-    key<&SerialConfig::file>(
-        {.name = "file", .value = "FILE", .help = kFileHelp, .implies = "file"}),
-    key<&SerialConfig::socket>(
-        {.name = "socket", .value = "PATH", .help = kSocketHelp, .implies = "socket"}),
-    key<&SerialConfig::link>(
-        {.name = "link", .value = "PATH", .help = kLinkHelp, .implies = "pty"}),
+    file_key<&SerialConfig::file>(),
+    socket_key<&SerialConfig::socket>(),
+    link_key<&SerialConfig::link>(),
 };
 
 constexpr auto kForeignKeys = std::array{
@@ -27,14 +24,8 @@ constexpr auto kForeignKeys = std::array{
 };
 
 void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
-    const auto& serial = config.serial;
-    channels.push_back({{.key = "serial", .flag = "--serial"},
-                        kSerial.noun,
-                        "--serial ",
-                        serial.mode,
-                        serial.file,
-                        serial.socket,
-                        serial.link});
+    channels.push_back(channel_of({.key = "serial", .flag = "--serial"}, kSerial.noun, "--serial ",
+                                  config.serial));
 }
 
 }  // namespace
