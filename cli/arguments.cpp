@@ -51,14 +51,25 @@ constexpr auto kGlobalFlags = std::array{
     KnownFlag{"--help,-h"},
 };
 constexpr KnownFlag kConfigFlag{"--config", Takes::Value};
-constexpr KnownFlag kPidFileFlag{"--pid-file", Takes::Value};
+constexpr auto kProcessFlags = std::array{
+    KnownFlag{"--pid-file", Takes::Value},
+    KnownFlag{"--sandbox", Takes::Value},
+    KnownFlag{"--seccomp", Takes::Value},
+    KnownFlag{"--sandbox-report"},
+};
+
+constexpr std::array<std::string_view, 3> kSandboxModes{"on", "off", "strict"};
+static_assert(kSandboxModes[static_cast<std::size_t>(sandbox::Mode::Strict)] == "strict");
+
+constexpr std::array<std::string_view, 3> kSeccompModes{"on", "log", "off"};
+static_assert(kSeccompModes[static_cast<std::size_t>(sandbox::Seccomp::Log)] == "log");
 
 std::vector<KnownFlag> known_flags(bool of_machine) {
     std::vector<KnownFlag> known{kGlobalFlags.begin(), kGlobalFlags.end()};
     if (!of_machine)
         return known;
     known.push_back(kConfigFlag);
-    known.push_back(kPidFileFlag);
+    known.insert(known.end(), kProcessFlags.begin(), kProcessFlags.end());
     for (const config::Flag& flag : config::all_flags())
         known.push_back({flag.names(), flag.value_optional() ? Takes::MaybeValue
                                        : flag.key->type == config::Type::ObjectList
@@ -228,6 +239,9 @@ public:
             return;
         config_ = value_option("--config");
         pid_file_ = value_option("--pid-file");
+        sandbox_ = value_option("--sandbox");
+        seccomp_ = value_option("--seccomp");
+        sandbox_report_ = app_.add_flag("--sandbox-report");
     }
 
     Result<Arguments> parse(Split split) {
@@ -259,10 +273,11 @@ public:
         if (const auto left = app_.remaining(); !left.empty())
             return std::unexpected(left_over(left.front(), split.command));
         arguments.log = VMM_TRY(log_settings());
-        if (config_ != nullptr && config_->count() != 0)
-            arguments.config_file = plain(config_->results().back());
-        if (pid_file_ != nullptr && pid_file_->count() != 0)
-            arguments.pid_file = plain(pid_file_->results().back());
+        if (!takes_machine_)
+            return arguments;
+        arguments.config_file = last_value(*config_).value_or("");
+        arguments.pid_file = last_value(*pid_file_).value_or("");
+        arguments.sandbox = VMM_TRY(sandbox_options());
         collect_machine(arguments);
         return arguments;
     }
@@ -296,6 +311,12 @@ private:
                 return std::unexpected(bad(cat(flag.get_name(), " takes no value"),
                                            cat("Remove ", config::in_quotes(plain(value)), ".")));
         return flag.count() != 0;
+    }
+
+    static std::optional<std::string> last_value(const CLI::Option& option) {
+        if (option.count() == 0)
+            return std::nullopt;
+        return plain(option.results().back());
     }
 
     static void mark_empty(std::string& arg) {
@@ -342,6 +363,24 @@ private:
         return settings;
     }
 
+    /// --sandbox off means no filters either, unless somebody asks for them.
+    Result<sandbox::Options> sandbox_options() const {
+        sandbox::Options options{.mode = sandbox::Mode::On, .seccomp = sandbox::Seccomp::On};
+        if (const auto mode = last_value(*sandbox_))
+            options.mode = static_cast<sandbox::Mode>(
+                VMM_TRY_OR(config::parse_choice(*mode, kSandboxModes), "--sandbox"));
+        if (options.mode == sandbox::Mode::Off)
+            options.seccomp = sandbox::Seccomp::Off;
+        if (auto mode = last_value(*seccomp_)) {
+            if (const auto as_switch = config::parse_switch(*mode))  // Cloud Hypervisor's words
+                *mode = *as_switch ? "on" : "off";
+            options.seccomp = static_cast<sandbox::Seccomp>(
+                VMM_TRY_OR(config::parse_choice(*mode, kSeccompModes), "--seccomp"));
+        }
+        options.report = VMM_TRY(is_given(*sandbox_report_));
+        return options;
+    }
+
     void collect_machine(Arguments& arguments) const {
         std::map<const CLI::Option*, std::size_t> used;
         for (const CLI::Option* option : app_.parse_order()) {
@@ -365,6 +404,9 @@ private:
     CLI::Option* log_to_file_ = nullptr;
     CLI::Option* config_ = nullptr;
     CLI::Option* pid_file_ = nullptr;
+    CLI::Option* sandbox_ = nullptr;
+    CLI::Option* seccomp_ = nullptr;
+    CLI::Option* sandbox_report_ = nullptr;
     std::map<const CLI::Option*, config::Flag> machine_;
 };
 

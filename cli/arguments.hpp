@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/flags.hpp"
+#include "sandbox/options.hpp"
 #include "vmm/error.hpp"
 #include "vmm/log.hpp"
 
@@ -37,6 +38,7 @@ struct Arguments {
     log::Settings log;
     std::string config_file;
     std::string pid_file;
+    sandbox::Options sandbox;
     std::vector<config::FlagUse> flags;  ///< in the order in which they were given
 };
 

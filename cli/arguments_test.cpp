@@ -41,6 +41,44 @@ TEST(ArgumentsTest, LogGoesToStandardErrorAtWarnUnlessAsked) {
     EXPECT_THAT(file->log.file, testing::MatchesRegex("vmm-[0-9]+\\.log"));
 }
 
+TEST(ArgumentsTest, SandboxIsOnUnlessTold) {
+    const auto plain = parsed({"run"});
+    const auto off = parsed({"run", "--sandbox", "off"});
+    const auto filtered = parsed({"run", "--sandbox=off", "--seccomp", "log", "--sandbox-report"});
+    const auto strict = parsed({"run", "--sandbox", "on", "--sandbox", "Strict"});
+
+    ASSERT_TRUE(plain && off && filtered && strict);
+    EXPECT_EQ(plain->sandbox.mode, sandbox::Mode::On);
+    EXPECT_EQ(plain->sandbox.seccomp, sandbox::Seccomp::On);
+    EXPECT_FALSE(plain->sandbox.report);
+    EXPECT_EQ(off->sandbox.mode, sandbox::Mode::Off);
+    EXPECT_EQ(off->sandbox.seccomp, sandbox::Seccomp::Off);
+    EXPECT_EQ(filtered->sandbox.mode, sandbox::Mode::Off);
+    EXPECT_EQ(filtered->sandbox.seccomp, sandbox::Seccomp::Log);
+    EXPECT_TRUE(filtered->sandbox.report);
+    EXPECT_EQ(strict->sandbox.mode, sandbox::Mode::Strict);
+}
+
+TEST(ArgumentsTest, SeccompTakesTheWordsOfCloudHypervisor) {
+    EXPECT_EQ(parsed({"run", "--seccomp", "true"})->sandbox.seccomp, sandbox::Seccomp::On);
+    EXPECT_EQ(parsed({"run", "--seccomp", "false"})->sandbox.seccomp, sandbox::Seccomp::Off);
+    EXPECT_EQ(parsed({"run", "--seccomp", "log"})->sandbox.seccomp, sandbox::Seccomp::Log);
+}
+
+TEST(ArgumentsTest, UnknownModeOfTheSandboxIsNamed) {
+    EXPECT_EQ(error_of({"run", "--sandbox", "stric"}),
+              "error: --sandbox: 'stric' is none of on, off, strict\n"
+              "  help: Did you mean 'strict'?\n");
+    EXPECT_EQ(error_of({"run", "--seccomp", "errno"}),
+              "error: --seccomp: 'errno' is none of on, log, off\n"
+              "  help: Give one of these.\n");
+    EXPECT_THAT(error_of({"run", "--sandbox"}), HasSubstr("--sandbox needs a value"));
+    EXPECT_THAT(error_of({"run", "--sandbox-report=yes"}),
+                HasSubstr("--sandbox-report takes no value"));
+    EXPECT_THAT(error_of({"config", "schema", "--sandbox", "on"}),
+                HasSubstr("unknown flag '--sandbox'"));
+}
+
 TEST(ArgumentsTest, MachineFlagsKeepTheirOrder) {
     const auto result =
         parsed({"run", "--num-cpu", "2", "-m", "1G", "-c", "4", "-i", "a", "-i", "b"});

@@ -83,8 +83,13 @@ constexpr auto kHabits = std::array{
         "vfio-group usb usbdevice soundhw audiodev numa fw-cfg coco gdb s S iommu rate-limit-group "
         "pci-segment debug-console ",
         "Such a device or feature is not supported yet."},
-    Habit{" sandbox seccomp landlock landlock-rules disable-sandbox seccomp-level no-seccomp ",
-          "The process has no sandbox of its own yet; leave it out."},
+    Habit{" landlock enable-landlock ", "Leave it out: --sandbox on, the default, uses Landlock."},
+    Habit{" no-sandbox disable-sandbox ", "A machine without a sandbox is --sandbox off."},
+    Habit{" no-seccomp seccomp-level seccomp-log-failures seccomp-filter seccomp-policy-dir ",
+          "Filters of system calls are told by --seccomp MODE: on, log or off."},
+    Habit{" landlock-rules ",
+          "More paths for a running machine cannot be allowed yet; leave it out, or use --sandbox "
+          "off."},
 };
 
 }  // namespace

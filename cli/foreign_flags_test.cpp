@@ -73,7 +73,9 @@ TEST(ForeignFlagsTest, HabitsOfOtherMonitorsNameTheRightFlag) {
         {{"--vsock", "cid=3"}, "--console-port name=NAME,socket=PATH"},
         {{"--balloon", "size=0"}, "not supported yet"},
         {{"--platform", "uuid=1"}, "--name NAME"},
-        {{"--seccomp", "true"}, "leave it out"},
+        {{"--landlock"}, "--sandbox on"},
+        {{"--disable-sandbox"}, "--sandbox off"},
+        {{"--no-seccomp"}, "--seccomp MODE"},
         {{"--mem", "1024"}, "--memory SIZE"},
         {{"--params", "quiet"}, "--cmd-line TEXT"},
         {{"--block", "a.img,root"}, "--disk FILE"},
@@ -110,16 +112,47 @@ TEST(ForeignFlagsTest, HabitWithoutACommandIsAnsweredToo) {
 
 // Each flag that an advice names must exist.
 TEST(ForeignFlagsTest, AdviceNamesFlagsThatExist) {
-    std::string names = ",--config,--pid-file,--log-file,--log-level,--help,";
+    std::string names = ",--config,--pid-file,--sandbox,--seccomp,--log-file,--log-level,--help,";
     for (const config::Flag& flag : config::all_flags())
         names += cat(flag.names(), ",");
-    for (const auto* const habit :
-         {"hda",      "cdrom",          "smp",         "cpu",     "mem",       "mem-path",
-          "append",   "initrd",         "kernel-path", "bios",    "nographic", "vga",
-          "accel",    "netdev",         "device",      "chardev", "entropy",   "no-reboot",
-          "action",   "isa-debug-exit", "config-file", "pidfile", "id",        "uuid",
-          "log-path", "level",          "daemonize",   "rtc",     "snapshot",  "qmp",
-          "virtfs",   "vsock",          "balloon",     "tpm",     "seccomp"}) {
+    for (const auto* const habit : {"hda",
+                                    "cdrom",
+                                    "smp",
+                                    "cpu",
+                                    "mem",
+                                    "mem-path",
+                                    "append",
+                                    "initrd",
+                                    "kernel-path",
+                                    "bios",
+                                    "nographic",
+                                    "vga",
+                                    "accel",
+                                    "netdev",
+                                    "device",
+                                    "chardev",
+                                    "entropy",
+                                    "no-reboot",
+                                    "action",
+                                    "isa-debug-exit",
+                                    "config-file",
+                                    "pidfile",
+                                    "id",
+                                    "uuid",
+                                    "log-path",
+                                    "level",
+                                    "daemonize",
+                                    "rtc",
+                                    "snapshot",
+                                    "qmp",
+                                    "virtfs",
+                                    "vsock",
+                                    "balloon",
+                                    "tpm",
+                                    "no-seccomp",
+                                    "landlock",
+                                    "disable-sandbox",
+                                    "landlock-rules"}) {
         const auto advice = advice_about_foreign(habit);
         ASSERT_TRUE(advice.ends_with('.')) << habit;
         for (auto at = advice.find("--"); at != std::string_view::npos;

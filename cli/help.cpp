@@ -65,7 +65,12 @@ std::string help_page(Id id) {
         "\nThe machine:\n      --config FILE           Read the machine from this JSON "
         "file; - is standard "
         "input\n"
-        "      --pid-file PATH         While the guest runs, this file holds the process id\n",
+        "      --pid-file PATH         While the guest runs, this file holds the process id\n"
+        "      --sandbox MODE          on, off, or strict: whatever the host lacks is an error\n"
+        "                              [default: on]\n"
+        "      --seccomp MODE          on, log or off: filters of system calls\n"
+        "                              [default: on; off with --sandbox off]\n"
+        "      --sandbox-report        Print what the sandbox consists of, and go on\n",
         config::flags_help(), "\n", kGlobalHelp, kRunNotes);
 }
 

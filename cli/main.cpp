@@ -39,7 +39,7 @@ Result<int> run(const Arguments& arguments) {
     VMM_TRY(start_log(arguments,
                       config.name));  // not before it is sure that the log is none of the files
     warn_about(config);
-    return run_machine(config, arguments.pid_file);
+    return run_machine(config, arguments.pid_file, arguments.sandbox);
 }
 
 Result<int> dispatch(const Arguments& arguments) {

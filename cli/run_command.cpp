@@ -87,7 +87,8 @@ Error explained(Error error) {
     }
 }
 
-Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
+Result<int> run_machine(const VmConfig& config, const std::string& pid_file,
+                        const sandbox::Options& sandbox) {
     std::optional<PidFile> process_id;
     if (!pid_file.empty())
         process_id.emplace(VMM_TRY(PidFile::prepare(pid_file)));
@@ -97,7 +98,7 @@ Result<int> run_machine(const VmConfig& config, const std::string& pid_file) {
     const machine::Tell tell = [](std::string_view text) {
         print_at_once(cat("vmm: ", text, "\n"));
     };
-    auto outcome = machine::run(config, tell, started, leave);
+    auto outcome = machine::run(config, tell, started, leave, sandbox);
     if (!outcome)
         return std::unexpected(explained(std::move(outcome).error()));
     return ended(std::move(*outcome));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/vm_config.hpp"
+#include "sandbox/options.hpp"
 #include "vmm/error.hpp"
 
 namespace vmm::cli {
@@ -13,6 +14,7 @@ Error explained(Error error);
 
 /// The exit code of the process.
 /// `pid_file` is empty or the file that holds the process id while the guest runs.
-Result<int> run_machine(const VmConfig& config, const std::string& pid_file);
+Result<int> run_machine(const VmConfig& config, const std::string& pid_file,
+                        const sandbox::Options& sandbox);
 
 }  // namespace vmm::cli

@@ -15,6 +15,12 @@ namespace {
 
 using enum ForeignKey::Normal;
 
+constexpr auto kProcessKeys = std::array{
+    ProcessKey{"sandbox", "--sandbox MODE"},
+    ProcessKey{"seccomp", "--seccomp MODE"},
+    ProcessKey{"sandbox_report", "--sandbox-report"},
+};
+
 void collect(const Object& object, std::vector<ForeignObject>& all) {
     if (!object.foreign.empty())
         all.push_back({object.name, object.foreign});
@@ -51,6 +57,17 @@ Error refused_foreign_key(const ForeignKey& key, std::string_view path) {
                  cat(in_quotes(path), " of Cloud Hypervisor's configuration is not supported",
                      has_default ? ", except with its default, " : "", has_default ? normal : "")}
         .hint(std::string{key.advice.empty() ? "Leave it out." : key.advice});
+}
+
+const ProcessKey* find_process_key(std::string_view key) {
+    const auto* const found = std::ranges::find(kProcessKeys, key, &ProcessKey::key);
+    return found == kProcessKeys.end() ? nullptr : found;
+}
+
+Error refused_process_key(const ProcessKey& key) {
+    return Error{ErrorKind::Config,
+                 cat(in_quotes(key.key), " belongs to the process and not to the machine")}
+        .hint(cat("Remove it, and write the flag: vmm run ", key.flag, "."));
 }
 
 std::string_view normal_in_json(const ForeignKey& key) {

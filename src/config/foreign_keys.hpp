@@ -56,6 +56,16 @@ std::string_view normal_in_json(const ForeignKey& key);
 /// `path` is what the user wrote, such as disks[0].iommu.
 Error refused_foreign_key(const ForeignKey& key, std::string_view path);
 
+/// A flag that a file cannot have, because it belongs to the process and not to the machine.
+struct ProcessKey {
+    std::string_view key;
+    std::string_view flag;
+};
+
+/// Null if `key`, at the top of a file, is none.
+const ProcessKey* find_process_key(std::string_view key);
+Error refused_process_key(const ProcessKey& key);
+
 /// Whether the value as text is the default.
 bool is_normal_text(const ForeignKey& key, std::string_view text);
 

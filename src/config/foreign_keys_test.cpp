@@ -76,6 +76,18 @@ TEST(ForeignKeysTest, DefaultsOfCloudHypervisorAreReadOver) {
     EXPECT_EQ(config.serial.mode, ConsoleMode::Null);
 }
 
+TEST(ForeignKeysTest, FlagsOfTheProcessAreRefusedInAFile) {
+    EXPECT_EQ(json_error(R"({"sandbox": "off"})"),
+              "error: vm.json:1:2: 'sandbox' belongs to the process and not to the machine\n"
+              "  help: Remove it, and write the flag: vmm run --sandbox MODE.\n");
+    EXPECT_EQ(json_error(R"({"name": "a", "seccomp": null})"),
+              "error: vm.json:1:15: 'seccomp' belongs to the process and not to the machine\n"
+              "  help: Remove it, and write the flag: vmm run --seccomp MODE.\n");
+    EXPECT_THAT(json_error(R"({"sandbox_report": true})"), HasSubstr("vmm run --sandbox-report."));
+    EXPECT_THAT(json_error(R"({"disks": [{"seccomp": true}]})"),
+                HasSubstr("unknown key 'disks[0].seccomp'"));
+}
+
 TEST(ForeignKeysTest, OtherValuesAreRefusedByName) {
     EXPECT_EQ(json_error(R"({"disks": [{"path": "d", "iommu": true}]})"),
               "error: vm.json:1:26: 'disks[0].iommu' of Cloud Hypervisor's configuration is not "

@@ -27,6 +27,9 @@ public:
             return std::unexpected(wrong_type(node, path, cat("an object (", schema.name, ")")));
         bool first_given = false;
         for (const auto& member : node.members) {
+            if (const auto* process = path.empty() ? find_process_key(member.key) : nullptr)
+                return std::unexpected(
+                    refused_process_key(*process).context(place_in(file_, text_, member.at)));
             const Key* key = find_key(schema, member.key);
             const ForeignKey* foreign = find_foreign_key(schema.foreign, member.key);
             if (foreign != nullptr && is_normal(*foreign, member.value))

@@ -420,7 +420,8 @@ void raise_descriptor_limit() {
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
-                    const Leave& leave, const MakePlatform& make) {
+                    const Leave& leave, [[maybe_unused]] const sandbox::Options& sandbox,
+                    const MakePlatform& make) {
     raise_descriptor_limit();
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.

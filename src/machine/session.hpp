@@ -10,6 +10,7 @@
 #include "machine/consoles.hpp"
 #include "machine/lifecycle.hpp"
 #include "machine/platform.hpp"
+#include "sandbox/options.hpp"
 #include "vmm/error.hpp"
 
 namespace vmm::machine {
@@ -28,8 +29,9 @@ using MakePlatform = std::function<Result<std::unique_ptr<Platform>>(const VmCon
 /// `config` has been validated. Returns when the guest has ended or the user has ended it; an
 /// error means that the machine could not be set up, or that the host failed it.
 /// Call from the main thread, before any other thread exists, after own_signals(). Takes SIGUSR1
-/// for good.
+/// for good. The sandbox is entered once the machine is made, before threads of a guest start.
 Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
-                    const Leave& leave, const MakePlatform& make = make_platform);
+                    const Leave& leave, const sandbox::Options& sandbox = {},
+                    const MakePlatform& make = make_platform);
 
 }  // namespace vmm::machine
