@@ -39,6 +39,12 @@ public:
     /// Writes what has been begun, and says how many were dropped.
     void finish(std::chrono::milliseconds at_most) noexcept;
 
+    /// Ends the threads of all streams, so that none of them has what the main thread gives up
+    /// next. False if one has not ended within this time. Main thread, before others write.
+    static bool pause_writers(std::chrono::milliseconds at_most) noexcept;
+    /// Makes them again.
+    static void resume_writers() noexcept;
+
 private:
     using Clock = std::chrono::steady_clock;
 

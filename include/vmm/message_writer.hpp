@@ -13,7 +13,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
+#include "vmm/error.hpp"
 #include "vmm/host_stream.hpp"
 #include "vmm/last_step.hpp"
 
@@ -43,14 +45,22 @@ public:
     /// Until the file has all that was added. False if the time was over before.
     bool wait(std::chrono::milliseconds at_most) noexcept;
 
+    /// Ends the thread when it has written what waits; what comes then waits for resume(). False if
+    /// the time was over before: all is as it was.
+    bool pause(std::chrono::milliseconds at_most) noexcept;
+    /// Makes the thread again, from the calling one.
+    void resume() noexcept;
+
 private:
     struct Shared;
 
-    explicit MessageWriter(std::shared_ptr<Shared> shared);
+    MessageWriter(std::shared_ptr<Shared> shared, std::jthread thread);
+    static Result<std::jthread> make(const std::shared_ptr<Shared>& shared);
     static void linger(const void* shared) noexcept;
     static void run(const std::shared_ptr<Shared>& shared) noexcept;
 
     std::shared_ptr<Shared> shared_;  // with the thread, which may be stuck for longer than we live
+    std::jthread thread_;             // not joinable while paused
     LastStep step_;
 };
 

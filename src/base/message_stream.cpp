@@ -100,6 +100,24 @@ void MessageStream::finish(milliseconds at_most) noexcept {
     }
 }
 
+bool MessageStream::pause_writers(milliseconds at_most) noexcept {
+    bool all = true;
+    find([&](const MessageStream& stream) {
+        if (stream.writer_)
+            all = stream.writer_->pause(at_most) && all;
+        return false;
+    });
+    return all;
+}
+
+void MessageStream::resume_writers() noexcept {
+    find([](const MessageStream& stream) {
+        if (stream.writer_)
+            stream.writer_->resume();
+        return false;
+    });
+}
+
 MessageStream& standard_error() {
     static MessageStream stream{HostStream::shared_output(STDERR_FILENO)};
     return stream;

@@ -111,29 +111,66 @@ struct MessageWriter::Shared {
     std::uint64_t dropped = 0;  // messages that came after `waiting`, which was full
     bool stuck = false;         // a wait for room timed out, and none was made since
     bool quit = false;
+    bool ended = false;               // the thread is about to return, because it shall
     std::atomic<bool> settled{true};  // the file has all that was added; read by a signal handler
     LineFile file;                    // the thread's
 };
 
-MessageWriter::MessageWriter(std::shared_ptr<Shared> shared)
-    : shared_{std::move(shared)}, step_{linger, shared_.get()} {}
+MessageWriter::MessageWriter(std::shared_ptr<Shared> shared, std::jthread thread)
+    : shared_{std::move(shared)}, thread_{std::move(thread)}, step_{linger, shared_.get()} {}
+
+Result<std::jthread> MessageWriter::make(const std::shared_ptr<Shared>& shared) {
+    return make_thread({.kind = ThreadKind::Helper, .name = "log", .logged = false},
+                       [shared]() noexcept { run(shared); });
+}
 
 std::unique_ptr<MessageWriter> MessageWriter::start(HostStream& stream) {
     auto shared = std::make_shared<Shared>(std::move(stream));
-    auto thread = make_thread({.kind = ThreadKind::Helper, .name = "log", .logged = false},
-                              [shared]() noexcept { run(shared); });
+    auto thread = make(shared);
     if (!thread) {
         stream = std::move(shared->file).stream();
         return nullptr;
     }
-    thread->detach();
-    return std::unique_ptr<MessageWriter>{new MessageWriter{std::move(shared)}};
+    return std::unique_ptr<MessageWriter>{new MessageWriter{std::move(shared), std::move(*thread)}};
 }
 
 MessageWriter::~MessageWriter() {
-    const std::scoped_lock held{shared_->mutex};
-    shared_->quit = true;
-    shared_->brought.notify_one();
+    {
+        const std::scoped_lock held{shared_->mutex};
+        shared_->quit = true;
+        shared_->brought.notify_one();
+    }
+    if (thread_.joinable())
+        thread_.detach();
+}
+
+bool MessageWriter::pause(std::chrono::milliseconds at_most) noexcept {
+    if (!thread_.joinable())
+        return true;
+    {
+        std::unique_lock held{shared_->mutex};
+        shared_->quit = true;
+        shared_->brought.notify_one();
+        if (!shared_->taken.wait_for(held, at_most, [&] { return shared_->ended; })) {
+            shared_->quit = false;
+            return false;
+        }
+        shared_->quit = shared_->ended = false;
+    }
+    thread_.join();
+    return true;
+}
+
+// Without a thread messages wait, and are dropped and counted when there is no more room.
+void MessageWriter::resume() noexcept {
+    if (thread_.joinable())
+        return;
+    try {
+        if (auto thread = make(shared_))
+            thread_ = std::move(*thread);
+    } catch (...) {  // no memory
+        return;
+    }
 }
 
 void MessageWriter::add(std::string_view text) noexcept {
@@ -164,8 +201,11 @@ void MessageWriter::run(const std::shared_ptr<Shared>& shared) noexcept {
     std::unique_lock held{shared->mutex};
     while (true) {
         shared->brought.wait(held, [&] { return shared->quit || !shared->waiting.empty(); });
-        if (shared->waiting.empty())
+        if (shared->waiting.empty()) {
+            shared->ended = true;
+            shared->taken.notify_all();
             return;
+        }
         text.clear();
         std::swap(text, shared->waiting);
         const auto dropped = std::exchange(shared->dropped, 0);

@@ -14,7 +14,10 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -50,6 +53,15 @@ protected:
         writer_.reset();
         std::signal(SIGPIPE, before);
     }
+    static std::ptrdiff_t threads() {
+        return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, {});
+    }
+    /// One that has been joined may still be listed.
+    static bool has_threads(std::ptrdiff_t number) {
+        for (int i = 0; i < 1000 && threads() != number; ++i)
+            ::poll(nullptr, 0, 1);
+        return threads() == number;
+    }
     /// The file system answers again: everything up to what ends with `last`.
     std::string read_until(std::string_view last) const {
         std::string text;
@@ -75,6 +87,28 @@ protected:
     std::size_t room_ = 0;
     std::unique_ptr<MessageWriter> writer_;
 };
+
+TEST_F(MessageWriterTest, PausedItHasNoThreadAndLosesNothing) {
+    const auto all = threads();
+    writer_->add("one\n");
+    ASSERT_TRUE(writer_->pause(60s));
+    EXPECT_TRUE(has_threads(all - 1));
+    writer_->add("two\n");
+    EXPECT_TRUE(writer_->pause(0s)) << "it is paused already";
+    writer_->resume();
+    EXPECT_TRUE(has_threads(all));
+    writer_->add("three\n");
+
+    EXPECT_EQ(read_until("three\n"), "one\ntwo\nthree\n");
+}
+
+TEST_F(MessageWriterTest, FileSystemThatHangsIsNotPaused) {
+    const auto first = hang();
+    EXPECT_FALSE(writer_->pause(10ms));
+    writer_->add("last\n");
+
+    EXPECT_EQ(read_until("last\n"), first + "last\n");
+}
 
 TEST_F(MessageWriterTest, MessagesArriveInOrder) {
     writer_->add("one\n");
