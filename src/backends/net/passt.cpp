@@ -40,6 +40,31 @@ int poll_once(int fd, milliseconds at_most) {
     return ::poll(&p, 1, static_cast<int>(at_most.count()));
 }
 
+/// Ends a process that answers to nothing else. In the sandbox we may send no signal to a process
+/// outside of it, which our children are: not with kill(), a pidfd or PR_SET_PDEATHSIG. What the
+/// kernel sends when a pipe becomes readable (F_SETOWN, F_SETSIG) counts as of when it was ordered.
+/// It stays bound to the process, not to its number. When we die, the pipe's writing end closes,
+/// which says the same if the kernel comes to it before the reading end.
+class KillSwitch {
+public:
+    /// `pid` has not been waited for.
+    explicit KillSwitch(pid_t pid) {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+            return;
+        in_ = UniqueFd{ends[0]};
+        out_ = UniqueFd{ends[1]};
+        ::fcntl(in_.get(), F_SETOWN, pid);
+        ::fcntl(in_.get(), F_SETSIG, SIGKILL);
+        ::fcntl(in_.get(), F_SETFL, O_NONBLOCK | O_ASYNC);
+    }
+    void pull() const { [[maybe_unused]] const auto written = ::write(out_.get(), "", 1); }
+
+private:
+    UniqueFd in_;
+    UniqueFd out_;
+};
+
 /// A child process. Waits for its end, and sees to it. Where the kernel reaps children by itself
 /// (whoever started us has it ignore SIGCHLD), its number may be a stranger's once it has ended.
 class Child {
@@ -47,18 +72,24 @@ public:
     static constexpr int kUnknown = -1;  ///< no status of waitpid()
 
     explicit Child(pid_t pid)
-        : pid_{pid}, fd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {}
+        : pid_{pid}, fd_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))}, kill_{pid} {}
     Child(Child&& other) noexcept
-        : pid_{std::exchange(other.pid_, -1)}, fd_{std::move(other.fd_)}, status_{other.status_} {}
+        : pid_{std::exchange(other.pid_, -1)},
+          fd_{std::move(other.fd_)},
+          kill_{std::move(other.kill_)},
+          status_{other.status_} {}
     Child& operator=(Child&&) = delete;
     ~Child() {
         if (ended(milliseconds{0}))
             return;
-        send(SIGTERM);
+        send(SIGTERM);  // not from inside the sandbox: there the end of its socket has to do
+        if (ended(kEndAtMost))
+            return;
+        kill_.pull();
         if (ended(kEndAtMost))
             return;
         send(SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
+        ended(kEndAtMost);
     }
 
     /// How it ended, as waitpid() says it, or kUnknown; nothing if it has not within this time.
@@ -88,6 +119,7 @@ private:
 
     pid_t pid_;
     UniqueFd fd_;
+    KillSwitch kill_;
     std::optional<int> status_;
 };
 
