@@ -48,6 +48,7 @@ Result<> TtyChannel::use_terminal() {
     look_again_ = VMM_TRY(make_one_shot_timer());
     watch(look_again_.get());
     terminal_ = VMM_TRY(RawTerminal::create(STDIN_FILENO, wake()));
+    typed_at_ = HostStream::terminal(STDIN_FILENO);  // now: later the sandbox lets nobody open it
     return {};
 }
 
@@ -112,8 +113,8 @@ std::size_t TtyChannel::filter_input(std::span<std::byte> bytes) noexcept {
 /// To where the keys were typed, whatever standard output is; and past the buffer, which may be
 /// full, since the user is looking now.
 void TtyChannel::show_help() noexcept {
-    auto terminal = HostStream::terminal(STDIN_FILENO);
-    [[maybe_unused]] const auto shown = terminal.write(std::as_bytes(std::span{EscapeKeys::kHelp}));
+    [[maybe_unused]] const auto shown =
+        typed_at_.write(std::as_bytes(std::span{EscapeKeys::kHelp}));
 }
 
 void TtyChannel::woken() noexcept {

@@ -45,6 +45,7 @@ private:
     UniqueFd look_again_;                    // a timer; none: there is no terminal
     bool looks_again_ = false;               // it runs
     std::unique_ptr<RawTerminal> terminal_;  // none: standard input is something else
+    HostStream typed_at_;                    // the terminal, for what a key asked for
     EscapeKeys keys_;
 };
 
