@@ -91,51 +91,50 @@ Result<> remove_stale(const std::string& path) {
 
 struct NewFile {
     UniqueFd fd;
-    std::string path;
+    std::unique_ptr<OwnFile> file;
 };
 
 /// Beside `path`, under a name of its own.
 Result<NewFile> make_beside(const std::string& path) {
-    NewFile made{UniqueFd{}, path + ".XXXXXX"};
-    made.fd = UniqueFd{::mkostemp(made.path.data(), O_CLOEXEC)};
-    if (!made.fd)
+    auto aside = path + ".XXXXXX";
+    UniqueFd fd{::mkostemp(aside.data(), O_CLOEXEC)};
+    if (!fd)
         return os_failure(path, "create", errno,
                           "Name a file in a directory that exists and that you may write to.");
-    ::fchmod(made.fd.get(), 0644);  // whoever may see the directory may know the process
-    return made;
+    ::fchmod(fd.get(), 0644);  // whoever may see the directory may know the process
+    auto file = std::make_unique<OwnFile>(std::move(aside), fd.get());
+    return NewFile{.fd = std::move(fd), .file = std::move(file)};
 }
 
 }  // namespace
 
+// The file is made now, since the sandbox lets nobody open one later.
 Result<PidFile> PidFile::prepare(std::string path) {
     VMM_TRY(remove_stale(path));
-    const SignalsBlocked together;  // the probe goes again
-    const auto probe = VMM_TRY(make_beside(path));
-    ::unlink(probe.path.c_str());
-    return PidFile{std::move(path)};
+    const SignalsBlocked together;  // the file and whoever removes it
+    NewFile made = VMM_TRY(make_beside(path));
+    return PidFile{std::move(path), std::move(made.fd), std::move(made.file)};
 }
 
 Result<> PidFile::write() {
-    const SignalsBlocked together;  // the file and whoever removes it
-    auto made = VMM_TRY(make_beside(path_));
+    const SignalsBlocked together;
     const auto content = cat(::getpid(), "\n");
-    const bool written = ::flock(made.fd.get(), LOCK_EX | LOCK_NB) == 0 &&
-                         ::write(made.fd.get(), content.data(), content.size()) ==
-                             static_cast<ssize_t>(content.size());
+    const bool written =
+        ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
+        ::write(fd_.get(), content.data(), content.size()) == static_cast<ssize_t>(content.size());
     const int write_error = written ? 0 : errno;
     // Before the file is there: a fault in a vCPU's thread may come between.
-    auto own = std::make_unique<OwnFile>(path_, made.fd.get());
+    auto own = std::make_unique<OwnFile>(path_, fd_.get());
     // Unlike rename(), link() does not replace the file of a machine that was quicker.
-    const bool linked = written && ::link(made.path.c_str(), path_.c_str()) == 0;
+    const bool linked = written && ::link(aside_->path().c_str(), path_.c_str()) == 0;
     const int link_error = linked ? 0 : errno;
-    ::unlink(made.path.c_str());
+    aside_.reset();
     if (!written)
         return std::unexpected(about(path_, Error::os("write", write_error)));
     if (!linked && link_error == EEXIST)
         return std::unexpected(taken(path_, ""));
     if (!linked)
         return std::unexpected(about(path_, Error::os("link", link_error)));
-    fd_ = std::move(made.fd);
     file_ = std::move(own);
     return {};
 }

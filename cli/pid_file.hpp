@@ -18,7 +18,8 @@ namespace vmm::cli {
 
 class PidFile {
 public:
-    /// Refuses if another machine has the file, or if it could not be written later.
+    /// Refuses if another machine has the file, or if it cannot be made. Until write() it lies
+    /// beside the path, under another name.
     static Result<PidFile> prepare(std::string path);
 
     PidFile(PidFile&& other) noexcept = default;
@@ -28,11 +29,13 @@ public:
     Result<> write();
 
 private:
-    explicit PidFile(std::string path) : path_{std::move(path)} {}
+    PidFile(std::string path, UniqueFd fd, std::unique_ptr<OwnFile> aside)
+        : path_{std::move(path)}, fd_{std::move(fd)}, aside_{std::move(aside)} {}
 
     std::string path_;
-    UniqueFd fd_;                    ///< when it has been written; holds the lock
-    std::unique_ptr<OwnFile> file_;  ///< then
+    UniqueFd fd_;                     ///< holds the lock once it has been written
+    std::unique_ptr<OwnFile> aside_;  ///< beside `path_`, until then
+    std::unique_ptr<OwnFile> file_;   ///< from then on
 };
 
 }  // namespace vmm::cli
