@@ -72,6 +72,18 @@ TEST(JsonReadTest, AffinityIsAListOfObjectsAsInCloudHypervisor) {
               "  help: The most is 8191.\n");
 }
 
+TEST(JsonReadTest, LandlockRulesAreThoseOfCloudHypervisor) {
+    const auto config = read(R"({"landlock_rules": [{"path": "/a", "access": "rw"},
+        {"path": "/b", "access": "r"}]})");
+
+    EXPECT_THAT(config.landlock_rules, ElementsAre(LandlockRule{"/a", LandlockAccess::ReadWrite},
+                                                   LandlockRule{"/b", LandlockAccess::Read}));
+    EXPECT_TRUE(read(R"({"landlock_rules": null})").landlock_rules.empty());
+    EXPECT_EQ(json_error(R"({"landlock_rules": [{"path": "/a", "access": "x"}]})"),
+              "error: vm.json:1:46: landlock_rules[0].access: 'x' is none of r, w, rw\n"
+              "  help: Give one of these.\n");
+}
+
 TEST(JsonReadTest, InitramfsIsATextOrAList) {
     EXPECT_THAT(read(R"({"payload": {"initramfs": ["a", "b"]}})").payload.initramfs,
                 ElementsAre("a", "b"));
@@ -115,7 +127,7 @@ TEST(JsonReadTest, UnknownKeyIsShownWithItsPlaceAndTheNearest) {
         "error: vm.json:2:2: unknown key 'memroy'\n"
         "  help: Did you mean 'memory'? Known keys: name, payload, cpus, memory, serial, "
         "console, console_ports, disks, net, rng, pvpanic, virtio_notify, on_reset, on_crash, "
-        "on_panic, stop_timeout, debug_exit.\n");
+        "on_panic, stop_timeout, landlock_rules, debug_exit.\n");
     EXPECT_EQ(json_error(R"({"cpus": {"boot": 1}})"),
               "error: vm.json:1:11: unknown key 'cpus.boot'\n"
               "  help: Did you mean 'boot_vcpus'? Known keys of cpus: boot_vcpus, max_vcpus, "
@@ -270,6 +282,7 @@ TEST(JsonWriteTest, EveryMemberReadsBack) {
     config.on_crash = OnCrash::Reset;
     config.on_panic = OnPanic::Continue;
     config.stop_timeout = 60;
+    config.landlock_rules = {{"/a", LandlockAccess::Read}, {"/b", LandlockAccess::ReadWrite}};
     config.debug_exit = 0xf4;
 
     EXPECT_EQ(read(to_json(config).value()), config);

@@ -17,7 +17,6 @@ constexpr std::string_view kNoHotplug =
 constexpr std::string_view kIdentity =
     "The machine's identity cannot be set yet, except for its name (name).";
 constexpr std::string_view kNoConfidential = "Confidential guests are not supported yet.";
-constexpr std::string_view kNoSandbox = "There is no sandbox yet: leave it out.";
 
 constexpr std::array<std::string_view, 2> kOnResetNames{"reset", "exit"};
 constexpr std::array<std::string_view, 2> kOnCrashNames{"exit", "reset"};
@@ -198,6 +197,23 @@ constexpr Object kPayload{.name = "PayloadConfig",
                           .defaults = defaults_of<PayloadConfig>,
                           .foreign = kForeignPayloadKeys};
 
+constexpr std::array<std::string_view, 3> kLandlockAccessNames{"r", "w", "rw"};
+constexpr auto kLandlockRuleKeys = std::array{
+    key<&LandlockRule::path>({.name = "path",
+                              .value = "PATH",
+                              .help = "File, or directory with everything below it, that exists",
+                              .required = true}),
+    key<&LandlockRule::access>({.name = "access",
+                                .help = "Whether it may be read, written to, or both; writing to a "
+                                        "directory is also making and removing what is in it",
+                                .choices = kLandlockAccessNames,
+                                .required = true}),
+};
+constexpr Object kLandlockRule{.name = "LandlockConfig",
+                               .help = "A path that the sandbox leaves to a running machine",
+                               .keys = kLandlockRuleKeys,
+                               .defaults = defaults_of<LandlockRule>};
+
 template <std::size_t... Sizes>
 constexpr auto joined(const std::array<Key, Sizes>&... parts) {
     std::array<Key, (Sizes + ...)> all{};
@@ -246,6 +262,10 @@ constexpr auto kRestOfVmKeys = std::array{
                  "host has not answered one of them by then, vmm ends all the same",
          .least = 1,
          .most = kMaxStopTimeout}),
+    key<&VmConfig::landlock_rules>({.name = "landlock_rules",
+                                    .flag = "--landlock-rules",
+                                    .value = "path=PATH,access=r|w|rw",
+                                    .object = &kLandlockRule}),
     key<&VmConfig::debug_exit>(
         {.name = "debug_exit",
          .flag = "--debug-exit",
@@ -276,8 +296,8 @@ constexpr auto kForeignVmKeys = std::array{
     ForeignKey{"rate_limit_groups", Empty, {}, kNoLimits},
     ForeignKey{"sgx_epc", Empty, {}, kNoDevice},
     ForeignKey{"gdb", Off, {}, "A debugger cannot be attached yet."},
-    ForeignKey{"landlock_enable", Off, {}, kNoSandbox},
-    ForeignKey{"landlock_rules", Empty, {}, kNoSandbox},
+    ForeignKey{
+        "landlock_enable", Off, {}, "Landlock is on by default (--sandbox on): leave it out."},
     ForeignKey{"preserved_fds", Empty, {}, "Leave it out."},
     ForeignKey{"platform", Nested, "PlatformConfig"},
 };

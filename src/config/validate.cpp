@@ -152,6 +152,22 @@ Result<> check_memory(const MemoryConfig& memory) {
     return {};
 }
 
+Result<> check_landlock_rules(const VmConfig& config) {
+    for (std::size_t i = 0; i < config.landlock_rules.size(); ++i) {
+        const auto& [path, access] = config.landlock_rules[i];
+        if (path.empty())
+            return bad(cat("landlock_rules[", i, "] (--landlock-rules) names no path"),
+                       "Add path=PATH.");
+        if (!access)
+            return bad(cat("landlock_rules[", i,
+                           "] (--landlock-rules) does not say what is "
+                           "allowed at ",
+                           path),
+                       "Add access=r to read, access=w to write, or access=rw.");
+    }
+    return {};
+}
+
 // ---------------------------------------------------------------- what all devices share
 
 std::size_t pci_devices(const VmConfig& config) {
@@ -207,6 +223,7 @@ Result<> validate(const VmConfig& config) {
     VMM_TRY(check_channels(config));
     VMM_TRY(check_number_of_devices(config));
     VMM_TRY(check_debug_exit(config));
+    VMM_TRY(check_landlock_rules(config));
     return validate_devices(config);
 }
 

@@ -402,6 +402,22 @@ TEST(ValidateTest, PciHasRoomForSoManyDevices) {
         "  help: Leave out some of --disk and --net. All --console-port together count as one.\n");
 }
 
+TEST(ValidateTest, LandlockRuleNamesAPathAndAnAccess) {
+    auto config = good();
+    config.landlock_rules = {{"/a", LandlockAccess::Read}};
+    EXPECT_EQ(error_of(config), "no error");
+
+    config.landlock_rules = {{"/a", LandlockAccess::Read}, {.path = "/b"}};
+    EXPECT_EQ(error_of(config),
+              "error: landlock_rules[1] (--landlock-rules) does not say what is allowed at /b\n"
+              "  help: Add access=r to read, access=w to write, or access=rw.\n");
+
+    config.landlock_rules = {{.access = LandlockAccess::Read}};
+    EXPECT_EQ(error_of(config),
+              "error: landlock_rules[0] (--landlock-rules) names no path\n"
+              "  help: Add path=PATH.\n");
+}
+
 TEST(ValidateTest, TopologyHasItsLimits) {
     VmConfig config;
     config.payload.kernel = "K";

@@ -161,6 +161,16 @@ struct RngConfig {
     bool operator==(const RngConfig&) const = default;
 };
 
+enum class LandlockAccess : std::uint8_t { Read, Write, ReadWrite };
+
+/// A path that the sandbox leaves to a running machine.
+struct LandlockRule {
+    std::string path;                      ///< must be given
+    std::optional<LandlockAccess> access;  ///< must be given
+
+    bool operator==(const LandlockRule&) const = default;
+};
+
 struct VmConfig {
     std::string name;  ///< of the machine; empty: it has none
     PayloadConfig payload;
@@ -177,7 +187,8 @@ struct VmConfig {
     OnReset on_reset = OnReset::Reset;
     OnCrash on_crash = OnCrash::Exit;
     OnPanic on_panic = OnPanic::Exit;
-    std::uint32_t stop_timeout = 5;           ///< seconds for devices to finish at reset and end
+    std::uint32_t stop_timeout = 5;  ///< seconds for devices to finish at reset and end
+    std::vector<LandlockRule> landlock_rules;
     std::optional<std::uint32_t> debug_exit;  ///< I/O port for tests; absent: none
 
     bool operator==(const VmConfig&) const = default;

@@ -13,8 +13,8 @@ namespace {
 
 // What a machine has besides devices. A new key is one of these, or in the list of kinds.
 const std::set<std::string_view> kNoDevices{
-    "name",     "payload",  "cpus",     "memory",       "virtio_notify",
-    "on_reset", "on_crash", "on_panic", "stop_timeout", "debug_exit",
+    "name",     "payload",  "cpus",         "memory",         "virtio_notify", "on_reset",
+    "on_crash", "on_panic", "stop_timeout", "landlock_rules", "debug_exit",
 };
 
 TEST(KindsTest, EachKeyOfTheMachineIsAKindOfDeviceOrKnownToBeNone) {
