@@ -87,9 +87,6 @@ constexpr auto kHabits = std::array{
     Habit{" no-sandbox disable-sandbox ", "A machine without a sandbox is --sandbox off."},
     Habit{" no-seccomp seccomp-level seccomp-log-failures seccomp-filter seccomp-policy-dir ",
           "Filters of system calls are told by --seccomp MODE: on, log or off."},
-    Habit{" landlock-rules ",
-          "More paths for a running machine cannot be allowed yet; leave it out, or use --sandbox "
-          "off."},
 };
 
 }  // namespace

@@ -151,8 +151,7 @@ TEST(ForeignFlagsTest, AdviceNamesFlagsThatExist) {
                                     "tpm",
                                     "no-seccomp",
                                     "landlock",
-                                    "disable-sandbox",
-                                    "landlock-rules"}) {
+                                    "disable-sandbox"}) {
         const auto advice = advice_about_foreign(habit);
         ASSERT_TRUE(advice.ends_with('.')) << habit;
         for (auto at = advice.find("--"); at != std::string_view::npos;

@@ -12,6 +12,7 @@
 #include "cli/print.hpp"
 #include "cli/run_command.hpp"
 #include "config/inherited_fds.hpp"
+#include "sandbox/namespaces.hpp"
 #include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/log_name.hpp"
@@ -36,6 +37,8 @@ Result<int> run(const Arguments& arguments) {
     own_signals();
     const auto config = VMM_TRY(load_valid(arguments));
     VMM_TRY(config::check_inherited_fds(config));  // before any of ours is open
+    if (arguments.sandbox.mode == sandbox::Mode::Strict)
+        VMM_TRY(sandbox::prepare_namespaces());  // before there is another thread
     VMM_TRY(start_log(arguments,
                       config.name));  // not before it is sure that the log is none of the files
     warn_about(config);

@@ -98,7 +98,10 @@ Result<int> run_machine(const VmConfig& config, const std::string& pid_file,
     const machine::Tell tell = [](std::string_view text) {
         print_at_once(cat("vmm: ", text, "\n"));
     };
-    auto outcome = machine::run(config, tell, started, leave, sandbox);
+    auto confined = sandbox;
+    if (!pid_file.empty())
+        confined.published.push_back(pid_file);
+    auto outcome = machine::run(config, tell, started, leave, confined);
     if (!outcome)
         return std::unexpected(explained(std::move(outcome).error()));
     return ended(std::move(*outcome));

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/program_test_support.hpp"
+#include "cli/running_test_support.hpp"
 #include "vmm/text.hpp"
 #include "vmm/thread.hpp"
 
@@ -22,32 +22,6 @@ namespace vmm::cli {
 namespace {
 
 using testing::HasSubstr;
-
-class RunningTest : public ProgramTest {
-protected:
-    void SetUp() override {
-        ProgramTest::SetUp();
-        if (::access("/dev/kvm", R_OK | W_OK) != 0)
-            GTEST_SKIP() << "/dev/kvm cannot be used here";
-        kernel_ = file("payload", payload());
-        pid_file_ = folder_ / "web.pid";
-    }
-
-    /// One whose guest halts for ever; its pid file is there.
-    pid_t start_machine(const std::vector<std::string>& more = {}) const {
-        std::vector<std::string> args{"run",      "-k",  kernel_,      "--serial", "null",
-                                      "--memory", "16M", "--pid-file", pid_file_};
-        args.insert(args.end(), more.begin(), more.end());
-        const pid_t pid = start(args);
-        // Generous: the machine may be busy, and a sanitizer slows the start.
-        for (int i = 0; i < 6000 && content(pid_file_) != std::to_string(pid) + "\n"; ++i)
-            ::poll(nullptr, 0, 10);
-        return pid;
-    }
-
-    std::string kernel_;
-    std::string pid_file_;
-};
 
 TEST_F(RunningTest, PidFileHoldsTheProcessWhileTheGuestRuns) {
     const pid_t first = start_machine();
@@ -139,6 +113,9 @@ TEST_F(RunningTest, NameOfTheMachineIsInEachRecord) {
 
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("[vmm web] [info] started"));
+    EXPECT_THAT(outcome.err,
+                testing::ContainsRegex("\\[20[0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:"
+                                       "[0-5][0-9]\\.[0-9]{3}Z\\] \\[vmm web\\] \\[info\\] "));
     EXPECT_THAT(outcome.err, testing::Not(HasSubstr("[vmm] ")));
 }
 

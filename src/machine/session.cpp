@@ -18,6 +18,7 @@
 #include "machine/devices/device.hpp"
 #include "machine/held_signal.hpp"
 #include "machine/machine.hpp"
+#include "machine/sandboxing.hpp"
 #include "vmm/error_record.hpp"
 #include "vmm/log.hpp"
 #include "vmm/signals.hpp"
@@ -45,12 +46,19 @@ std::string listed(const std::vector<std::string>& names) {
 /// One run: the loop's handlers and what they decided.
 class Session final : public Commands {
 public:
-    Session(const VmConfig& config, const Tell& tell, const Started& started, const Leave& leave,
+    struct Users {
+        const Tell& tell;
+        const Started& started;
+        const Leave& leave;
+    };
+
+    Session(const VmConfig& config, const sandbox::Options& sandbox, const Users& users,
             std::unique_ptr<Events> events, HeldSignal look)
         : config_{config},
-          tell_{tell},
-          started_{started},
-          leave_{leave},
+          sandbox_{sandbox},
+          tell_{users.tell},
+          started_{users.started},
+          leave_{users.leave},
           policies_{config.on_reset, config.on_crash, config.on_panic},
           events_{std::move(events)},
           look_{std::move(look)} {}
@@ -70,6 +78,7 @@ public:
         auto platform = VMM_TRY(make(config_));
         machine_ =
             VMM_TRY(Machine::create({config_, loop_, *events_, *this, tell_, std::move(platform)}));
+        VMM_TRY(enter_sandbox(config_, sandbox_, tell_));
         VMM_TRY(machine_->start());
         ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
         told_.assign(ends_->fd());
@@ -381,6 +390,7 @@ private:
     }
 
     const VmConfig& config_;
+    const sandbox::Options& sandbox_;
     const Tell& tell_;
     const Started& started_;
     const Leave& leave_;
@@ -407,29 +417,30 @@ private:
     Result<> reset_done_;  // the last one; an error ends the machine
 };
 
-/// To what an administrator allows. The usual 1024 is there for programs that use select(), which
-/// we do not, and would be some 120 disks.
-void raise_descriptor_limit() {
+/// To what an administrator allows.
+void raise_limit(int what) {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    if (::getrlimit(what, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
+        ::setrlimit(what, &limit);
     }
 }
 
 }  // namespace
 
 Result<Outcome> run(const VmConfig& config, const Tell& tell, const Started& started,
-                    const Leave& leave, [[maybe_unused]] const sandbox::Options& sandbox,
-                    const MakePlatform& make) {
-    raise_descriptor_limit();
+                    const Leave& leave, const sandbox::Options& sandbox, const MakePlatform& make) {
+    raise_limit(RLIMIT_NOFILE);   // the usual 1024, which select() needs, would be some 120 disks
+    raise_limit(RLIMIT_MEMLOCK);  // io_uring of Linux before 5.12 counts its rings
     // One heap for all threads: a heap for each vCPU thread would cost memory and start-up time,
     // and no data path allocates.
     ::mallopt(M_ARENA_MAX, 1);
     auto look = VMM_TRY_OR(HeldSignal::create(SIGUSR1), "wait for SIGUSR1");
     auto events = VMM_TRY(Events::create({config.on_reset, config.on_crash, config.on_panic}));
     try {
-        return Session{config, tell, started, leave, std::move(events), std::move(look)}.run(make);
+        Session session{
+            config, sandbox, {tell, started, leave}, std::move(events), std::move(look)};
+        return session.run(make);
     } catch (const boost::system::system_error& failure) {  // Asio's way to say that a call failed
         return std::unexpected(Error::os("event loop", failure.code().value()));
     }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace vmm::sandbox {
 
@@ -24,6 +26,8 @@ struct Options {
     Mode mode = Mode::Off;
     Seccomp seccomp = Seccomp::Off;
     bool report = false;  ///< what is active is printed before the guest starts
+    /// Files that the process links into place once the guest runs, and removes at the end.
+    std::vector<std::string> published;
 };
 
 }  // namespace vmm::sandbox

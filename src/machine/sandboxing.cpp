@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/sandboxing.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "sandbox/confinement.hpp"
+#include "vmm/log.hpp"
+#include "vmm/message_stream.hpp"
+#include "vmm/text.hpp"
+
+namespace vmm::machine {
+namespace {
+
+using sandbox::Access;
+using sandbox::PathRule;
+
+// The disk that a log is on may be slow, and nothing is lost meanwhile.
+constexpr std::chrono::seconds kWritersAtMost{2};
+
+std::string folder_of(std::string_view path) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string_view::npos)
+        return ".";
+    return std::string{path.substr(0, std::max<std::size_t>(slash, 1))};
+}
+
+void add_folder(std::vector<PathRule>& rules, std::string_view path, Access access) {
+    if (path.empty())
+        return;
+    auto folder = folder_of(path);
+    const auto same = std::ranges::find(rules, folder, &PathRule::path);
+    if (same == rules.end())
+        rules.push_back({std::move(folder), access, "sandbox"});
+    else if (access == Access::Publish)
+        same->access = access;
+}
+
+template <class Channel>
+void add_channel(std::vector<PathRule>& rules, const Channel& channel) {
+    if (channel.mode == ConsoleMode::Socket)
+        add_folder(rules, channel.socket, Access::Remove);
+    if (channel.mode == ConsoleMode::Pty)
+        add_folder(rules, channel.link, Access::Remove);
+}
+
+Access access_of(LandlockAccess access) {
+    switch (access) {
+        case LandlockAccess::Read:
+            return Access::Read;
+        case LandlockAccess::Write:
+            return Access::Write;
+        case LandlockAccess::ReadWrite:
+            break;
+    }
+    return Access::ReadWrite;
+}
+
+/// A thread keeps what it had when it was made: those that write to files are made again.
+class WritersPaused {
+public:
+    WritersPaused() : all_{MessageStream::pause_writers(kWritersAtMost)} {}
+    ~WritersPaused() { MessageStream::resume_writers(); }
+    WritersPaused(const WritersPaused&) = delete;
+    WritersPaused& operator=(const WritersPaused&) = delete;
+
+    bool all() const { return all_; }
+
+private:
+    bool all_;
+};
+
+Error writer_is_stuck() {
+    return Error{ErrorKind::Os,
+                 "--sandbox strict: the thread that writes the log cannot be confined, because it "
+                 "waits for the file system that the log is on"}
+        .hint("Name another file with --log-file, or leave it out.");
+}
+
+Result<sandbox::Report> confine(const VmConfig& config, const sandbox::Options& options) {
+    const auto paths = paths_in_use(config, options);
+    const WritersPaused paused;
+    if (!paused.all() && options.mode == sandbox::Mode::Strict)
+        return std::unexpected(writer_is_stuck());
+    auto report = VMM_TRY(sandbox::confine({.mode = options.mode, .paths = paths}));
+    if (!paused.all())
+        report.missing.emplace_back("the thread that writes the log, which waits for its file");
+    return report;
+}
+
+}  // namespace
+
+std::vector<PathRule> paths_in_use(const VmConfig& config, const sandbox::Options& sandbox) {
+    std::vector<PathRule> rules;
+    add_channel(rules, config.serial);
+    add_channel(rules, config.console);
+    for (const auto& port : config.console_ports)
+        add_channel(rules, port);
+    add_folder(rules, config.memory.file, Access::Remove);  // of a machine that does not start
+    for (const auto& path : sandbox.published)
+        add_folder(rules, path, Access::Publish);
+    for (std::size_t i = 0; i < config.landlock_rules.size(); ++i) {
+        const auto& [path, access] = config.landlock_rules[i];
+        rules.push_back({path, access_of(access.value_or(LandlockAccess::Read)),
+                         cat("landlock_rules[", i, "] (--landlock-rules)")});
+    }
+    return rules;
+}
+
+Result<> enter_sandbox(const VmConfig& config, const sandbox::Options& sandbox, const Tell& tell) {
+    sandbox::Report report;
+    if (sandbox.mode != sandbox::Mode::Off) {
+        report = VMM_TRY(confine(config, sandbox));
+    } else if (!config.landlock_rules.empty()) {
+        log::warn("landlock_rules (--landlock-rules) has no effect with --sandbox off");
+    }
+    log::info(report.one_line());
+    if (sandbox.report)
+        tell(report.page());
+    return {};
+}
+
+}  // namespace vmm::machine

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a machine's process still needs of the host once the machine is made, and the door that
+// closes then.
+#pragma once
+
+#include <vector>
+
+#include "config/vm_config.hpp"
+#include "machine/consoles.hpp"
+#include "sandbox/landlock.hpp"
+#include "sandbox/options.hpp"
+#include "vmm/error.hpp"
+
+namespace vmm::machine {
+
+/// The paths that a running machine still uses, each once: folders of what it removes when it ends,
+/// and what landlock_rules allows.
+std::vector<sandbox::PathRule> paths_in_use(const VmConfig& config,
+                                            const sandbox::Options& sandbox);
+
+/// Once everything is open, before there are vCPUs. Says what is active in the log, and with
+/// --sandbox-report to the user.
+Result<> enter_sandbox(const VmConfig& config, const sandbox::Options& sandbox, const Tell& tell);
+
+}  // namespace vmm::machine
