@@ -200,5 +200,29 @@ TEST_F(ConfinementTest, StrictLeavesTheNamedPathsAndNothingElse) {
     EXPECT_EQ(result, "text, etc -1, proc -1, write to / -1");
 }
 
+TEST_F(ConfinementTest, StrictSaysWhatAHostForbids) {
+    const auto result = said_in_child([&]() -> std::string {
+        if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0))
+            return "skip: no other user";
+        ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // else /proc/self is root's
+        if (const auto done = prepare_namespaces(); !done)
+            return "skip: " + done.error().report();
+        std::ofstream most{"/proc/sys/user/max_user_namespaces"};
+        if (!(most << "0" << std::flush) || !drop_capabilities({}))
+            return "skip: no host to play";
+        const auto done = prepare_namespaces();
+        return done ? "nothing" : done.error().report();
+    });
+    if (result.starts_with("skip"))
+        GTEST_SKIP() << result;
+
+    EXPECT_EQ(result,
+              "error: --sandbox strict: make a user namespace: unshare: No space left on device "
+              "(errno 28)\n  help: Allow unprivileged user namespaces on this host (sysctl "
+              "user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+              "kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp profile), "
+              "or use --sandbox on.\n");
+}
+
 }  // namespace
 }  // namespace vmm::sandbox
