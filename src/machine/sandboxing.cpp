@@ -15,7 +15,7 @@
 namespace vmm::machine {
 namespace {
 
-using sandbox::Access;
+using sandbox::PathAccess;
 using sandbox::PathRule;
 
 // The disk that a log is on may be slow, and nothing is lost meanwhile.
@@ -28,35 +28,35 @@ std::string folder_of(std::string_view path) {
     return std::string{path.substr(0, std::max<std::size_t>(slash, 1))};
 }
 
-void add_folder(std::vector<PathRule>& rules, std::string_view path, Access access) {
+void add_folder(std::vector<PathRule>& rules, std::string_view path, PathAccess access) {
     if (path.empty())
         return;
     auto folder = folder_of(path);
     const auto same = std::ranges::find(rules, folder, &PathRule::path);
     if (same == rules.end())
         rules.push_back({std::move(folder), access, "sandbox"});
-    else if (access == Access::Publish)
+    else if (access == PathAccess::Publish)
         same->access = access;
 }
 
 template <class Channel>
 void add_channel(std::vector<PathRule>& rules, const Channel& channel) {
     if (channel.mode == ConsoleMode::Socket)
-        add_folder(rules, channel.socket, Access::Remove);
+        add_folder(rules, channel.socket, PathAccess::Remove);
     if (channel.mode == ConsoleMode::Pty)
-        add_folder(rules, channel.link, Access::Remove);
+        add_folder(rules, channel.link, PathAccess::Remove);
 }
 
-Access access_of(LandlockAccess access) {
+PathAccess access_of(LandlockAccess access) {
     switch (access) {
         case LandlockAccess::Read:
-            return Access::Read;
+            return PathAccess::Read;
         case LandlockAccess::Write:
-            return Access::Write;
+            return PathAccess::Write;
         case LandlockAccess::ReadWrite:
             break;
     }
-    return Access::ReadWrite;
+    return PathAccess::ReadWrite;
 }
 
 /// A thread keeps what it had when it was made: those that write to files are made again.
@@ -99,9 +99,9 @@ std::vector<PathRule> paths_in_use(const VmConfig& config, const sandbox::Option
     add_channel(rules, config.console);
     for (const auto& port : config.console_ports)
         add_channel(rules, port);
-    add_folder(rules, config.memory.file, Access::Remove);  // of a machine that does not start
+    add_folder(rules, config.memory.file, PathAccess::Remove);  // of a machine that does not start
     for (const auto& path : sandbox.published)
-        add_folder(rules, path, Access::Publish);
+        add_folder(rules, path, PathAccess::Publish);
     for (std::size_t i = 0; i < config.landlock_rules.size(); ++i) {
         const auto& [path, access] = config.landlock_rules[i];
         rules.push_back({path, access_of(access.value_or(LandlockAccess::Read)),

@@ -12,7 +12,7 @@
 namespace vmm::machine {
 namespace {
 
-using sandbox::Access;
+using sandbox::PathAccess;
 using testing::ElementsAre;
 
 std::vector<std::string> rules_of(const VmConfig& config, const sandbox::Options& options = {}) {
@@ -22,7 +22,7 @@ std::vector<std::string> rules_of(const VmConfig& config, const sandbox::Options
     return texts;
 }
 
-std::string rule(std::string_view path, Access access) {
+std::string rule(std::string_view path, PathAccess access) {
     return cat(path, " ", static_cast<int>(access));
 }
 
@@ -46,8 +46,8 @@ TEST(SandboxingTest, WhatIsMadeAtThePathsIsRemovedAtTheEnd) {
     config.memory.file = "/ram";
 
     EXPECT_THAT(rules_of(config),
-                ElementsAre(rule("/run/vm", Access::Remove), rule(".", Access::Remove),
-                            rule("/", Access::Remove)));
+                ElementsAre(rule("/run/vm", PathAccess::Remove), rule(".", PathAccess::Remove),
+                            rule("/", PathAccess::Remove)));
 }
 
 TEST(SandboxingTest, PidFileIsLinkedIntoItsFolder) {
@@ -57,7 +57,7 @@ TEST(SandboxingTest, PidFileIsLinkedIntoItsFolder) {
     sandbox::Options options;
     options.published = {"/run/vm/pid"};
 
-    EXPECT_THAT(rules_of(config, options), ElementsAre(rule("/run/vm", Access::Publish)));
+    EXPECT_THAT(rules_of(config, options), ElementsAre(rule("/run/vm", PathAccess::Publish)));
 }
 
 TEST(SandboxingTest, RulesOfTheUserFollow) {
@@ -65,7 +65,7 @@ TEST(SandboxingTest, RulesOfTheUserFollow) {
     config.landlock_rules = {{"/srv", LandlockAccess::Read}, {"/tmp", LandlockAccess::ReadWrite}};
 
     EXPECT_THAT(rules_of(config),
-                ElementsAre(rule("/srv", Access::Read), rule("/tmp", Access::ReadWrite)));
+                ElementsAre(rule("/srv", PathAccess::Read), rule("/tmp", PathAccess::ReadWrite)));
     EXPECT_EQ(paths_in_use(config, {}).at(1).whose, "landlock_rules[1] (--landlock-rules)");
 }
 

@@ -29,7 +29,7 @@ constexpr bool kSanitized =
 std::vector<PathRule> with_those_of_sanitizers(std::span<const PathRule> paths) {
     std::vector<PathRule> all{paths.begin(), paths.end()};
     if (kSanitized)
-        all.push_back({"/", Access::Read, "sanitizer"});
+        all.push_back({"/", PathAccess::Read, "sanitizer"});
     return all;
 }
 
@@ -41,17 +41,17 @@ std::string joined(const Texts& texts, std::string_view between) {
     return all;
 }
 
-std::string_view text_of(Access access) {
+std::string_view text_of(PathAccess access) {
     switch (access) {
-        case Access::Read:
+        case PathAccess::Read:
             return "read";
-        case Access::Write:
+        case PathAccess::Write:
             return "write";
-        case Access::ReadWrite:
+        case PathAccess::ReadWrite:
             return "read and write";
-        case Access::Remove:
+        case PathAccess::Remove:
             return "remove files";
-        case Access::Publish:
+        case PathAccess::Publish:
             return "make and remove files";
     }
     return {};
@@ -60,10 +60,10 @@ std::string_view text_of(Access access) {
 std::vector<Reach> reaches_of(std::span<const PathRule> paths) {
     std::vector<Reach> reaches;
     for (const PathRule& rule : paths)
-        reaches.push_back({rule.path, rule.access == Access::Read        ? R_OK
-                                      : rule.access == Access::Write     ? W_OK
-                                      : rule.access == Access::ReadWrite ? R_OK | W_OK
-                                                                         : W_OK | X_OK});
+        reaches.push_back({rule.path, rule.access == PathAccess::Read        ? R_OK
+                                      : rule.access == PathAccess::Write     ? W_OK
+                                      : rule.access == PathAccess::ReadWrite ? R_OK | W_OK
+                                                                             : W_OK | X_OK});
     return reaches;
 }
 

@@ -110,8 +110,8 @@ TEST_F(ConfinementTest, WhatTheHostRefusesIsToldAndWithStrictAnError) {
 TEST_F(ConfinementTest, ReportListsThePaths) {
     if (landlock_version() < 6)
         GTEST_SKIP() << "this kernel's Landlock is older";
-    const std::vector<PathRule> paths{{folder_, Access::Publish, "test"},
-                                      {"/dev/null", Access::Read, "test"}};
+    const std::vector<PathRule> paths{{folder_, PathAccess::Publish, "test"},
+                                      {"/dev/null", PathAccess::Read, "test"}};
     EXPECT_EQ(said_in_child([&] {
                   const auto report = confine({.mode = Mode::On, .paths = paths, .landlock = 6});
                   return report ? report->page() : report.error().report();

@@ -62,17 +62,17 @@ constexpr std::uint64_t kWriting = LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate |
                                    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
                                    LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER;
 
-constexpr std::uint64_t rights_of(Access access) {
+constexpr std::uint64_t rights_of(PathAccess access) {
     switch (access) {
-        case Access::Read:
+        case PathAccess::Read:
             return kReading | kIoctlDevice;
-        case Access::Write:
+        case PathAccess::Write:
             return kWriting | kIoctlDevice;
-        case Access::ReadWrite:
+        case PathAccess::ReadWrite:
             return kReading | kWriting | kIoctlDevice;
-        case Access::Remove:
+        case PathAccess::Remove:
             return LANDLOCK_ACCESS_FS_REMOVE_FILE;
-        case Access::Publish:
+        case PathAccess::Publish:
             return LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG;
     }
     return 0;

@@ -22,7 +22,7 @@
 namespace vmm::sandbox {
 
 /// What stays allowed at a path, and below it where it is a directory.
-enum class Access : std::uint8_t {
+enum class PathAccess : std::uint8_t {
     Read,
     Write,  ///< also making and removing, in a directory
     ReadWrite,
@@ -32,7 +32,7 @@ enum class Access : std::uint8_t {
 
 struct PathRule {
     std::string path;
-    Access access = Access::Read;
+    PathAccess access = PathAccess::Read;
     std::string whose;  ///< what names the path, for errors: "landlock_rules[0].path"
 };
 

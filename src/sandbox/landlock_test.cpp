@@ -124,7 +124,7 @@ TEST_F(LandlockTest, NoPathIsLeft) {
 
 TEST_F(LandlockTest, FolderForRemovalIsForNothingElse) {
     const auto there = make("there");
-    const std::vector<PathRule> rules{{folder_, Access::Remove, "test"}};
+    const std::vector<PathRule> rules{{folder_, PathAccess::Remove, "test"}};
 
     EXPECT_EQ(said_in_child([&] {
                   return in_order({entered(landlock_version(), rules),
@@ -139,7 +139,7 @@ TEST_F(LandlockTest, FolderForRemovalIsForNothingElse) {
 TEST_F(LandlockTest, OwnFileCanBeLinkedIntoPlace) {
     const auto aside = make("aside");
     const auto place = folder_ + "/place";
-    const std::vector<PathRule> rules{{folder_, Access::Publish, "test"}};
+    const std::vector<PathRule> rules{{folder_, PathAccess::Publish, "test"}};
 
     EXPECT_EQ(said_in_child([&] {
                   return in_order({entered(landlock_version(), rules),
@@ -156,9 +156,9 @@ TEST_F(LandlockTest, RulesAllowWhatTheySay) {
     const auto file = make("file");
     const auto below = folder_ + "/below";
     ASSERT_EQ(::mkdir(below.c_str(), 0700), 0);
-    const std::vector<PathRule> rules{{file, Access::Read, "test"},
-                                      {below, Access::ReadWrite, "test"},
-                                      {"/dev/null", Access::Write, "test"}};
+    const std::vector<PathRule> rules{{file, PathAccess::Read, "test"},
+                                      {below, PathAccess::ReadWrite, "test"},
+                                      {"/dev/null", PathAccess::Write, "test"}};
 
     EXPECT_EQ(said_in_child([&] {
                   return in_order({entered(landlock_version(), rules),
@@ -176,7 +176,7 @@ TEST_F(LandlockTest, RulesAllowWhatTheySay) {
 
 TEST_F(LandlockTest, PathThatDoesNotExistIsABadRequest) {
     const std::vector<PathRule> rules{
-        {folder_ + "/none", Access::Read, "landlock_rules[0] (--landlock-rules)"}};
+        {folder_ + "/none", PathAccess::Read, "landlock_rules[0] (--landlock-rules)"}};
 
     const auto landlock = Landlock::prepare(landlock_version(), rules);
 
@@ -246,7 +246,7 @@ TEST_F(LandlockTest, AbstractSocketsOutsideAreRefused) {
 TEST_F(LandlockTest, IoctlsOfDevicesNeedAnOpenDescriptorOrARule) {
     if (landlock_version() < 5)
         GTEST_SKIP() << "this kernel's Landlock has no ioctls";
-    const std::vector<PathRule> rules{{"/dev/ptmx", Access::ReadWrite, "test"}};
+    const std::vector<PathRule> rules{{"/dev/ptmx", PathAccess::ReadWrite, "test"}};
 
     EXPECT_EQ(said_in_child([&] {
                   const UniqueFd before{::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)};
