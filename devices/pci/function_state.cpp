@@ -9,7 +9,7 @@
 namespace vmm::pci {
 namespace {
 
-constexpr std::uint16_t kStateVersion = 1;
+constexpr std::uint16_t kFunctionStateVersion = 1;
 constexpr std::string_view kOtherMake = "is not that of this function";
 
 /// What a driver knows a function by. Spec: PCI 3.0, 6.2.1, 6.2.4.
@@ -32,7 +32,7 @@ std::uint8_t flags_of(const BarShape& shape) {
 
 void Function::save(StateWriter& to) {
     const std::scoped_lock held{lock_};
-    const StateWriter::Section section{to, kStateVersion};
+    const StateWriter::Section section{to, kFunctionStateVersion};
     save_make(to);
     space_.save(to);
     for (unsigned i = 0; i < capability_count_; ++i)
@@ -90,7 +90,7 @@ Result<> Function::restore(StateReader& from) {
 }
 
 Result<ApplyState> Function::read_state(StateReader& from) {
-    StateReader state = VMM_TRY(from.section("PCI function", kStateVersion));
+    StateReader state = VMM_TRY(from.section("PCI function", kFunctionStateVersion));
     require_make(state);
     ConfigSpace space = space_.with_state(state);
     auto capabilities = VMM_TRY(read_capabilities(state));

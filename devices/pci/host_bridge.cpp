@@ -26,12 +26,12 @@ constexpr Identity kHostBridge{.vendor = 0x1b36,
                                .revision = 0};
 
 // A BAR smaller than a page still gets one for itself, so that a guest can map it alone.
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kSmallestBar = 4096;
 
-constexpr std::uint16_t kStateVersion = 1;
+constexpr std::uint16_t kBridgeStateVersion = 1;
 
 constexpr std::uint64_t bar_space(const BarShape& shape) {
-    return shape.kind == BarKind::Io ? shape.size : std::max(shape.size, kPage);
+    return shape.kind == BarKind::Io ? shape.size : std::max(shape.size, kSmallestBar);
 }
 
 constexpr std::uint64_t aligned(std::uint64_t at, std::uint64_t to) {
@@ -454,13 +454,13 @@ void HostBridge::settle_all() noexcept {
 
 void HostBridge::save(StateWriter& to) {
     const std::scoped_lock held{cam_->lock()};
-    const StateWriter::Section section{to, kStateVersion};
+    const StateWriter::Section section{to, kBridgeStateVersion};
     own_function_.save(to);
     to.put(cam_->address());
 }
 
 Result<> HostBridge::restore(StateReader& from) {
-    StateReader state = VMM_TRY(from.section("PCI host bridge", kStateVersion));
+    StateReader state = VMM_TRY(from.section("PCI host bridge", kBridgeStateVersion));
     {
         const std::scoped_lock ports{cam_->lock()};
         const std::scoped_lock registers{own_function_.lock()};

@@ -28,7 +28,7 @@ constexpr std::uint16_t kGrantedMask = 7u << kGrantedShift;
 constexpr std::uint16_t k64Bit = 1u << 7;
 constexpr std::uint16_t kPerVectorMask = 1u << 8;
 
-constexpr std::uint16_t kStateVersion = 1;
+constexpr std::uint16_t kMsiStateVersion = 1;
 
 constexpr std::uint32_t all_of(unsigned vectors) {
     return vectors == 32 ? ~0u : (1u << vectors) - 1;
@@ -125,13 +125,13 @@ void Msi::cleared() noexcept {
 // State: what is pending. All else is in the function's configuration bytes.
 
 void Msi::save_registers(StateWriter& to) {
-    const StateWriter::Section section{to, kStateVersion};
+    const StateWriter::Section section{to, kMsiStateVersion};
     to.put(static_cast<std::uint8_t>(vectors_.size()));
     to.put(pending());
 }
 
 Result<ApplyState> Msi::read_registers(StateReader& from) {
-    StateReader state = VMM_TRY(from.section("MSI vectors", kStateVersion));
+    StateReader state = VMM_TRY(from.section("MSI vectors", kMsiStateVersion));
     const auto count = static_cast<unsigned>(vectors_.size());
     state.require(state.get<std::uint8_t>("number of vectors") == count, "number of vectors",
                   "is not that of this function");

@@ -25,7 +25,7 @@ constexpr std::uint64_t kVectorControl = 0xc;
 constexpr std::uint32_t kMasked = 1;
 constexpr std::uint64_t kAddressUnused = 3;  // the two lowest bits are always zero
 
-constexpr std::uint16_t kStateVersion = 1;
+constexpr std::uint16_t kMsixStateVersion = 1;
 
 constexpr bool legal(Access access) {
     return (access.size == AccessSize::Dword && access.offset % 4 == 0) ||
@@ -169,7 +169,7 @@ void Msix::cleared() noexcept {
 // State: the table and what is pending. Message Control is in the function's configuration bytes.
 
 void Msix::save_registers(StateWriter& to) {
-    const StateWriter::Section section{to, kStateVersion};
+    const StateWriter::Section section{to, kMsixStateVersion};
     to.put(static_cast<std::uint16_t>(size()));
     for (const Entry& entry : vectors_) {
         to.put(entry.message.address);
@@ -180,7 +180,7 @@ void Msix::save_registers(StateWriter& to) {
 }
 
 Result<ApplyState> Msix::read_registers(StateReader& from) {
-    StateReader state = VMM_TRY(from.section("MSI-X vectors", kStateVersion));
+    StateReader state = VMM_TRY(from.section("MSI-X vectors", kMsixStateVersion));
     state.require(state.get<std::uint16_t>("number of vectors") == size(), "number of vectors",
                   "is not that of this function");
     std::vector<SavedEntry> entries(state.failed() ? 0 : size());

@@ -21,10 +21,6 @@ constexpr std::uint16_t kEventDisable = 1;
 constexpr std::uint16_t kEventDescriptor = 2;
 constexpr std::uint16_t kEventFlagsMask = 3;
 
-constexpr bool aligned(Gpa at, std::uint64_t to) {
-    return at.value() % to == 0;
-}
-
 /// Adds all of a table; `read` gives the descriptor at a place, or nothing.
 template <class Read>
 bool add_table(std::size_t entries, Chain& chain, Read read) noexcept {

@@ -26,6 +26,9 @@ struct RingConfig {
     Gpa driver;       ///< split: avail ring; packed: driver event suppression
     Gpa device;       ///< split: used ring; packed: device event suppression
 };
+constexpr bool aligned(Gpa at, std::uint64_t to) {
+    return at.value() % to == 0;
+}
 
 /// How far a queue has come, as vhost and vDPA write it. Split: the indices, which count on, of the
 /// next avail and the next used entry. Packed: places in the ring, with the wrap counter in bit 15.

@@ -23,10 +23,6 @@ constexpr std::uint16_t kNoNotify = 1;
 
 constexpr std::size_t kEvent = 2;  // bytes, after the ring, with EVENT_IDX only
 
-constexpr bool aligned(Gpa at, std::uint64_t to) {
-    return at.value() % to == 0;
-}
-
 /// Adds a table's chain; `read` gives the descriptor at a place, or nothing.
 template <class Read>
 bool walk_table(std::size_t entries, Chain& chain, Read read) noexcept {

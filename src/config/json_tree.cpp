@@ -15,7 +15,6 @@ namespace vmm::config {
 namespace {
 
 constexpr std::size_t kMaxDepth = 16;
-constexpr std::size_t kMaxBytes = 1 << 20;
 
 /// Counts what the lexer has read, as it does not tell where a value began.
 class CountingIterator {
@@ -200,7 +199,7 @@ std::string_view kind_name(JsonNode::Kind kind) {
 }
 
 Result<JsonNode> parse_json(std::string_view text, std::string_view file) {
-    if (text.size() > kMaxBytes)
+    if (text.size() > kMaxJsonBytes)
         return std::unexpected(Error{ErrorKind::Config, cat(file, " is larger than 1 MiB")}.hint(
             "Name a configuration file; `vmm config show` writes one."));
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)

@@ -5,6 +5,7 @@
 // A key that stands twice in an object is an error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 #include "vmm/error.hpp"
 
 namespace vmm::config {
+
+inline constexpr std::size_t kMaxJsonBytes = 1 << 20;
 
 struct JsonNode {
     enum class Kind : std::uint8_t { Null, Bool, Number, Negative, Fraction, Text, List, Object };

@@ -21,7 +21,7 @@ struct Item {
     std::string raw;    // of a list: as it was written
 };
 
-Error bad(std::string what, std::string advice) {
+Error bad_word(std::string what, std::string advice) {
     return Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice));
 }
 
@@ -39,7 +39,8 @@ public:
             item.key = word;
             at_ += word.size() + 1;
             if (item.key.empty())
-                return std::unexpected(bad("'=' without a key in front of it", "Write key=value."));
+                return std::unexpected(
+                    bad_word("'=' without a key in front of it", "Write key=value."));
         }
         if (at_list())
             VMM_TRY(list(item));
@@ -107,7 +108,8 @@ private:
             at_ += escape ? 1 : 0;
             value += text_[at_];
         }
-        return std::unexpected(bad("a quote is not closed", "Add a \" at the end of the value."));
+        return std::unexpected(
+            bad_word("a quote is not closed", "Add a \" at the end of the value."));
     }
 
     Result<> list(Item& item) {
@@ -121,9 +123,9 @@ private:
                 return std::unexpected(after_value());
         }
         if (done())
-            return std::unexpected(
-                bad("a list is not closed",
-                    "Add a ] at its end, or put the value between quotes if it begins with a [."));
+            return std::unexpected(bad_word(
+                "a list is not closed",
+                "Add a ] at its end, or put the value between quotes if it begins with a [."));
         ++at_;
         item.raw = text_.substr(start, at_ - start);
         return {};
@@ -136,15 +138,17 @@ private:
             return std::unexpected(after_value());
         ++at_;
         if (done() || text_[at_] == ',')
-            return std::unexpected(bad("trailing or double comma",
-                                       "Remove the comma, or put the value between quotes if the "
-                                       "comma is part of it."));
+            return std::unexpected(
+                bad_word("trailing or double comma",
+                         "Remove the comma, or put the value between quotes if the "
+                         "comma is part of it."));
         return {};
     }
 
     Error after_value() const {
-        return bad(cat("unexpected ", in_quotes(text_.substr(at_)), " after the end of a value"),
-                   "Put a comma in between.");
+        return bad_word(
+            cat("unexpected ", in_quotes(text_.substr(at_)), " after the end of a value"),
+            "Put a comma in between.");
     }
 
     std::string_view text_;
@@ -216,7 +220,7 @@ private:
             if (key.name == name || (!key.alias.empty() && key.alias == name))
                 return &key;
         return std::unexpected(
-            bad(cat("unknown key ", in_quotes(name)), meant(name, names(), "Known keys")));
+            bad_word(cat("unknown key ", in_quotes(name)), meant(name, names(), "Known keys")));
     }
 
     /// What was meant may be another name of a key, too; the list has each key once.
@@ -244,8 +248,8 @@ private:
         }
         if (first)
             return &schema_.keys.front();
-        return std::unexpected(bad(cat(in_quotes(word), " is not a switch, and has no key"),
-                                   meant(word, words(), "Write key=value. Known keys")));
+        return std::unexpected(bad_word(cat(in_quotes(word), " is not a switch, and has no key"),
+                                        meant(word, words(), "Write key=value. Known keys")));
     }
 
     Result<> set_key(const Key& key, Item item) {
@@ -254,10 +258,11 @@ private:
         if (item.list && !list && key.type == Type::Text && item.values.size() == 1)
             item.values.front() = item.raw;  // the brackets are part of a name
         else if (item.list && !list)
-            return std::unexpected(bad("a list where one value is wanted",
-                                       "Remove the brackets, or put the value between quotes."));
+            return std::unexpected(
+                bad_word("a list where one value is wanted",
+                         "Remove the brackets, or put the value between quotes."));
         if (seen_[place(key)] && !list)
-            return std::unexpected(bad("given twice", "Give it once."));
+            return std::unexpected(bad_word("given twice", "Give it once."));
         const bool again = seen_[place(key)];
         seen_[place(key)] = true;
         if (key.type == Type::Object)
@@ -311,8 +316,8 @@ Result<> set_from_colons(const Object& schema, void* object, std::string_view te
         const bool last = &key == &schema.keys.back();
         const auto end = text.find(':');
         if (last != (end == std::string_view::npos))
-            return std::unexpected(bad(cat("not ", schema.keys.size(), " numbers with colons"),
-                                       cat("Write ", form, ", such as 1:4:1:2.")));
+            return std::unexpected(bad_word(cat("not ", schema.keys.size(), " numbers with colons"),
+                                            cat("Write ", form, ", such as 1:4:1:2.")));
         key.access.set(object,
                        VMM_TRY_OR(parse_value(key, text.substr(0, end)), std::string{key.name}));
         text.remove_prefix(last ? text.size() : end + 1);
@@ -334,8 +339,9 @@ Result<> add_range(const Key& key, std::string_view text, NumberSet& set) {
     const auto last =
         range ? std::get<std::uint64_t>(VMM_TRY(parse_value(key, text.substr(dash + 1)))) : first;
     if (last < first)
-        return std::unexpected(bad(cat("the range ", in_quotes(text), " ends before it begins"),
-                                   cat("Write ", last, "-", first, ".")));
+        return std::unexpected(
+            bad_word(cat("the range ", in_quotes(text), " ends before it begins"),
+                     cat("Write ", last, "-", first, ".")));
     for (auto number = first; number <= last; ++number) {
         if (!set.has[number])
             set.numbers.push_back(number);
@@ -351,9 +357,9 @@ Result<> set_from_at(const Object& schema, void* object, std::string_view text) 
     auto rest = text.substr(std::min(text.size(), at));
     const bool list = rest.starts_with("@[") && rest.ends_with(']');
     if (at == std::string_view::npos || (!list && rest.find_first_of("[]") != rest.npos))
-        return std::unexpected(bad(cat(in_quotes(text), " is not VCPU@[CPUS]"),
-                                   "Write a list with an entry for each vCPU, such as "
-                                   "[0@[2,3],1@[4-6]]."));
+        return std::unexpected(bad_word(cat(in_quotes(text), " is not VCPU@[CPUS]"),
+                                        "Write a list with an entry for each vCPU, such as "
+                                        "[0@[2,3],1@[4-6]]."));
     one.access.set(object, VMM_TRY_OR(parse_value(one, text.substr(0, at)), std::string{one.name}));
     rest = list ? rest.substr(2, rest.size() - 3) : rest.substr(1);
     NumberSet set{.has = std::vector<bool>(several.most + 1), .numbers = {}};
@@ -375,7 +381,7 @@ Result<> set_from_text(const Object& schema, void* object, std::string_view text
     if (schema.text_form == TextForm::At)
         return set_from_at(schema, object, text);
     if (text.empty())
-        return std::unexpected(bad("the value is empty", "Write value,key=value,..."));
+        return std::unexpected(bad_word("the value is empty", "Write value,key=value,..."));
     Setter setter{schema, object};
     Scanner scanner{text};
     for (bool first = true; !scanner.done(); first = false) {

@@ -9,19 +9,18 @@
 #include <string_view>
 
 #include "config/json_read.hpp"
+#include "config/json_tree.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm::config {
 namespace {
 
-constexpr std::size_t kMaxBytes = 1 << 20;
-
 /// Up to one byte more than a configuration may have, so that a device file ends, too.
 Result<std::string> read_all(int fd) {
     std::string text;
     std::array<char, 4096> part{};
-    while (text.size() <= kMaxBytes) {
+    while (text.size() <= kMaxJsonBytes) {
         const auto got = read(fd, part.data(), part.size());
         if (got < 0 && errno == EINTR)
             continue;

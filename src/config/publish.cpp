@@ -21,14 +21,14 @@ struct Range {
     std::uint16_t last = 0;
 };
 
-std::unexpected<Error> bad(std::string_view text, std::string_view why, std::string advice) {
+std::unexpected<Error> bad_place(std::string_view text, std::string_view why, std::string advice) {
     return std::unexpected(
         Error{ErrorKind::Config, cat(in_quotes(text), why)}.hint(std::move(advice)));
 }
 
 std::unexpected<Error> malformed(std::string_view text) {
-    return bad(text, " is not [ADDRESS:]HOST:GUEST[/tcp|/udp]",
-               "Give two port numbers, such as 8080:80, or 127.0.0.1:8080:80/tcp.");
+    return bad_place(text, " is not [ADDRESS:]HOST:GUEST[/tcp|/udp]",
+                     "Give two port numbers, such as 8080:80, or 127.0.0.1:8080:80/tcp.");
 }
 
 std::optional<std::uint16_t> port(std::string_view text) {
@@ -65,12 +65,13 @@ Result<std::string> take_address(std::string_view text, std::string_view& rest) 
     if (brackets)
         address = address.substr(1, address.size() - 2);
     if (!brackets && is_address(AF_INET6, address))
-        return bad(text, ": an IPv6 address stands between brackets",
-                   cat("Write [", address, "]", rest.substr(host), "."));
+        return bad_place(text, ": an IPv6 address stands between brackets",
+                         cat("Write [", address, "]", rest.substr(host), "."));
     if (!is_address(brackets ? AF_INET6 : AF_INET, address))
-        return bad(text, cat(": ", in_quotes(address), " is not an address of the host"),
-                   "Give an IPv4 address, an IPv6 address between brackets, or none for 127.0.0.1; "
-                   "0.0.0.0 is every IPv4 address.");
+        return bad_place(
+            text, cat(": ", in_quotes(address), " is not an address of the host"),
+            "Give an IPv4 address, an IPv6 address between brackets, or none for 127.0.0.1; "
+            "0.0.0.0 is every IPv4 address.");
     rest.remove_prefix(host + 1);
     return address;
 }
@@ -93,8 +94,8 @@ Result<PublishRule> parse_publish(std::string_view text) {
     if (const auto slash = rest.rfind('/'); slash != std::string_view::npos) {
         const auto protocol = rest.substr(slash + 1);
         if (protocol != "tcp" && protocol != "udp")
-            return bad(text, cat(": ", in_quotes(protocol), " is neither tcp nor udp"),
-                       "Write /tcp or /udp after the ports, or nothing for both.");
+            return bad_place(text, cat(": ", in_quotes(protocol), " is neither tcp nor udp"),
+                             "Write /tcp or /udp after the ports, or nothing for both.");
         rule.tcp = protocol == "tcp";
         rule.udp = protocol == "udp";
         rest = rest.substr(0, slash);
@@ -108,10 +109,10 @@ Result<PublishRule> parse_publish(std::string_view text) {
     if (!host || !guest)
         return malformed(text);
     if (host->last - host->first != guest->last - guest->first)
-        return bad(text,
-                   cat(" has ", host->last - host->first + 1, " ports of the host for ",
-                       guest->last - guest->first + 1, " of the guest"),
-                   "Give two ranges of the same length, such as 8000-8010:9000-9010.");
+        return bad_place(text,
+                         cat(" has ", host->last - host->first + 1, " ports of the host for ",
+                             guest->last - guest->first + 1, " of the guest"),
+                         "Give two ranges of the same length, such as 8000-8010:9000-9010.");
     rule.host_first = host->first;
     rule.host_last = host->last;
     rule.guest_first = guest->first;

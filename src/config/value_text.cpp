@@ -36,7 +36,7 @@ int unit_shift(std::string_view unit) {
     return place == std::string_view::npos || !known ? -1 : static_cast<int>(10 * (place + 1));
 }
 
-Error bad(std::string what, std::string advice) {
+Error bad_value(std::string what, std::string advice) {
     return Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice));
 }
 
@@ -44,8 +44,8 @@ constexpr std::string_view kSizeAdvice =
     "Give a whole number of bytes, or one followed by K, M, G or T, such as 512M.";
 
 Error too_large(std::string_view text) {
-    return bad(cat(in_quotes(text), " is too large for a number of 64 bits"),
-               "Give a smaller number.");
+    return bad_value(cat(in_quotes(text), " is too large for a number of 64 bits"),
+                     "Give a smaller number.");
 }
 
 std::string amount(const Key& key, std::uint64_t value) {
@@ -63,7 +63,7 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     const int shift = unit_shift(text.substr(digits));
     if (digits == 0 || shift < 0)
         return std::unexpected(
-            bad(cat(in_quotes(text), " is not a size"), std::string{kSizeAdvice}));
+            bad_value(cat(in_quotes(text), " is not a size"), std::string{kSizeAdvice}));
     if (number > UINT64_MAX >> shift)
         return std::unexpected(too_large(text));
     return number << shift;
@@ -79,8 +79,8 @@ Result<std::uint64_t> parse_number(std::string_view text) {
         return std::unexpected(too_large(text));
     if (status != std::errc{} || end != digits.data() + digits.size())
         return std::unexpected(
-            bad(cat(in_quotes(text), " is not a number"),
-                "Give a whole number, in decimal or with 0x in front in hexadecimal."));
+            bad_value(cat(in_quotes(text), " is not a number"),
+                      "Give a whole number, in decimal or with 0x in front in hexadecimal."));
     return number;
 }
 
@@ -89,7 +89,8 @@ Result<bool> parse_switch(std::string_view text) {
         return true;
     if (same_ignoring_case(text, "off") || same_ignoring_case(text, "false"))
         return false;
-    return std::unexpected(bad(cat(in_quotes(text), " is neither on nor off"), "Give on or off."));
+    return std::unexpected(
+        bad_value(cat(in_quotes(text), " is neither on nor off"), "Give on or off."));
 }
 
 Result<std::uint64_t> parse_choice(std::string_view text,
@@ -98,7 +99,7 @@ Result<std::uint64_t> parse_choice(std::string_view text,
         if (same_ignoring_case(text, choices[i]))
             return i;
     const auto near = nearest(text, choices);
-    return std::unexpected(bad(
+    return std::unexpected(bad_value(
         cat(in_quotes(text), choices.size() == 1 ? " is not " : " is none of ", listed(choices)),
         near.empty() ? "Give one of these." : cat("Did you mean '", near, "'?")));
 }
@@ -115,10 +116,10 @@ std::string size_text(std::uint64_t bytes) {
 Result<> check_limits(const Key& key, const Value& value) {
     if (const auto* text = std::get_if<std::string>(&value)) {
         if (text->find('\0') != std::string::npos)
-            return std::unexpected(bad("a zero byte in the text", "Remove it."));
+            return std::unexpected(bad_value("a zero byte in the text", "Remove it."));
         if (text->size() > key.most)
-            return std::unexpected(bad(cat(text->size(), " bytes are too long"),
-                                       cat("At most ", key.most, " bytes are possible.")));
+            return std::unexpected(bad_value(cat(text->size(), " bytes are too long"),
+                                             cat("At most ", key.most, " bytes are possible.")));
         return {};
     }
     const auto* number = std::get_if<std::uint64_t>(&value);
@@ -127,10 +128,10 @@ Result<> check_limits(const Key& key, const Value& value) {
     const bool low = *number < key.least;
     // Who comes from QEMU or kvmtool writes 512 and means MiB.
     const bool maybe_mib = low && key.type == Type::Size && *number != 0;
-    return std::unexpected(
-        bad(cat(amount(key, *number), low ? " is too small" : " is too large"),
-            cat(low ? "The least is " : "The most is ", amount(key, low ? key.least : key.most),
-                maybe_mib ? "; a number alone is in bytes, and 512 MiB are 512M." : ".")));
+    return std::unexpected(bad_value(
+        cat(amount(key, *number), low ? " is too small" : " is too large"),
+        cat(low ? "The least is " : "The most is ", amount(key, low ? key.least : key.most),
+            maybe_mib ? "; a number alone is in bytes, and 512 MiB are 512M." : ".")));
 }
 
 namespace {
