@@ -13,6 +13,8 @@
 #include "cli/run_command.hpp"
 #include "config/inherited_fds.hpp"
 #include "sandbox/namespaces.hpp"
+#include "sandbox/seccomp.hpp"
+#include "vmm/error_record.hpp"
 #include "vmm/faults.hpp"
 #include "vmm/log.hpp"
 #include "vmm/log_name.hpp"
@@ -39,8 +41,13 @@ Result<int> run(const Arguments& arguments) {
     VMM_TRY(config::check_inherited_fds(config));  // before any of ours is open
     if (arguments.sandbox.mode == sandbox::Mode::Strict)
         VMM_TRY(sandbox::prepare_namespaces());  // before there is another thread
+    auto filters = sandbox::confine_threads(arguments.sandbox.seccomp);
+    if (!filters && arguments.sandbox.mode == sandbox::Mode::Strict)
+        return std::unexpected(std::move(filters.error()).context("--sandbox strict"));
     VMM_TRY(start_log(arguments,
                       config.name));  // not before it is sure that the log is none of the files
+    if (!filters)
+        log::warn("no filters of system calls: ", record_of(filters.error()));
     warn_about(config);
     return run_machine(config, arguments.pid_file, arguments.sandbox);
 }

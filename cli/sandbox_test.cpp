@@ -50,8 +50,7 @@ TEST_F(SandboxTest, EveryThreadHasGivenUpItsRights) {
     if (test::kSanitized)
         GTEST_SKIP() << "a sanitizer may have a thread of its own";
     const auto log = folder_ / "log";
-    const pid_t pid =
-        start_machine({"--cpus", "2", "--log-file", log.string(), "--seccomp", "off"});
+    const pid_t pid = start_machine({"--cpus", "2", "--log-file", log.string()});
     // The second vCPU comes up while the guest runs, and the thread that asks KVM for its features
     // ends: that one is older than the sandbox.
     const auto confined = [&] {
@@ -79,8 +78,8 @@ TEST_F(SandboxTest, OffLeavesTheProcessAsItWas) {
 }
 
 TEST_F(SandboxTest, ReportIsPrintedBeforeTheGuestStarts) {
-    const auto outcome = vmm({"run", "-k", kernel_, "--serial", "null", "--debug-exit", "0xf4",
-                              "--sandbox-report", "--seccomp", "off"});
+    const auto outcome =
+        vmm({"run", "-k", kernel_, "--serial", "null", "--debug-exit", "0xf4", "--sandbox-report"});
 
     EXPECT_EQ(outcome.code, 0);
     EXPECT_THAT(outcome.err,
@@ -93,8 +92,8 @@ TEST_F(SandboxTest, ReportIsPrintedBeforeTheGuestStarts) {
 TEST_F(SandboxTest, SocketAndLinkGoAtTheEnd) {
     const auto socket = (folder_ / "socket").string();
     const auto link = (folder_ / "pty").string();
-    const pid_t pid = start_machine({"--console", "pty,link=" + link, "--console-port",
-                                     "name=a,socket=" + socket, "--seccomp", "off"});
+    const pid_t pid = start_machine(
+        {"--console", "pty,link=" + link, "--console-port", "name=a,socket=" + socket});
     EXPECT_TRUE(std::filesystem::is_socket(socket));
     EXPECT_TRUE(std::filesystem::is_symlink(link));
 
@@ -128,7 +127,7 @@ protected:
         const auto program = file("passt", cat("#!/bin/sh\necho $$ > ", folder_.string(),
                                                "/helper\necho MAC: >&2\n", script, "\n"));
         std::filesystem::permissions(program, std::filesystem::perms::owner_all);
-        const pid_t pid = start_machine({"--net", "user", "--seccomp", "off"});
+        const pid_t pid = start_machine({"--net", "user"});
         helper_ = std::stoi(content(folder_ / "helper"));
         return pid;
     }
@@ -178,7 +177,7 @@ TEST_F(SandboxTest, PathOfARuleHasToExist) {
 TEST_F(SandboxTest, RuleIsInTheReport) {
     const auto outcome =
         vmm({"run", "-k", kernel_, "--serial", "null", "--debug-exit", "0xf4", "--landlock-rules",
-             "path=" + folder_.string() + ",access=rw", "--sandbox-report", "--seccomp", "off"});
+             "path=" + folder_.string() + ",access=rw", "--sandbox-report"});
 
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("allowed in " + folder_.string() + ": read and write\n"));
@@ -199,7 +198,7 @@ TEST_F(SandboxTest, StrictMachineHasAnEmptyRoot) {
     const auto socket = (folder_ / "socket").string();
     const pid_t pid =
         start_machine({"--sandbox", "strict", "--console-port", "name=a,socket=" + socket,
-                       "--log-file", (folder_ / "log").string(), "--seccomp", "off"});
+                       "--log-file", (folder_ / "log").string()});
     if (content(pid_file_).empty())
         GTEST_SKIP() << end_of(pid).err;
     std::vector<std::string> names;
@@ -238,7 +237,7 @@ TEST_F(SandboxTest, DescriptorsDoNotOutliveTheProgram) {
     const auto disk = file("disk", std::string(1 << 20, '\0'));
     const pid_t pid = start_machine({"--disk", disk, "--console", "pty", "--rng", "--console-port",
                                      "name=a,socket=" + (folder_ / "socket").string(), "--log-file",
-                                     (folder_ / "log").string(), "--seccomp", "off"});
+                                     (folder_ / "log").string()});
     const auto inherited = inheritable(std::to_string(pid));
     auto before = inheritable("self");  // of whoever started this test
     before.insert(before.end(), {"0", "1", "2"});
@@ -248,7 +247,7 @@ TEST_F(SandboxTest, DescriptorsDoNotOutliveTheProgram) {
 }
 
 TEST_F(SandboxTest, NoMappingIsWritableAndExecutable) {
-    const pid_t pid = start_machine({"--memory", "64M", "--seccomp", "off"});
+    const pid_t pid = start_machine({"--memory", "64M"});
     std::ifstream maps{cat("/proc/", pid, "/maps")};
     std::vector<std::string> wrong;
     std::uint64_t guard_end = 0;

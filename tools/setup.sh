@@ -3,7 +3,7 @@
 
 packages_build="g++ cmake ninja-build git python3 binutils libgtest-dev libgmock-dev libspdlog-dev libfmt-dev
     libcli11-dev nlohmann-json3-dev libboost1.81-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev liburing-dev
-    acpica-tools iproute2 passt"
+    libseccomp-dev acpica-tools iproute2 passt"
 packages_lint="python3 clang-format-14 clang-19 clang-tidy-19"
 packages_fuzz="g++ clang-19 libclang-rt-19-dev llvm-19"
 packages_nest="ca-certificates python3 qemu-system-x86 zstd xz-utils lz4 e2fsprogs passt dmsetup pciutils"

@@ -167,6 +167,11 @@ public:
     /// device and waits for reset_done().
     virtual void attach(Link& link) noexcept = 0;
 
+    /// Takes from the host what a confined thread may not take any more. At most once, on the
+    /// thread that made the device, before its I/O thread exists. Without it everything works,
+    /// perhaps slower.
+    virtual void prepare() noexcept {}
+
     /// DRIVER_OK: `queues` are the body's I/O threads' now; those that are not enabled() are to be
     /// left alone until start_queue(). The span stays valid until reset_done().
     virtual void activate(Features features, std::span<Queue> queues) noexcept = 0;

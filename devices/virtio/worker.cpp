@@ -40,7 +40,7 @@ Result<> control(const UniqueFd& epoll, int operation, int fd, std::uint32_t eve
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handler,
+Result<std::unique_ptr<Worker>> Worker::create(ThreadKind kind, std::string name, Handler& handler,
                                                Stepper* stepper) {
     UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     if (!epoll)
@@ -48,15 +48,19 @@ Result<std::unique_ptr<Worker>> Worker::create(std::string name, Handler& handle
     auto wake = VMM_TRY(EventFd::create());
     VMM_TRY(control(epoll, EPOLL_CTL_ADD, wake.fd(), EPOLLIN | EPOLLET, kWake));
     std::unique_ptr<Worker> made{
-        new Worker{std::move(name), handler, std::move(epoll), std::move(wake)}};
+        new Worker{kind, std::move(name), handler, std::move(epoll), std::move(wake)}};
     made->has_thread_ = stepper != nullptr;
     if (stepper != nullptr)
         stepper->worker_ = made.get();
     return made;
 }
 
-Worker::Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake)
-    : name_{std::move(name)}, handler_{handler}, epoll_{std::move(epoll)}, wake_{std::move(wake)} {
+Worker::Worker(ThreadKind kind, std::string name, Handler& handler, UniqueFd epoll, EventFd wake)
+    : kind_{kind},
+      name_{std::move(name)},
+      handler_{handler},
+      epoll_{std::move(epoll)},
+      wake_{std::move(wake)} {
     name_.resize(std::min<std::size_t>(name_.size(), 15));
 }
 
@@ -98,7 +102,7 @@ void Worker::activate(Features features, std::span<Queue> queues) noexcept {
     wake_.signal();
     if (order)
         thread_.order(
-            {.kind = ThreadKind::Io, .name = name_}, [this]() noexcept { run(); },
+            {.kind = kind_, .name = name_, .confines_itself = true}, [this]() noexcept { run(); },
             [this](Error error) noexcept { thread_refused(std::move(error)); });
 }
 
@@ -192,6 +196,7 @@ void Worker::run() noexcept {
     leave_restartable_sequences();
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // call_after() means it
     linger_ = Linger{has_several_processors()};
+    confine_this_thread(kind_);
     while (mode_ != Mode::Quitting) {
         serve();
         while (mode_ == Mode::Pausing) {

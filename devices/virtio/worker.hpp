@@ -28,6 +28,7 @@
 #include "vmm/event_fd.hpp"
 #include "vmm/mutex.hpp"
 #include "vmm/relax.hpp"
+#include "vmm/thread.hpp"
 #include "vmm/thread_desk.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -69,8 +70,8 @@ public:
     };
 
     /// `name` is the thread's: up to 15 characters count. With a stepper there is no thread.
-    static Result<std::unique_ptr<Worker>> create(std::string name, Handler& handler,
-                                                  Stepper* stepper = nullptr);
+    static Result<std::unique_ptr<Worker>> create(ThreadKind kind, std::string name,
+                                                  Handler& handler, Stepper* stepper = nullptr);
     /// Ends the thread. The device was reset before.
     ~Worker();
     Worker(const Worker&) = delete;
@@ -153,7 +154,7 @@ private:
         Quitting,
     };
 
-    Worker(std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
+    Worker(ThreadKind kind, std::string name, Handler& handler, UniqueFd epoll, EventFd wake);
 
     bool post(const Command& command) noexcept;  // false: there is no thread
     void push(const Command& command) noexcept;  // with mutex_ held, as for drop()
@@ -184,6 +185,7 @@ private:
     void close(Queue& queue) noexcept;
     void close_all() noexcept;
 
+    ThreadKind kind_;
     std::string name_;
     Handler& handler_;
     UniqueFd epoll_;

@@ -44,8 +44,8 @@ protected:
     WorkerDevice() = default;
 
     /// Once, before everything else. With a stepper there is no thread.
-    Result<> make_worker(std::string name, Stepper* stepper) {
-        worker_ = VMM_TRY(Worker::create(std::move(name), *this, stepper));
+    Result<> make_worker(ThreadKind kind, std::string name, Stepper* stepper) {
+        worker_ = VMM_TRY(Worker::create(kind, std::move(name), *this, stepper));
         return {};
     }
     /// In the destructor of the body: the thread ends before the body's members do.

@@ -93,7 +93,8 @@ bool wait_until(Condition&& condition) {
 class WorkerTest : public testing::Test {
 protected:
     explicit WorkerTest(Stepper* stepper = nullptr)
-        : stepper_{stepper}, worker{*Worker::create("io-test", counter, stepper)} {
+        : stepper_{stepper},
+          worker{*Worker::create(ThreadKind::BlockIo, "io-test", counter, stepper)} {
         for (Queue& queue : queues) {
             const Gpa at{std::uint64_t{0x4000} * queue.index()};
             EXPECT_TRUE(queue.start({.size = 16,

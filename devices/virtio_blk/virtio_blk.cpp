@@ -177,7 +177,7 @@ Result<std::unique_ptr<Blk>> Blk::create(BlkOptions options,
     std::unique_ptr<Blk> made{new Blk{std::move(options), std::move(backend)}};
     const BlkOptions& o = made->options_;
     made->io_ = VMM_TRY_OR(made->backend_->make_queue(o.queues * o.queue_size), o.name);
-    VMM_TRY_OR(made->make_worker(cat("io-", o.name), o.stepper), o.name);
+    VMM_TRY_OR(made->make_worker(ThreadKind::BlockIo, cat("io-", o.name), o.stepper), o.name);
     VMM_TRY_OR(made->worker().watch(made->io_->completion_fd(), EPOLLIN | EPOLLET, kCompletions),
                o.name);
     return made;

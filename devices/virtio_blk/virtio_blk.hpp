@@ -60,6 +60,7 @@ public:
     void negotiated(virtio::Features features) noexcept override;
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     void write_config(std::uint32_t offset, std::span<const std::byte> from) noexcept override;
+    void prepare() noexcept override { io_->prepare(); }
     void reset() noexcept override;
 
 private:

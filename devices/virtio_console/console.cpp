@@ -25,7 +25,8 @@ bool plain(const std::vector<PortOptions>& ports) {
 Result<std::unique_ptr<Console>> Console::create(ConsoleOptions options) {
     std::unique_ptr<Console> made{new Console{options}};
     made->make_ports(std::move(options.ports));
-    VMM_TRY_OR(made->make_worker(cat("io-", options.name), options.stepper), options.name);
+    VMM_TRY_OR(made->make_worker(ThreadKind::ConsoleIo, cat("io-", options.name), options.stepper),
+               options.name);
     return made;
 }
 

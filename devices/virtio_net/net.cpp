@@ -24,7 +24,7 @@ constexpr std::size_t kFrameAround = 18;  // bytes around a packet: Ethernet hea
 
 Result<std::unique_ptr<Net>> Net::create(std::unique_ptr<NetBackend> backend, Options options) {
     std::unique_ptr<Net> net{new Net{std::move(backend), std::move(options)}};
-    VMM_TRY(net->make_worker("io-" + net->options_.name, net->options_.stepper));
+    VMM_TRY(net->make_worker(ThreadKind::NetIo, "io-" + net->options_.name, net->options_.stepper));
     return net;
 }
 

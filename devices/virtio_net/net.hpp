@@ -74,6 +74,7 @@ public:
     void read_config(std::uint32_t offset, std::span<std::byte> to) noexcept override;
     /// Nothing in it is the driver's to write.
     void write_config(std::uint32_t, std::span<const std::byte>) noexcept override {}
+    void prepare() noexcept override { backend_->prepare(); }
     void activate(virtio::Features features, std::span<virtio::Queue> queues) noexcept override;
 
 private:

@@ -19,7 +19,8 @@ constexpr std::uint16_t kStateVersion = 1;
 
 Result<std::unique_ptr<Rng>> Rng::create(const RngOptions& options, EntropySource& source) {
     std::unique_ptr<Rng> made{new Rng{options, source}};
-    VMM_TRY_OR(made->make_worker(cat("io-", options.name), options.stepper), options.name);
+    VMM_TRY_OR(made->make_worker(ThreadKind::EntropyIo, cat("io-", options.name), options.stepper),
+               options.name);
     return made;
 }
 

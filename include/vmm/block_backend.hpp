@@ -98,6 +98,10 @@ class BlockQueue {
 public:
     virtual ~BlockQueue() = default;
 
+    /// Takes from the host what a confined I/O thread may not take any more. On the thread that
+    /// made the queue, before the first request; without it everything works, perhaps slower.
+    virtual void prepare() noexcept {}
+
     /// Takes it on; it may start only with commit().
     virtual void submit(BlockRequest& request) noexcept = 0;
     /// Starts what was submitted, as a batch. May do short work on the spot.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Synchronous signals: the process says what happened and where, puts the host right (LastStep)
-// and dies of the signal, so that a core file shows the place. One of them may be the host's:
+// and dies of the signal, so that a core file shows the place. A confined thread may not touch
+// files, so the main thread does the last steps for it. One of them may be the host's:
 // SIGBUS in memory whose backing has run dry ends with exit code 1 and says what to do.
 //
 // Spec: signal(7), sigaction(2) for si_code, sigaltstack(2).
@@ -17,6 +18,11 @@ namespace vmm {
 
 /// Part of own_signals(). A handler that is there already stays (a sanitizer's).
 void handle_fault(int signal) noexcept;
+
+/// What a fault of a system call that a filter refused is told with: gives a call's name, or null.
+/// Async-signal-safe.
+using CallName = const char* (*)(int number) noexcept;
+void name_calls_by(CallName name) noexcept;
 
 /// Fills `set` with all signals but those that use_of() calls faults: a thread that blocks one of
 /// these would die of it without a word.

@@ -107,6 +107,9 @@ class NetBackend {
 public:
     virtual ~NetBackend() = default;
 
+    /// As BlockQueue::prepare().
+    virtual void prepare() noexcept {}
+
     /// One for each pair of queues; at least one.
     virtual std::size_t channels() const noexcept = 0;
     virtual FrameChannel& channel(std::size_t index) noexcept = 0;

@@ -19,10 +19,15 @@ namespace vmm {
 
 /// What a thread is for, and so what it may ever need of the host.
 enum class ThreadKind : std::uint8_t {
-    Vcpu,    ///< runs a virtual CPU
-    Io,      ///< a device's queues
-    Pool,    ///< waits for the host in an I/O thread's place
-    Helper,  ///< anything else, which no guest can ask for
+    Main,       ///< the loop, and what is made, reset and freed
+    Vcpu,       ///< runs a virtual CPU
+    BlockIo,    ///< a disk's queues
+    NetIo,      ///< a network device's queues
+    EntropyIo,  ///< the entropy device's queue
+    ConsoleIo,  ///< a virtio console's queues
+    BlockPool,  ///< waits for the host in a disk's place
+    Helper,     ///< messages, sizes of disks, the end of a removed device
+    SetUp,      ///< ends before the guest starts, and is never confined
 };
 
 struct ThreadPlan {
@@ -31,6 +36,8 @@ struct ThreadPlan {
     /// Host CPUs that it may run on, by number; empty: wherever its maker may.
     std::vector<unsigned> processors;
     bool logged = true;  ///< the log says which thread it is, with `-l info`
+    /// The body calls confine_this_thread() itself, when it has what it needs only once.
+    bool confines_itself = false;
 };
 
 /// Makes a thread with all signals blocked but faults, which are handled on a stack of their own.
@@ -40,8 +47,18 @@ struct ThreadPlan {
 using ThreadBody = std::move_only_function<void()>;
 Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body);
 
-/// "vcpu", "io", "pool" or "helper"
+/// "main", "vcpu", "io", "pool" or "helper"
 const char* name_of(ThreadKind kind) noexcept;
+
+/// Takes from the calling thread what its kind does not need, for good: a sandbox's. Ends the
+/// process if that fails.
+using Confine = void (*)(ThreadKind kind) noexcept;
+
+/// From now on threads are confined by this; null: not at all, as before the first call. On the
+/// main thread, before there are others that are to be confined.
+void confine_threads_by(Confine confine) noexcept;
+void confine_this_thread(ThreadKind kind) noexcept;
+bool threads_are_confined() noexcept;
 
 /// Blocks every signal but faults, for the calling thread and for threads that it makes while this
 /// lives: signals are the main thread's. See pthread_sigmask(3).

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,11 +11,13 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "vmm/last_step.hpp"
 #include "vmm/last_words.hpp"
 #include "vmm/signals.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm {
 namespace {
@@ -22,7 +25,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{500};  // with whoever reads standard error
-constexpr int kHostFailed = 1;          // exit code
+constexpr milliseconds kStepsAtMost{1000};
+constexpr int kBySeccomp = 1;   // si_code, SYS_SECCOMP
+constexpr int kHostFailed = 1;  // exit code
 // Several times what the registers of AVX-512 take, and enough for AMX.
 constexpr std::size_t kFaultStackSize = std::size_t{32} * 1024;
 
@@ -45,6 +50,65 @@ void add_thread(LastWords& words) noexcept {
     ::_exit(kHostFailed);
 }
 
+// The main thread's part in the fault of another one.
+struct StepsForOthers {
+    std::atomic<bool> wanted{false};
+    std::atomic<bool> done{false};
+
+    void serve() noexcept {
+        if (wanted.exchange(false)) {
+            LastStep::run_all();
+            done = true;
+        }
+    }
+};
+StepsForOthers g_steps;
+CallName g_call_name = nullptr;
+
+bool on_main_thread() noexcept {
+    return ::gettid() == ::getpid();
+}
+
+void rest_a_moment() noexcept {
+    constexpr timespec kMoment{.tv_sec = 0, .tv_nsec = 1'000'000};
+    ::nanosleep(&kMoment, nullptr);
+}
+
+// Another thread is at it: the main thread may be wanted for its steps.
+[[noreturn]] void stand_by() noexcept {
+    for (;;) {
+        if (on_main_thread())
+            g_steps.serve();
+        rest_a_moment();
+    }
+}
+
+void run_last_steps() noexcept {
+    if (on_main_thread() || !threads_are_confined())
+        return LastStep::run_all();
+    g_steps.wanted = true;
+    ::syscall(SYS_tgkill, ::getpid(), ::getpid(), SIGSYS);
+    // The main thread may be where no signal reaches it: in the kernel, waiting for a host's disk.
+    for (auto left = kStepsAtMost; left > milliseconds{0} && !g_steps.done; left -= milliseconds{1})
+        rest_a_moment();
+}
+
+void say_refused(const siginfo_t& info) noexcept {
+    const char* const name = g_call_name != nullptr ? g_call_name(info.si_syscall) : nullptr;
+    LastWords words;
+    words.add("vmm: died of SIGSYS");
+    add_thread(words);
+    words.add(": it made the system call ").add(name != nullptr ? name : "with the number");
+    words.add(" (").add(static_cast<unsigned>(info.si_syscall)).add(") at address 0x");
+    words.add(std::bit_cast<std::uintptr_t>(info.si_call_addr), 16);
+    words
+        .add(
+            ", which its filter does not allow: this is a bug in vmm, or a guest has broken into "
+            "it\n  help: Report this line, as SECURITY.md says; --seccomp log lets the call "
+            "pass.\n")
+        .say(kPatience);
+}
+
 void say_what(int signal, const siginfo_t& info) noexcept {
     LastWords words;
     words.add("vmm: died of SIG").add(::sigabbrev_np(signal));
@@ -60,22 +124,28 @@ void say_what(int signal, const siginfo_t& info) noexcept {
 
 [[gnu::no_sanitize_address]] void on_fault(int signal, siginfo_t* info, void*) {
     static std::atomic<bool> ending{false};
-    if (ending.exchange(true))  // another thread is at it
-        for (;;)
-            ::pause();
-    LastStep::run_all();
+    if (ending.exchange(true))
+        stand_by();
+    run_last_steps();
     if (signal == SIGBUS && info->si_code > 0)
         BackedMemory::find([&](const BackedMemory& memory) {
             if (memory.contains(info->si_addr))
                 end_without(memory, *info);
             return false;
         });
-    say_what(signal, *info);
+    if (signal == SIGSYS && info->si_code == kBySeccomp)
+        say_refused(*info);
+    else
+        say_what(signal, *info);
     ::signal(signal, SIG_DFL);
     ::raise(signal);  // delivered when this handler returns, to the place of the fault
 }
 
 }  // namespace
+
+void name_calls_by(CallName name) noexcept {
+    g_call_name = name;
+}
 
 void handle_fault(int signal) noexcept {
     struct sigaction now {};

@@ -23,6 +23,8 @@
 namespace vmm {
 namespace {
 
+Confine g_confine = nullptr;
+
 // A thread that may run on some CPUs only runs nowhere else: it waits here until that is settled.
 struct Gate {
     std::binary_semaphore settled{0};
@@ -74,16 +76,35 @@ Result<std::vector<unsigned>> run_anywhere() {
 
 const char* name_of(ThreadKind kind) noexcept {
     switch (kind) {
+        case ThreadKind::Main:
+            return "main";
         case ThreadKind::Vcpu:
             return "vcpu";
-        case ThreadKind::Io:
+        case ThreadKind::BlockIo:
+        case ThreadKind::NetIo:
+        case ThreadKind::EntropyIo:
+        case ThreadKind::ConsoleIo:
             return "io";
-        case ThreadKind::Pool:
+        case ThreadKind::BlockPool:
             return "pool";
         case ThreadKind::Helper:
+        case ThreadKind::SetUp:
             return "helper";
     }
     return "";
+}
+
+void confine_threads_by(Confine confine) noexcept {
+    g_confine = confine;
+}
+
+void confine_this_thread(ThreadKind kind) noexcept {
+    if (g_confine != nullptr && kind != ThreadKind::SetUp)
+        g_confine(kind);
+}
+
+bool threads_are_confined() noexcept {
+    return g_confine != nullptr;
 }
 
 Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body) {
@@ -103,6 +124,8 @@ Result<std::jthread> make_thread(ThreadPlan plan, ThreadBody body) {
                     return;
                 if (plan.logged)
                     log_thread(plan);
+                if (!plan.confines_itself)
+                    confine_this_thread(plan.kind);
                 body();
             }};
     } catch (const std::system_error& failure) {
@@ -141,7 +164,7 @@ bool has_several_processors() noexcept {
 Result<std::vector<unsigned>> usable_processors() {
     Result<std::vector<unsigned>> usable;
     auto thread =
-        VMM_TRY(make_thread({.kind = ThreadKind::Helper, .name = "affinity", .logged = false},
+        VMM_TRY(make_thread({.kind = ThreadKind::SetUp, .name = "affinity", .logged = false},
                             [&usable] { usable = run_anywhere(); }));
     thread.join();
     return usable;

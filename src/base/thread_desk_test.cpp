@@ -41,7 +41,7 @@ std::vector<unsigned> allowed() {
 struct Ordered {
     void order(OrderedThread& thread, std::vector<unsigned> processors = {}) {
         thread.order(
-            {.kind = ThreadKind::Io, .name = "io-test", .processors = std::move(processors)},
+            {.kind = ThreadKind::BlockIo, .name = "io-test", .processors = std::move(processors)},
             [this]() noexcept {
                 name = name_of_caller();
                 ran.release();
@@ -159,7 +159,7 @@ TEST(ProcessorsTest, TextHasRanges) {
 
 TEST(MakeThreadTest, NamesAreCutWhereLinuxDoes) {
     std::string name;
-    auto made = make_thread({.kind = ThreadKind::Io, .name = "io-a-very-long-name"},
+    auto made = make_thread({.kind = ThreadKind::BlockIo, .name = "io-a-very-long-name"},
                             [&name]() noexcept { name = name_of_caller(); });
     ASSERT_TRUE(made);
     made->join();

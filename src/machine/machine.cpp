@@ -139,6 +139,8 @@ Result<> Machine::start() {
     events_.attach(vcpu_set_);
     VMM_TRY(vcpu_set_.start(
         vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }, host_cpus_));
+    // While the guest starts. Its drivers get no I/O threads before the loop runs.
+    pci_->prepare();
     ram_->keep_file();
     consoles_.attach({.serial = platform_->serial(),
                       .console = pci_->console(),

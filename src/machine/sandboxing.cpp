@@ -11,6 +11,7 @@
 #include "vmm/log.hpp"
 #include "vmm/message_stream.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -117,6 +118,12 @@ Result<> enter_sandbox(const VmConfig& config, const sandbox::Options& sandbox, 
     } else if (!config.landlock_rules.empty()) {
         log::warn("landlock_rules (--landlock-rules) has no effect with --sandbox off");
     }
+    if (threads_are_confined())
+        report.active.emplace_back(sandbox.seccomp == sandbox::Seccomp::Log
+                                       ? "a filter of system calls for each thread, which logs"
+                                       : "a filter of system calls for each thread");
+    else if (sandbox.seccomp != sandbox::Seccomp::Off)
+        report.missing.emplace_back("filters of system calls");
     log::info(report.one_line());
     if (sandbox.report)
         tell(report.page());

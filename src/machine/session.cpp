@@ -23,6 +23,7 @@
 #include "vmm/log.hpp"
 #include "vmm/signals.hpp"
 #include "vmm/text.hpp"
+#include "vmm/thread.hpp"
 
 namespace vmm::machine {
 namespace {
@@ -87,6 +88,7 @@ public:
         await_events();
         await_end();
         await_look();
+        confine_this_thread(ThreadKind::Main);
         if (!over())
             loop_.run();
         return finish();

@@ -90,9 +90,11 @@ Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
 }
 
 Result<> VcpuSet::start_thread(unsigned index, std::vector<unsigned> host_cpus) {
-    threads_.push_back(VMM_TRY(make_thread(
-        {.kind = ThreadKind::Vcpu, .name = cat("vcpu", index), .processors = std::move(host_cpus)},
-        [this, index] { thread_main(index); })));
+    threads_.push_back(VMM_TRY(make_thread({.kind = ThreadKind::Vcpu,
+                                            .name = cat("vcpu", index),
+                                            .processors = std::move(host_cpus),
+                                            .confines_itself = true},
+                                           [this, index] { thread_main(index); })));
     return {};
 }
 
@@ -104,6 +106,7 @@ void VcpuSet::thread_main(unsigned index) {
         hold();
         report_(index, stop_for(VcpuStop::Why::HostFailed, prepared.error()));
     }
+    confine_this_thread(ThreadKind::Vcpu);
     do {
         run_until_unwanted(index, ports, mmio);
         finish_access(*vcpus_[index], ports, mmio);

@@ -15,7 +15,7 @@ namespace vmm::test {
 
 class EchoDevice final : public virtio::WorkerDevice {
 public:
-    EchoDevice() { make_worker("io-echo", nullptr).value(); }
+    EchoDevice() { make_worker(ThreadKind::BlockIo, "io-echo", nullptr).value(); }
     ~EchoDevice() override { end_worker(); }
 
     virtio::DeviceType type() const noexcept override { return virtio::DeviceType::Rng; }

@@ -40,7 +40,7 @@ Result<SupportedCpuid::Entries> ask(const Handle& kvm) {
 SupportedCpuid::SupportedCpuid(const Handle& kvm, bool in_background) : kvm_{kvm} {
     if (!in_background)
         return;
-    auto made = make_thread({.kind = ThreadKind::Helper, .name = "cpuid"},
+    auto made = make_thread({.kind = ThreadKind::SetUp, .name = "cpuid"},
                             [this]() noexcept { answer_.emplace(ask(kvm_)); });
     if (!made) {
         log::debug("no thread to ask for CPU features: ", record_of(made.error()));

@@ -145,21 +145,36 @@ void BlockFileQueue::dispatch(BlockRequest& request) noexcept {
     ring_->prepare(request);
 }
 
-bool BlockFileQueue::ring_usable() noexcept {
+void BlockFileQueue::prepare() noexcept {
     if (!try_ring_ || ring_ != nullptr)
-        return try_ring_;
+        return;
     auto made = BlockRing::create(fd_, event_, options_.depth);
-    if (made) {
+    if (made)
         ring_ = *std::move(made);
-    } else {
-        say_no_ring(made.error());
-        try_ring_ = false;
-    }
+    else
+        give_up_ring(made.error());
+}
+
+void BlockFileQueue::give_up_ring(const Error& why) noexcept {
+    say_no_ring(why);
+    try_ring_ = false;
+    ring_.reset();
+}
+
+bool BlockFileQueue::ring_usable() noexcept {
+    if (!try_ring_ || ring_enabled_)
+        return try_ring_;
+    prepare();
+    if (ring_ == nullptr)
+        return false;
+    if (const auto enabled = ring_->enable(); !enabled)
+        give_up_ring(enabled.error());
+    ring_enabled_ = try_ring_;
     return try_ring_;
 }
 
 void BlockFileQueue::start_ring() noexcept {
-    if (ring_ == nullptr || !try_ring_)
+    if (!ring_enabled_ || !try_ring_)
         return;
     BlockRequestList refused;
     ring_->start(refused);
@@ -183,7 +198,7 @@ BlockRequest* BlockFileQueue::reap() noexcept {
     if (outstanding_ == 0)
         return nullptr;
     BlockRequest* request = done_.pop();
-    while (request == nullptr && ring_ != nullptr && reap_ring())
+    while (request == nullptr && ring_enabled_ && reap_ring())
         request = done_.pop();
     if (request == nullptr && pool_ != nullptr) {
         BlockRequestList refused;
@@ -194,7 +209,7 @@ BlockRequest* BlockFileQueue::reap() noexcept {
     }
     if (request != nullptr)
         give_back(*request);
-    if (ring_ != nullptr && ring_->prepared())  // next pieces, and what had to wait
+    if (ring_enabled_ && ring_->prepared())  // next pieces, and what had to wait
         start_ring();
     return request;
 }
@@ -248,7 +263,7 @@ void BlockFileQueue::start_cancel() noexcept {
     if (!cancelling_) [[likely]]
         return;
     cancelling_ = false;
-    if (ring_ == nullptr || !try_ring_)
+    if (!ring_enabled_ || !try_ring_)
         return;
     if (ring_->full())
         start_ring();
@@ -263,7 +278,7 @@ bool BlockFileQueue::arm() noexcept {
         rested_ = true;
         return false;
     }
-    if (!done_.empty() || (ring_ != nullptr && ring_->arm()) ||
+    if (!done_.empty() || (ring_enabled_ && ring_->arm()) ||
         (pool_ != nullptr && pool_->any_done()))
         return true;
     rested_ = true;

@@ -51,6 +51,7 @@ public:
     BlockFileQueue(const BlockFileQueue&) = delete;
     BlockFileQueue& operator=(const BlockFileQueue&) = delete;
 
+    void prepare() noexcept override;
     void submit(BlockRequest& request) noexcept override;
     void commit() noexcept override;
     BlockRequest* reap() noexcept override;
@@ -85,6 +86,7 @@ private:
     void start_ring() noexcept;
     void to_pool(BlockRequest& request) noexcept;
     bool ring_usable() noexcept;
+    void give_up_ring(const Error& why) noexcept;
     bool reap_ring() noexcept;
     void give_back(const BlockRequest& request) noexcept;
     void start_cancel() noexcept;
@@ -107,6 +109,7 @@ private:
 
     bool try_ring_;  // may be had, as far as we know
     std::unique_ptr<BlockRing> ring_;
+    bool ring_enabled_ = false;
     std::unique_ptr<BlockPool> pool_;  // last: its threads end before what they use
 };
 

@@ -62,7 +62,7 @@ void BlockPool::add_thread() noexcept {
     }
     ordered_.push_back(std::make_unique<OrderedThread>());
     ordered_.back()->order(
-        {.kind = ThreadKind::Pool, .name = "disk-pool"}, [this]() noexcept { run(); },
+        {.kind = ThreadKind::BlockPool, .name = "disk-pool"}, [this]() noexcept { run(); },
         [this](const Error& error) noexcept { thread_refused(error); });
 }
 

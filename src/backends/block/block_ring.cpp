@@ -15,6 +15,7 @@
 #include "backends/block/block_io.hpp"
 #include "vmm/assert.hpp"
 #include "vmm/log.hpp"
+#include "vmm/restricted_ring.hpp"
 
 namespace vmm {
 namespace {
@@ -29,7 +30,7 @@ constexpr unsigned kDeferred =
 int set_up(io_uring& ring, unsigned depth, unsigned flags) noexcept {
     io_uring_params params{};
     // All completions fit: none is ever held back in the kernel.
-    params.flags = flags | IORING_SETUP_CQSIZE;
+    params.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
     const unsigned most = std::max(depth + 1, kMaxEntries);  // one is prepare_cancel()'s
     params.cq_entries = std::min(std::bit_ceil(most), kMaxCompletions);
     return io_uring_queue_init_params(std::min(std::bit_ceil(depth), kMaxEntries), &ring, &params);
@@ -44,7 +45,6 @@ bool passing(int error) noexcept {
 
 Result<std::unique_ptr<BlockRing>> BlockRing::create(int fd, const EventFd& event, unsigned depth) {
     std::unique_ptr<BlockRing> made{new BlockRing};
-    made->fd_ = fd;
     int error = set_up(made->ring_, depth, kDeferred);
     made->deferred_ = error == 0;
     if (error == -EINVAL)
@@ -54,12 +54,18 @@ Result<std::unique_ptr<BlockRing>> BlockRing::create(int fd, const EventFd& even
     made->made_ = true;
     if (const int failed = io_uring_register_eventfd(&made->ring_, event.fd()); failed != 0)
         return std::unexpected(Error::os("io_uring_register", -failed));
-    made->fixed_ = io_uring_register_files(&made->ring_, &fd, 1) == 0;
+    if (const int failed = io_uring_register_files(&made->ring_, &fd, 1); failed != 0)
+        return std::unexpected(Error::os("io_uring_register", -failed));
     // What the kernel cannot start at once it gives to threads of its own, as many as it likes.
     std::array<unsigned, 2> workers{kMaxWorkers, kMaxWorkers};
     io_uring_register_iowq_max_workers(&made->ring_, workers.data());
+    constexpr auto kOperations =
+        std::array<std::uint8_t, 6>{IORING_OP_READ,   IORING_OP_READV, IORING_OP_WRITE,
+                                    IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_ASYNC_CANCEL};
+    if (const int failed = restrict_ring(made->ring_.ring_fd, kOperations); failed != 0)
+        return std::unexpected(
+            Error::os("io_uring_register", failed).context("restrict what the ring may do"));
     log::debug("io_uring with room for ", depth, " requests",
-               made->fixed_ ? ", file registered" : "",
                made->deferred_ ? ", completions on demand" : "");
     return made;
 }
@@ -69,9 +75,15 @@ BlockRing::~BlockRing() {
         io_uring_queue_exit(&ring_);
 }
 
+Result<> BlockRing::enable() noexcept {
+    if (const int failed = enable_ring(ring_.ring_fd); failed != 0)
+        return std::unexpected(Error::os("io_uring_register", failed));
+    return {};
+}
+
 void BlockRing::prepare(BlockRequest& request) noexcept {
     io_uring_sqe& entry = free_entry();
-    const int fd = fixed_ ? 0 : fd_;
+    constexpr int fd = 0;  // of the registered files
     const BlockPiece piece = BlockIo::next_piece(request);
     const auto count = static_cast<unsigned>(piece.iovecs.size());
     const iovec* const first = piece.iovecs.data();
@@ -94,8 +106,7 @@ void BlockRing::prepare(BlockRequest& request) noexcept {
             io_uring_prep_fsync(&entry, fd, IORING_FSYNC_DATASYNC);
             break;
     }
-    if (fixed_)
-        entry.flags |= IOSQE_FIXED_FILE;
+    entry.flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data(&entry, &request);
     ++prepared_;
 }
@@ -103,6 +114,7 @@ void BlockRing::prepare(BlockRequest& request) noexcept {
 void BlockRing::prepare_cancel() noexcept {
     io_uring_sqe& entry = free_entry();
     io_uring_prep_cancel(&entry, nullptr, IORING_ASYNC_CANCEL_ANY);
+    entry.flags |= IOSQE_FIXED_FILE;  // demanded of everything
     io_uring_sqe_set_data(&entry, nullptr);
     ++prepared_;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // io_uring for disk requests: many with one system call, on one registered file.
 //
-// Belongs to one thread from create() on. A kernel from 6.1 on runs completions only when this
-// thread asks for them (DEFER_TASKRUN) and signals the eventfd only while it is armed; an older one
-// does both when it likes.
+// It can do nothing but read, write, sync and cancel on that file (vmm/restricted_ring.hpp). Made
+// by a thread that may make rings; belongs to the one that enable()s it. A kernel from 6.1 on runs
+// completions only when this thread asks for them (DEFER_TASKRUN) and signals the eventfd only
+// while it is armed; an older one does both when it likes.
 #pragma once
 
 #include <liburing.h>
@@ -23,6 +24,9 @@ public:
     ~BlockRing();
     BlockRing(const BlockRing&) = delete;
     BlockRing& operator=(const BlockRing&) = delete;
+
+    /// Once, on the thread that will use it, before anything below.
+    Result<> enable() noexcept;
 
     /// No room for another prepare() before start().
     bool full() const noexcept { return prepared_ == ring_.sq.ring_entries; }
@@ -55,9 +59,7 @@ private:
     bool work_pending() const noexcept;
 
     io_uring ring_{};
-    int fd_ = -1;
     bool made_ = false;
-    bool fixed_ = false;     // the file is registered
     bool deferred_ = false;  // DEFER_TASKRUN
     bool armed_ = true;      // the eventfd is signalled
     bool said_waiting_ = false;

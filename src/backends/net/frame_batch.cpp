@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -12,22 +13,35 @@
 #include "vmm/assert.hpp"
 #include "vmm/direct_calls.hpp"
 #include "vmm/log.hpp"
+#include "vmm/restricted_ring.hpp"
 
 namespace vmm {
 namespace {
 
 using Status = FrameIo::Status;
 
-bool make_ring(io_uring& ring) noexcept {
+/// A negative errno, or zero.
+int restrict_to_writes(io_uring& ring, int fd) noexcept {
+    constexpr auto kOperations = std::array<std::uint8_t, 1>{IORING_OP_WRITE};
+    const int failed = io_uring_register_files(&ring, &fd, 1);
+    return failed != 0 ? failed : -restrict_ring(ring.ring_fd, kOperations);
+}
+
+bool make_ring(io_uring& ring, int fd) noexcept {
     // Completions are only looked for in the call that sends. Linux 6.1, as both flags.
     for (const unsigned flags : {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0u}) {
-        const int error = io_uring_queue_init(FrameBatch::kFrames, &ring, flags);
-        if (error == 0)
-            return true;
-        if (error != -EINVAL) {
-            log::debug("no io_uring for a tap: errno ", -error);
-            return false;
+        int error =
+            io_uring_queue_init(FrameBatch::kFrames, &ring, flags | IORING_SETUP_R_DISABLED);
+        if (error == -EINVAL)
+            continue;
+        if (error == 0) {
+            error = restrict_to_writes(ring, fd);
+            if (error == 0)
+                return true;
+            io_uring_queue_exit(&ring);
         }
+        log::debug("no io_uring for a tap: errno ", -error);
+        return false;
     }
     return false;
 }
@@ -87,12 +101,32 @@ std::size_t FrameBatch::take_lost() noexcept {
 
 bool FrameBatch::worth_ring() noexcept {
     if (use_ == Use::NotYet && ++worth_ > kOften)
-        use_ = make_ring(ring_) ? Use::Ring : Use::Never;
+        use_ = enable_ring() ? Use::Ring : Use::Never;
     return use_ == Use::Ring;
 }
 
+void FrameBatch::prepare() noexcept {
+    if (use_ == Use::NotYet && !has_ring_)
+        has_ring_ = make_ring(ring_, fd_);
+    if (!has_ring_)
+        use_ = Use::Never;
+}
+
+bool FrameBatch::enable_ring() noexcept {
+    prepare();
+    if (!has_ring_)
+        return false;
+    const int failed = vmm::enable_ring(ring_.ring_fd);
+    if (failed == 0)
+        return true;
+    log::debug("no io_uring for a tap: errno ", failed);
+    close_ring();
+    return false;
+}
+
 void FrameBatch::close_ring() noexcept {
-    if (std::exchange(use_, Use::Never) == Use::Ring)
+    use_ = Use::Never;
+    if (std::exchange(has_ring_, false))
         io_uring_queue_exit(&ring_);
 }
 
@@ -101,8 +135,10 @@ void FrameBatch::send_by_ring() noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
         io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
         VMM_ASSERT(entry != nullptr);  // the ring has kFrames, and is empty between batches
-        io_uring_prep_write(entry, fd_, kept_[i].bytes.data(), static_cast<unsigned>(kept_[i].size),
-                            0);
+        constexpr int kFile = 0;       // of the registered ones
+        io_uring_prep_write(entry, kFile, kept_[i].bytes.data(),
+                            static_cast<unsigned>(kept_[i].size), 0);
+        entry->flags |= IOSQE_FIXED_FILE;
         // O_NONBLOCK does not keep io_uring from waiting.
         entry->rw_flags = RWF_NOWAIT;
         io_uring_sqe_set_data64(entry, i);

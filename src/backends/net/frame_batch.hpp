@@ -35,6 +35,10 @@ public:
     FrameBatch(const FrameBatch&) = delete;
     FrameBatch& operator=(const FrameBatch&) = delete;
 
+    /// Makes the ring, where it is not yet sure to be worth it: on a thread that may make rings.
+    /// Without it the first thread that has use for the ring makes it.
+    void prepare() noexcept;
+
     bool empty() const noexcept { return count_ == 0; }
     bool full() const noexcept { return count_ == kFrames; }
     /// Keeps a copy. Not when full; at most kLongest bytes.
@@ -45,7 +49,7 @@ public:
     /// How many the kernel did not want since it was asked last.
     std::size_t take_lost() noexcept;
 
-    bool has_ring() const noexcept { return use_ == Use::Ring; }
+    bool sends_by_ring() const noexcept { return use_ == Use::Ring; }
 
 private:
     enum class Use : std::uint8_t { NotYet, Ring, Never };
@@ -59,6 +63,7 @@ private:
     };
 
     bool worth_ring() noexcept;
+    bool enable_ring() noexcept;
     void send_by_ring() noexcept;
     bool settle(std::size_t index, int result) noexcept;
     void close_ring() noexcept;
@@ -73,6 +78,7 @@ private:
     bool begun_ = false;  // some may have been sent
     std::unique_ptr<Kept[]> kept_;
     io_uring ring_{};
+    bool has_ring_ = false;
 };
 
 }  // namespace vmm

@@ -94,13 +94,13 @@ TEST_P(FrameBatchTest, MakesARingOnlyOnceBatchesAreWorthIt) {
         ASSERT_EQ(batch.send(), Status::Done);
         arrive();
     }
-    EXPECT_FALSE(batch.has_ring());
+    EXPECT_FALSE(batch.sends_by_ring());
     warm_up(batch);
     io_uring probe{};
     const bool can = io_uring_queue_init(1, &probe, 0) == 0;
     if (can)
         io_uring_queue_exit(&probe);
-    EXPECT_EQ(batch.has_ring(), can && GetParam());
+    EXPECT_EQ(batch.sends_by_ring(), can && GetParam());
 }
 
 TEST_P(FrameBatchTest, KeepsWhatThereIsNoRoomFor) {

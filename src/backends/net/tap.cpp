@@ -89,6 +89,8 @@ public:
         return {.status = short_frames_.send(), .lost = short_frames_.take_lost()};
     }
 
+    void prepare() noexcept { short_frames_.prepare(); }
+
     void attach(bool on) noexcept {
         if (std::exchange(attached_, on) == on)
             return;
@@ -197,6 +199,10 @@ public:
             follow_link();
     }
 
+    void prepare() noexcept override {
+        for (const auto& channel : channels_)
+            channel->prepare();
+    }
     std::size_t channels() const noexcept override { return channels_.size(); }
     FrameChannel& channel(std::size_t index) noexcept override { return *channels_.at(index); }
     FrameOffloads takes() const noexcept override { return offloads_; }

@@ -36,6 +36,7 @@ public:
           transport_{std::move(transport)} {}
 
     pci::Endpoint& endpoint() noexcept override { return transport_->function(); }
+    void prepare() noexcept override { body_->prepare(); }
     void ask_reset() noexcept override { transport_->ask_reset(); }
     bool released() noexcept override { return transport_->released(); }
     void finish_reset() noexcept override { transport_->finish_reset(); }

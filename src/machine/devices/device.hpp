@@ -35,6 +35,8 @@ public:
     virtual ~PciDevice() = default;
 
     virtual pci::Endpoint& endpoint() noexcept = 0;
+    /// As virtio::Device::prepare().
+    virtual void prepare() noexcept {}
 
     // A reset in steps, none of which waits for the host: ask, wait until it has released its
     // queues, finish. No vCPU is inside the device meanwhile.

@@ -61,6 +61,11 @@ Result<> DeviceSet::make_host_bridge(const pci::Windows& windows) {
     return host_bridge_->assign_addresses();
 }
 
+void DeviceSet::prepare() noexcept {
+    for (const auto& member : members_)
+        member->device->prepare();
+}
+
 void DeviceSet::look_at_disks(Answer answer) {
     std::vector<DiskSizes::Disk> disks;
     for (const auto& member : members_)
@@ -111,6 +116,7 @@ Result<> DeviceSet::add(NewDevice device) {
         return std::unexpected(std::move(failed));
     }
     member.where = *where;
+    member.device->prepare();
     log::info(member.id, ": added in PCI slot ", member.where.slot);
     if (parts_.hotplug != nullptr)
         parts_.hotplug->device_came(member.where);

@@ -64,6 +64,9 @@ public:
     static Result<std::unique_ptr<DeviceSet>> create(const DeviceSetParts& parts);
     Result<> make_host_bridge(const pci::Windows& windows);
 
+    /// As virtio::Device::prepare(), for all of them.
+    void prepare() noexcept;
+
     pci::HostBridge& host_bridge() noexcept { return *host_bridge_; }
     /// They may have other sizes now. In any state of the machine; does not wait for the host.
     void look_at_disks(Answer answer);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The filter of each kind of thread, as the build has made it of the table (rules.cpp).
+#pragma once
+
+#include <linux/filter.h>
+
+#include <span>
+
+#include "vmm/thread.hpp"
+
+namespace vmm::sandbox {
+
+/// What it ends with for a call that no rule allows is SECCOMP_RET_TRAP, and kOwnProcess
+/// (rule.hpp) stands for the number of the process. Empty for a thread that is never confined.
+std::span<const sock_filter> filter_of(ThreadKind kind) noexcept;
+
+/// Of no filter are there more instructions.
+inline constexpr std::size_t kLongestFilter = 256;
+
+/// "openat"; null for a number that is none. Async-signal-safe.
+const char* call_name(int number) noexcept;
+
+}  // namespace vmm::sandbox
