@@ -64,8 +64,8 @@ set(VMM_TEST_OPTIONS -O0)
 
 # vmm_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds] [SHARDS n]): one test program per room or device.
 # Label `threads` puts it into the ThreadSanitizer job as well, `kvm` says that it needs /dev/kvm.
-# Each case runs in a process of its own, with TIMEOUT seconds. Under a sanitizer, where the start of a process takes
-# longer than most cases, SHARDS processes (one unless told) share the cases: more are for cases that wait.
+# For a developer each case runs in a process of its own, with TIMEOUT seconds. In `./do test`, where the starts of
+# processes take longer than most cases, SHARDS processes (one unless told) share the cases: more are for cases that wait.
 function(vmm_test name)
   cmake_parse_arguments(PARSE_ARGV 1 T "" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS")
   if(NOT VMM_BUILD_TESTS)
@@ -83,7 +83,7 @@ function(vmm_test name)
   if("threads" IN_LIST T_LABELS)
     add_dependencies(threads_tests ${name}_test)
   endif()
-  if(VMM_SANITIZE)
+  if(VMM_SANITIZE OR CMAKE_UNITY_BUILD)
     vmm_sharded_test(${name} ${T_TIMEOUT} "${T_SHARDS}" "${T_LABELS}")
     return()
   endif()
