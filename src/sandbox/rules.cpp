@@ -83,6 +83,7 @@ constexpr auto kRules = std::array{
     Rule{"rt_sigreturn", kAll, "the end of a handler"},
     Rule{"sigaltstack", kAll, "the stack of a fault's handler goes with its thread"},
     Rule{"tgkill", kAll, "kicks, abort(); to this process only", {is(0, kOwnProcess)}},
+    Rule{"kill", kMain, "a terminal's stop, which stops this process only", {is(0, kOwnProcess)}},
     Rule{"restart_syscall", kAll, "the kernel's own, after a stop"},
     not_on_arm("pause", kAll, "a fault while another thread has one"),
     prctl(PR_GET_NAME, kAll, "a fault's message names its thread"),
@@ -99,6 +100,7 @@ constexpr auto kRules = std::array{
     // ---- vCPUs, and what a guest's register access makes of the machine.
 
     ioctl(KVM_RUN, kMain | kVcpu, "what it is for; at a reset, to complete an access"),
+    ioctl(KVM_CHECK_EXTENSION, kVcpu | kMain, "how many routes, and is there read-only memory?"),
     ioctl(KVM_IRQ_LINE, kVcpu | kIo, "interrupt pins"),
     ioctl(KVM_SIGNAL_MSI, kVcpu | kIo, "an interrupt that has no route"),
     ioctl(sized(KVM_SET_GSI_ROUTING, 8), kVcpu | kIo | kHelper, "a vector was set up or masked"),
@@ -175,7 +177,7 @@ constexpr auto kRules = std::array{
     Rule{"sysinfo", kMain, "the allocator's estimate of memory"},
     Rule{"accept", kMain, "a console's socket", {}, Answer::Allow},
     Rule{"accept4", kMain, "a console's socket"},
-    Rule{"shutdown", kMain, "a console's socket"},
+    Rule{"shutdown", kMain | kNet, "a console's socket; passt's"},
     Rule{"getsockopt", kMain, "a console's socket"},
     Rule{"setsockopt", kMain, "a console's socket"},
     Rule{"fcntl", kMain, "is it non-blocking?"},

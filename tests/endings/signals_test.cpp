@@ -123,6 +123,24 @@ INSTANTIATE_TEST_SUITE_P(, FaultTest,
 
 // ---- while the machine is being made
 
+using StopTest = EndingTest;
+
+TEST_F(StopTest, GivesTheTerminalBackUntilTheMachineGoesOn) {
+    Child vmm{run({"--debug-exit", "0xf4"}), {.terminal = true}};
+    ASSERT_TRUE(vmm.says("ready"));
+    ASSERT_TRUE(vmm.becomes_raw());
+    vmm.send(SIGTSTP);
+    for (int waited = 0; waited < 3000 && !vmm.given_back(); ++waited)
+        ::usleep(10'000);
+    EXPECT_TRUE(vmm.given_back());
+    EXPECT_TRUE(vmm.runs());
+    vmm.send(SIGCONT);
+    ASSERT_TRUE(vmm.becomes_raw());
+    vmm.type("q");
+
+    EXPECT_EQ(vmm.end(), 0);
+}
+
 class StartUpTest : public EndingTest {
 protected:
     /// A passt that leaves a file "asked" and says nothing: the start waits for it, with all that

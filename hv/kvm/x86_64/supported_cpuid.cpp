@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kvm/flex_array.hpp"
+#include "kvm/host.hpp"
 #include "vmm/error_record.hpp"
 #include "vmm/log.hpp"
 #include "vmm/thread.hpp"
@@ -40,8 +41,10 @@ Result<SupportedCpuid::Entries> ask(const Handle& kvm) {
 SupportedCpuid::SupportedCpuid(const Handle& kvm, bool in_background) : kvm_{kvm} {
     if (!in_background)
         return;
-    auto made = make_thread({.kind = ThreadKind::SetUp, .name = "cpuid"},
-                            [this]() noexcept { answer_.emplace(ask(kvm_)); });
+    auto made = make_thread({.kind = ThreadKind::SetUp, .name = "cpuid"}, [this]() noexcept {
+        answer_.emplace(ask(kvm_));
+        missing_virtualisation_ = missing_hardware_virtualisation();
+    });
     if (!made) {
         log::debug("no thread to ask for CPU features: ", record_of(made.error()));
         return;
@@ -53,8 +56,10 @@ SupportedCpuid::SupportedCpuid(const Handle& kvm, bool in_background) : kvm_{kvm
 Result<SupportedCpuid::Entries> SupportedCpuid::get() {
     if (asker_.joinable())
         asker_.join();
-    if (!answer_)
+    if (!answer_) {
+        missing_virtualisation_ = missing_hardware_virtualisation();
         return ask(kvm_);
+    }
     auto answer = std::move(*answer_);
     answer_.reset();
     return answer;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -29,9 +30,14 @@ public:
     /// Waits for the answer. A second time KVM is asked again.
     Result<Entries> get();
 
+    /// missing_hardware_virtualisation(), asked for on the way: whoever needs it may open no file
+    /// any more. After get().
+    const std::string& missing_virtualisation() const noexcept { return missing_virtualisation_; }
+
 private:
     const Handle& kvm_;
-    std::optional<Result<Entries>> answer_;  // asker_'s until it has been joined
+    std::optional<Result<Entries>> answer_;  // asker_'s until it has been joined, as the next one
+    std::string missing_virtualisation_;
     std::jthread asker_;
 };
 

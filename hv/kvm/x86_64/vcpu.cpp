@@ -51,7 +51,7 @@ bool is_mtrr(std::uint32_t index) {
 
 }  // namespace
 
-const ResetFacts::Facts& ResetFacts::get() {
+const HostFacts::Facts& HostFacts::get() {
     std::call_once(once_, [this] {
         const auto known = known_msrs(kvm_);
         std::ranges::copy_if(power_on::msrs(), std::back_inserter(facts_.msrs), [&](const auto& m) {
@@ -89,7 +89,7 @@ std::string Vcpu::why_it_failed() const {
     const bool known = vcpu().attempt(KVM_GET_REGS, &place.registers) >= 0 &&
                        vcpu().attempt(KVM_GET_SREGS, &place.system) >= 0;
     return explain(runner_.page(), known ? std::optional{place} : std::nullopt,
-                   missing_hardware_virtualisation());
+                   facts_.missing_virtualisation());
 }
 
 Result<> Vcpu::set_cpuid(std::span<const hv::x86::CpuidEntry> entries) {

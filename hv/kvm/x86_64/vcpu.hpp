@@ -17,10 +17,15 @@
 
 namespace vmm::kvm {
 
-/// What resets of all vCPUs need to know of the host; found out at the first one. Threads: any.
-class ResetFacts {
+/// What all vCPUs need to know of the host: for their resets, found out at the first one, and for
+/// saying why they fail. Threads: any.
+class HostFacts {
 public:
-    ResetFacts(const Handle& kvm, const Handle& vm) : kvm_{kvm}, vm_{vm} {}
+    HostFacts(const Handle& kvm, const Handle& vm, const std::string& missing)
+        : kvm_{kvm}, vm_{vm}, missing_{missing} {}
+
+    /// SupportedCpuid::missing_virtualisation()
+    const std::string& missing_virtualisation() const noexcept { return missing_; }
 
     struct Facts {
         std::vector<hv::x86::Msr> msrs;  ///< those of power_on::msrs() that this KVM knows
@@ -31,6 +36,7 @@ public:
 private:
     const Handle& kvm_;
     const Handle& vm_;
+    const std::string& missing_;
     std::once_flag once_;
     Facts facts_;
 };
@@ -38,7 +44,7 @@ private:
 class Vcpu final : public hv::x86::Vcpu {
 public:
     /// `io_apic` hears of the ends of its interrupts; null when KVM has the I/O APIC.
-    Vcpu(Handle vcpu, std::size_t page_size, power_on::LocalApic apic, ResetFacts& facts,
+    Vcpu(Handle vcpu, std::size_t page_size, power_on::LocalApic apic, HostFacts& facts,
          IoApic* io_apic)
         : runner_{std::move(vcpu), page_size}, apic_{apic}, facts_{facts}, io_apic_{io_apic} {}
 
@@ -66,7 +72,7 @@ private:
 
     Runner runner_;
     const power_on::LocalApic apic_;
-    ResetFacts& facts_;
+    HostFacts& facts_;
     IoApic* const io_apic_;
     std::string failure_;  ///< what exit::Failed points to
 };

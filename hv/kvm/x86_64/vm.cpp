@@ -73,7 +73,7 @@ Vm::Vm(std::unique_ptr<System> system, Handle vm, std::size_t run_page_size)
     : system_{std::move(system)},
       vm_{std::move(vm)},
       run_page_size_{run_page_size},
-      reset_facts_{system_->kvm, vm_},
+      host_facts_{system_->kvm, vm_, system_->cpuid.missing_virtualisation()},
       slots_{vm_},
       pins_{[this](std::uint32_t gsi, bool high) {
           if (io_apic_)
@@ -139,7 +139,7 @@ Result<std::unique_ptr<hv::x86::Vcpu>> Vm::create_vcpu(std::uint32_t apic_id) {
     const power_on::LocalApic apic{
         .id = apic_id,
         .mode = wide_apic_ids_ ? power_on::ApicMode::X2apic : power_on::ApicMode::Xapic};
-    return std::make_unique<Vcpu>(std::move(vcpu), run_page_size_, apic, reset_facts_,
+    return std::make_unique<Vcpu>(std::move(vcpu), run_page_size_, apic, host_facts_,
                                   io_apic_ ? &*io_apic_ : nullptr);
 }
 

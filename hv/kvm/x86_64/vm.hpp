@@ -74,7 +74,7 @@ private:
     Handle vm_;
     const std::size_t run_page_size_;
     bool wide_apic_ids_ = false;  // from before the interrupt controller on
-    ResetFacts reset_facts_;
+    HostFacts host_facts_;
     MemorySlots slots_;
     IrqPins pins_;
     IrqRoutes routes_;

@@ -14,18 +14,24 @@ constexpr Rule at_reset(std::uint32_t request) {
             .conditions = {is(1, request)}};
 }
 
+constexpr Rule where_it_is(std::uint32_t request) {
+    return {.call = "ioctl",
+            .threads = Threads{ThreadKind::Vcpu} | ThreadKind::Main,
+            .why = "a vCPU that KVM cannot run says where it was; a reset",
+            .conditions = {is(1, request)}};
+}
+
 constexpr auto kRules = std::array{
+    where_it_is(KVM_GET_REGS),
+    where_it_is(KVM_GET_SREGS),
     at_reset(sized(KVM_GET_MSR_INDEX_LIST, 4)),
     at_reset(sized(KVM_SET_XSAVE, 4096)),
-    at_reset(KVM_CHECK_EXTENSION),
     at_reset(KVM_GET_IRQCHIP),
     at_reset(KVM_SET_IRQCHIP),
     at_reset(KVM_GET_LAPIC),
     at_reset(KVM_SET_LAPIC),
     at_reset(KVM_SET_CLOCK),
-    at_reset(KVM_GET_SREGS),
     at_reset(KVM_SET_SREGS),
-    at_reset(KVM_GET_REGS),
     at_reset(KVM_SET_REGS),
     at_reset(sized(KVM_GET_MSRS, 8)),
     at_reset(sized(KVM_SET_MSRS, 8)),
