@@ -188,6 +188,8 @@ constexpr auto kRules = std::array{
     ioctl(TIOCGWINSZ, kMain, "the size of a terminal"),
     ioctl(TIOCGPTPEER, kMain, "the pty's other end"),
     ioctl(TCFLSH, kMain, "what nobody has read at the end"),
+    not_on_arm("readlink", kMain, "is a pty's link still ours?"),
+    Rule{"readlinkat", kMain, "the same where there is no readlink"},
     not_on_arm("unlink", kMain, "files of sockets, links, the process id"),
     Rule{"unlinkat", kMain, "the same where there is no unlink"},
 };

@@ -243,6 +243,27 @@ TEST_F(TapTest, ShortFramesKeptForAMomentArriveInOrder) {
     }
 }
 
+TEST_F(TapTest, DeletedInterfaceIsGoneForFramesThatGoTogether) {
+    const std::string name = own_name("g");
+    const auto tap = open_tap({.name = name});
+    ASSERT_TRUE(tap) << tap.error().report();
+    set_up(name, true);
+    (*tap)->prepare();
+    FrameChannel& channel = (*tap)->channel(0);
+    std::string whole = std::string(FrameHeader::kSize, '\0') + test_frame();
+    const std::array<iovec, 1> out{iovec{whole.data(), whole.size()}};
+    const auto send_some = [&] {
+        for (int i = 0; i < 16; ++i)
+            EXPECT_EQ(channel.send(out).status, FrameIo::Status::Kept);
+        return channel.flush().status;
+    };
+    for (int batches = 0; batches < 40; ++batches)  // enough for io_uring to be worth it
+        ASSERT_EQ(send_some(), FrameIo::Status::Done);
+    ASSERT_EQ(std::system(("ip link del " + name).c_str()), 0);
+
+    EXPECT_EQ(send_some(), FrameIo::Status::Gone);
+}
+
 TEST_F(TapTest, FrameThatTheKernelRefusesIsDropped) {
     const auto tap = open_tap({.name = own_name("g")});
     ASSERT_TRUE(tap) << tap.error().report();
