@@ -40,7 +40,7 @@ lint() {
 # tidy [CHECKS]: with further checks, or fewer.
 tidy() {
     setup lint
-    build_preset clang --target vmm_base || return
+    build_preset clang --target vmm_base compiled_filters || return
     python3 tools/tidy.py build/clang '^(?!.*(_test|_fuzz|/synthetic_kernel)\.cpp$)(?!.*/(tests|bench)/)' "${1:-}"
 }
 
