@@ -99,7 +99,9 @@ class Report:
                 self.cpu += result.cpu
             print(f"{word:4} {name:32} {seconds} {detail}".rstrip())
             if word == "FAIL" and result:
-                print(f"      stdout:\n{tail(result.out)}      stderr:\n{tail(result.err)}      all of it: {result.folder}")
+                # The reason once more: of a long log people see the end.
+                print(f"      stdout:\n{tail(result.out)}      stderr:\n{tail(result.err)}"
+                      f"      all of it: {result.folder}\n      because: {detail}")
             sys.stdout.flush()
 
 
