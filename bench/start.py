@@ -19,6 +19,7 @@ import terminal
 from tap import NoTap, tap, wait_until_free
 
 HELLO = b"Hello from ring 3"
+NO_SANDBOX = "vmm --sandbox off"
 MACHINES = {
     "128 MiB": sides.Machine(memory_mib=128),
     "16 GiB": sides.Machine(memory_mib=16384),
@@ -50,6 +51,7 @@ def compare(name, machine, found, arguments):
     """Prints the table of one configuration; gives back all values and who did not run."""
     elf = arguments.build / "hello.elf"
     calls = {side.label: side.call(elf, machine) for side in found}
+    calls[NO_SANDBOX] = [*calls["vmm"], "--sandbox", "off"]
     calls["nothing"] = [found[0].program, "--say", HELLO.decode()]
     values, failed = report.interleave({label: lambda argv=argv: measure(argv, machine.tap) for label, argv in calls.items()},
                                        arguments.rounds)

@@ -5,7 +5,7 @@
     bench/start_order.py [--check]
 
 The linker puts them side by side, so that a start maps few pages and a running machine keeps few: Linux maps 16 pages
-around each that is touched. For that the program runs twice on the local /dev/kvm, without and with devices, with a
+around each that is touched. For that the program runs twice on the local /dev/kvm, on a terminal and with devices, with a
 breakpoint on each function. A function that is new stays where the linker puts it, a name that is nowhere does no harm: the
 list is worth a run when much has changed. --check says how much, and fails if more than a quarter is missing.
 """
@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import pty
 import re
 import select
 import signal
@@ -29,6 +30,7 @@ from tap import NoTap, tap
 
 LIST = sides.ROOT / "cmake/start_order.ld"
 SAYS = b"Hello from ring 3"
+SETTLES = 0.5  # seconds after that until the main thread rests: what it did while the guest started belongs to a start
 MISSING = 0.25  # of the functions of a start, from where the list is too old
 BREAKPOINT = b"\xcc"
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_SETOPTIONS = 0, 7, 12, 13, 0x4200
@@ -59,11 +61,11 @@ def base_of(pid, program):
     raise SystemExit(f"{program} is not in the process's memory map")
 
 
-def become(argv, output):
+def become(argv, standard):
     """The child's part; it never comes back."""
     try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
+        for number, descriptor in enumerate(standard):
+            os.dup2(descriptor, number)
         ptrace(PTRACE_TRACEME, 0)
         os.execv(argv[0], argv)
     finally:
@@ -73,12 +75,12 @@ def become(argv, output):
 class Traced:
     """A process with breakpoints; each fires once."""
 
-    def __init__(self, argv, addresses):
+    def __init__(self, argv, addresses, errors, on_terminal):
         self.hits = {}  # in their order
-        self.said, output = os.pipe()
+        self.said, output = pty.openpty() if on_terminal else os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            become(argv, output)
+            become(argv, [output if on_terminal else os.open(os.devnull, os.O_RDONLY), output, errors])
         os.close(output)
         _, status = os.waitpid(self.pid, 0)
         if not os.WIFSTOPPED(status):
@@ -94,8 +96,11 @@ class Traced:
     def run(self, until, timeout=60):
         end = time.monotonic() + timeout
         text = b""
+        settled = None
         ptrace(PTRACE_CONT, self.pid)
-        while until not in text:
+        while settled is None or time.monotonic() < settled:
+            if settled is None and until in text:
+                settled = time.monotonic() + SETTLES
             if time.monotonic() > end:
                 sys.exit(f"did not say {until!r}: {text!r}")
             while select.select([self.said], [], [], 0)[0] and (more := os.read(self.said, 4096)):
@@ -164,13 +169,16 @@ def patterns(addresses, placed):
 
 
 def starts(vmm, kernel):
-    """Where functions are that two starts call, in the order of the calls."""
+    """Where functions are that starts call, in the order of the calls: as a user's, with its messages in a file, and as
+    a script's with devices.
+    """
     addresses = functions(vmm)
-    with tempfile.NamedTemporaryFile() as disk, tap() as interface:
+    with tempfile.NamedTemporaryFile() as disk, tap() as interface, tempfile.TemporaryFile() as errors:
         disk.truncate(1 << 20)
         devices = ["--disk", f"path={disk.name}", "--net", f"tap={interface}", "--rng", "--console", "file=/dev/null"]
-        for more in ([], devices):
-            traced = Traced([vmm, "run", "--kernel", kernel, "--memory", "128M", *more], addresses)
+        for more, on_terminal in ([], True), (devices, False):
+            traced = Traced([vmm, "run", "--kernel", kernel, "--memory", "128M", *more], addresses, errors.fileno(),
+                            on_terminal)
             traced.run(SAYS)
             yield from traced.hits
 
