@@ -40,9 +40,11 @@ public:
     void finish(std::chrono::milliseconds at_most) noexcept;
 
     /// Ends the threads of all streams, so that none of them has what the main thread gives up
-    /// next. False if one has not ended within this time. Main thread, before others write.
+    /// next: messages for files wait in memory until resume_writers(). False if a thread has not
+    /// ended within this time. Main thread, before others write.
     static bool pause_writers(std::chrono::milliseconds at_most) noexcept;
-    /// Makes them again.
+    /// Makes them, also those that the first message would make: it may come from a thread that is
+    /// confined. Main thread.
     static void resume_writers() noexcept;
 
 private:
@@ -51,6 +53,7 @@ private:
     std::size_t put(std::string_view text, Clock::time_point until) noexcept;
     bool catch_up(Clock::time_point until);
     MessageWriter* writer() noexcept;
+    bool pause_writer(std::chrono::milliseconds at_most) noexcept;
 
     HostStream stream_;  // empty once it is the writer's
     RankedMutex<LockRank::MessageStream> mutex_;

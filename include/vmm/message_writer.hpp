@@ -33,6 +33,8 @@ public:
 
     /// Null if no thread can be made; `stream` is left as it was.
     static std::unique_ptr<MessageWriter> start(HostStream& stream);
+    /// Without a thread before resume().
+    static std::unique_ptr<MessageWriter> paused(HostStream stream);
 
     /// The thread ends when it has written what waits, after this if need be.
     ~MessageWriter();
@@ -42,7 +44,8 @@ public:
     /// A message is a line, or several.
     void add(std::string_view text) noexcept;
 
-    /// Until the file has all that was added. False if the time was over before.
+    /// Until the file has all that was added. False if the time was over before, and at once while
+    /// paused.
     bool wait(std::chrono::milliseconds at_most) noexcept;
 
     /// Ends the thread when it has written what waits; what comes then waits for resume(). False if

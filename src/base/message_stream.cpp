@@ -100,11 +100,20 @@ void MessageStream::finish(milliseconds at_most) noexcept {
     }
 }
 
+bool MessageStream::pause_writer(milliseconds at_most) noexcept {
+    const std::lock_guard guard{mutex_};
+    if (writer_)
+        return writer_->pause(at_most);
+    if (wants_writer_)
+        writer_ = MessageWriter::paused(std::move(stream_));
+    wants_writer_ = false;
+    return true;
+}
+
 bool MessageStream::pause_writers(milliseconds at_most) noexcept {
     bool all = true;
-    find([&](const MessageStream& stream) {
-        if (stream.writer_)
-            all = stream.writer_->pause(at_most) && all;
+    find([&](MessageStream& stream) {
+        all = stream.pause_writer(at_most) && all;
         return false;
     });
     return all;

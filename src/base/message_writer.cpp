@@ -111,6 +111,7 @@ struct MessageWriter::Shared {
     std::uint64_t dropped = 0;  // messages that came after `waiting`, which was full
     bool stuck = false;         // a wait for room timed out, and none was made since
     bool quit = false;
+    bool paused = false;              // there is no thread
     bool ended = false;               // the thread is about to return, because it shall
     std::atomic<bool> settled{true};  // the file has all that was added; read by a signal handler
     LineFile file;                    // the thread's
@@ -132,6 +133,12 @@ std::unique_ptr<MessageWriter> MessageWriter::start(HostStream& stream) {
         return nullptr;
     }
     return std::unique_ptr<MessageWriter>{new MessageWriter{std::move(shared), std::move(*thread)}};
+}
+
+std::unique_ptr<MessageWriter> MessageWriter::paused(HostStream stream) {
+    auto shared = std::make_shared<Shared>(std::move(stream));
+    shared->paused = true;
+    return std::unique_ptr<MessageWriter>{new MessageWriter{std::move(shared), {}}};
 }
 
 MessageWriter::~MessageWriter() {
@@ -156,6 +163,7 @@ bool MessageWriter::pause(std::chrono::milliseconds at_most) noexcept {
             return false;
         }
         shared_->quit = shared_->ended = false;
+        shared_->paused = true;
     }
     thread_.join();
     return true;
@@ -166,8 +174,12 @@ void MessageWriter::resume() noexcept {
     if (thread_.joinable())
         return;
     try {
-        if (auto thread = make(shared_))
-            thread_ = std::move(*thread);
+        auto thread = make(shared_);
+        if (!thread)
+            return;
+        thread_ = std::move(*thread);
+        const std::scoped_lock held{shared_->mutex};
+        shared_->paused = false;
     } catch (...) {  // no memory
         return;
     }
@@ -193,7 +205,9 @@ void MessageWriter::add(std::string_view text) noexcept {
 
 bool MessageWriter::wait(std::chrono::milliseconds at_most) noexcept {
     std::unique_lock held{shared_->mutex};
-    return shared_->taken.wait_for(held, at_most, [&] { return shared_->settled.load(); });
+    if (!shared_->paused)
+        shared_->taken.wait_for(held, at_most, [&] { return shared_->settled.load(); });
+    return shared_->settled;
 }
 
 void MessageWriter::run(const std::shared_ptr<Shared>& shared) noexcept {

@@ -94,6 +94,7 @@ TEST_F(MessageWriterTest, PausedItHasNoThreadAndLosesNothing) {
     ASSERT_TRUE(writer_->pause(60s));
     EXPECT_TRUE(has_threads(all - 1));
     writer_->add("two\n");
+    EXPECT_FALSE(writer_->wait(60s)) << "nobody writes it";
     EXPECT_TRUE(writer_->pause(0s)) << "it is paused already";
     writer_->resume();
     EXPECT_TRUE(has_threads(all));
