@@ -121,6 +121,8 @@ TEST(ThreadTest, OneThatStartsElsewhereKeepsOffItsMakersProcessor) {
 
     const int all = processors(::pthread_self());
     EXPECT_EQ(processors(thread.native_handle()), all > 1 ? all - 1 : all);
+    run_as_caller(thread.native_handle());
+    EXPECT_EQ(processors(thread.native_handle()), all);
     end.set_value();
 }
 

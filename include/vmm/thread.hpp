@@ -87,8 +87,11 @@ Result<std::vector<unsigned>> usable_processors();
 std::string processors_text(std::span<const unsigned> processors);
 
 /// Sends a thread that has just been made to a processor other than the caller's, if there is one:
-/// Linux may leave it where it was made, to wait until its maker rests.
+/// Linux may leave it where it was made, to wait until its maker rests. It may not run on the
+/// caller's processor from then on, unless run_as_caller() says so.
 void start_elsewhere(pthread_t thread) noexcept;
+/// Lets a thread run wherever the calling one may.
+void run_as_caller(pthread_t thread) noexcept;
 
 /// Takes the calling thread out of Linux's restartable sequences, which glibc puts every thread
 /// into: nothing here uses them, and they cost a write to user memory at each return after a switch

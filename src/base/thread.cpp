@@ -193,6 +193,13 @@ void start_elsewhere(pthread_t thread) noexcept {
     ::pthread_setaffinity_np(thread, sizeof set, &set);
 }
 
+void run_as_caller(pthread_t thread) noexcept {
+    cpu_set_t set;
+    // Fails where there are more than fit into the set: then start_elsewhere() did nothing, either.
+    if (::sched_getaffinity(0, sizeof set, &set) == 0)
+        ::pthread_setaffinity_np(thread, sizeof set, &set);
+}
+
 void leave_restartable_sequences() noexcept {
     if (__rseq_size == 0)
         return;  // glibc was told not to, or the kernel has none

@@ -134,11 +134,12 @@ Result<> Machine::put_devices_on_bus() {
 }
 
 Result<> Machine::start() {
+    events_.attach(vcpu_set_);
+    VMM_TRY(vcpu_set_.make_first(
+        vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }, host_cpus_));
     VMM_TRY(platform_->load(*ram_));
     ram_->advise_huge_pages();
-    events_.attach(vcpu_set_);
-    VMM_TRY(vcpu_set_.start(
-        vcpus_, [this](unsigned index) { return platform_->prepare_vcpu(index); }, host_cpus_));
+    VMM_TRY(vcpu_set_.start());
     // While the guest starts. Its drivers get no I/O threads before the loop runs.
     pci_->prepare();
     ram_->keep_file();

@@ -66,7 +66,8 @@ public:
                         events_->report(index, stop);
                     }};
         events_->attach(set);
-        EXPECT_TRUE(set.start(guest_.vcpus, [](unsigned) -> Result<> { return {}; }));
+        EXPECT_TRUE(set.make_first(guest_.vcpus, [](unsigned) -> Result<> { return {}; }));
+        EXPECT_TRUE(set.start());
         std::vector<std::jthread> threads;
         for (const Event event : {Event::Reset, Event::Reset, Event::Panicked})
             threads.emplace_back([this, event] { command(event); });

@@ -83,7 +83,7 @@ public:
     /// each start and after each reset().
     virtual Result<> load(GuestRam& ram) = 0;
     /// In the vCPU's own thread, before it runs the first time: what the other vCPUs, or the first
-    /// one's start, need not wait for.
+    /// one's start, need not wait for. That of the first vCPU runs while load() does.
     virtual Result<> prepare_vcpu(unsigned index) = 0;
     /// Hypervisor and vCPUs as after power-on. No vCPU runs.
     virtual Result<> reset() = 0;

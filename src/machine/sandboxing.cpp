@@ -60,20 +60,6 @@ PathAccess access_of(LandlockAccess access) {
     return PathAccess::ReadWrite;
 }
 
-/// A thread keeps what it had when it was made: those that write to files are made again.
-class WritersPaused {
-public:
-    WritersPaused() : all_{MessageStream::pause_writers(kWritersAtMost)} {}
-    ~WritersPaused() { MessageStream::resume_writers(); }
-    WritersPaused(const WritersPaused&) = delete;
-    WritersPaused& operator=(const WritersPaused&) = delete;
-
-    bool all() const { return all_; }
-
-private:
-    bool all_;
-};
-
 Error writer_is_stuck() {
     return Error{ErrorKind::Os,
                  "--sandbox strict: the thread that writes the log cannot be confined, because it "
@@ -81,9 +67,9 @@ Error writer_is_stuck() {
         .hint("Name another file with --log-file, or leave it out.");
 }
 
-Result<sandbox::Report> confine(const VmConfig& config, const sandbox::Options& options) {
+Result<sandbox::Report> confine(const VmConfig& config, const sandbox::Options& options,
+                                const WritersPaused& paused) {
     const auto paths = paths_in_use(config, options);
-    const WritersPaused paused;
     if (!paused.all() && options.mode == sandbox::Mode::Strict)
         return std::unexpected(writer_is_stuck());
     auto report = VMM_TRY(sandbox::confine({.mode = options.mode, .paths = paths}));
@@ -111,19 +97,35 @@ std::vector<PathRule> paths_in_use(const VmConfig& config, const sandbox::Option
     return rules;
 }
 
-Result<> enter_sandbox(const VmConfig& config, const sandbox::Options& sandbox, const Tell& tell) {
+// Opens standard error in any case: what it writes to nobody may open later.
+WritersPaused::WritersPaused(const sandbox::Options& sandbox)
+    : needed_{sandbox.mode != sandbox::Mode::Off || threads_are_confined()} {
+    if (!needed_)
+        return;
+    standard_error();
+    all_ = MessageStream::pause_writers(kWritersAtMost);
+}
+
+WritersPaused::~WritersPaused() {
+    if (needed_)
+        MessageStream::resume_writers();
+}
+
+Result<> enter_sandbox(const VmConfig& config, const sandbox::Options& sandbox, const Tell& tell,
+                       const WritersPaused& paused) {
     sandbox::Report report;
     if (sandbox.mode != sandbox::Mode::Off) {
-        report = VMM_TRY(confine(config, sandbox));
+        report = VMM_TRY(confine(config, sandbox, paused));
     } else if (!config.landlock_rules.empty()) {
         log::warn("landlock_rules (--landlock-rules) has no effect with --sandbox off");
     }
-    if (threads_are_confined())
-        report.active.emplace_back(sandbox.seccomp == sandbox::Seccomp::Log
-                                       ? "a filter of system calls for each thread, which logs"
-                                       : "a filter of system calls for each thread");
-    else if (sandbox.seccomp != sandbox::Seccomp::Off)
+    if (threads_are_confined()) {
+        report.active.push_back(
+            cat("a filter of system calls for each thread",
+                sandbox.seccomp == sandbox::Seccomp::Log ? ", which logs" : ""));
+    } else if (sandbox.seccomp != sandbox::Seccomp::Off) {
         report.missing.emplace_back("filters of system calls");
+    }
     log::info(report.one_line());
     if (sandbox.report)
         tell(report.page());

@@ -79,8 +79,7 @@ public:
         auto platform = VMM_TRY(make(config_));
         machine_ =
             VMM_TRY(Machine::create({config_, loop_, *events_, *this, tell_, std::move(platform)}));
-        VMM_TRY(enter_sandbox(config_, sandbox_, tell_));
-        VMM_TRY(machine_->start());
+        VMM_TRY(start());
         ends_ = VMM_TRY_OR(EndRequests::create(), "wait for signals");
         told_.assign(ends_->fd());
         log::info("started");  // now: a signal that follows it finds a machine that runs
@@ -135,6 +134,12 @@ public:
     }
 
 private:
+    Result<> start() {
+        const WritersPaused paused{sandbox_};
+        VMM_TRY(enter_sandbox(config_, sandbox_, tell_, paused));
+        return machine_->start();
+    }
+
     Result<> may_change_devices() const {
         if (over())
             return refusal("the machine has ended", {});

@@ -76,25 +76,40 @@ VcpuSet::~VcpuSet() {
     stop();
 }
 
-Result<> VcpuSet::start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
-                        std::span<const std::vector<unsigned>> host_cpus) {
+Result<> VcpuSet::make_first(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
+                             std::span<const std::vector<unsigned>> host_cpus) {
     prepare_ = std::move(prepare);
+    host_cpus_ = host_cpus;
     vcpus_.assign(vcpus.begin(), vcpus.end());
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
-    for (unsigned index = 0; index < vcpus_.size(); ++index)
-        VMM_TRY_OR(start_thread(index, index < host_cpus.size() ? host_cpus[index]
-                                                                : std::vector<unsigned>{}),
-                   cat("start the thread of vCPU ", index));
+    VMM_TRY(make_thread_of(0));
+    if (!is_pinned(0))
+        start_elsewhere(threads_[0].native_handle());
     return {};
 }
 
-Result<> VcpuSet::start_thread(unsigned index, std::vector<unsigned> host_cpus) {
-    threads_.push_back(VMM_TRY(make_thread({.kind = ThreadKind::Vcpu,
-                                            .name = cat("vcpu", index),
-                                            .processors = std::move(host_cpus),
-                                            .confines_itself = true},
-                                           [this, index] { thread_main(index); })));
+bool VcpuSet::is_pinned(unsigned index) const {
+    return index < host_cpus_.size() && !host_cpus_[index].empty();
+}
+
+Result<> VcpuSet::start() {
+    if (!is_pinned(0))
+        run_as_caller(threads_[0].native_handle());
+    started_.count_down();
+    for (unsigned index = 1; index < vcpus_.size(); ++index)
+        VMM_TRY(make_thread_of(index));
+    return {};
+}
+
+Result<> VcpuSet::make_thread_of(unsigned index) {
+    threads_.push_back(VMM_TRY_OR(
+        make_thread({.kind = ThreadKind::Vcpu,
+                     .name = cat("vcpu", index),
+                     .processors = is_pinned(index) ? host_cpus_[index] : std::vector<unsigned>{},
+                     .confines_itself = true},
+                    [this, index] { thread_main(index); }),
+        cat("start the thread of vCPU ", index)));
     return {};
 }
 
@@ -107,6 +122,7 @@ void VcpuSet::thread_main(unsigned index) {
         report_(index, stop_for(VcpuStop::Why::HostFailed, prepared.error()));
     }
     confine_this_thread(ThreadKind::Vcpu);
+    started_.wait();
     do {
         run_until_unwanted(index, ports, mmio);
         finish_access(*vcpus_[index], ports, mmio);
@@ -233,6 +249,8 @@ void VcpuSet::stop() {
         wanted_.store(Wanted::End, std::memory_order_release);
         changed_.notify_all();
     }
+    if (!started_.try_wait())
+        started_.count_down();  // vCPU 0 ends without having entered the guest
     kick_all();
     threads_.clear();  // joins
 }

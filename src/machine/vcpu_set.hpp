@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -53,11 +54,14 @@ public:
     VcpuSet(const VcpuSet&) = delete;
     VcpuSet& operator=(const VcpuSet&) = delete;
 
-    /// One thread a vCPU, vCPU 0 first: it runs while the others come up. The vCPUs outlive the
-    /// set or are alive until stop() has returned. `host_cpus` says by vCPU where its thread may
-    /// run; an empty list, or none, is wherever the caller may.
-    Result<> start(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
-                   std::span<const std::vector<unsigned>> host_cpus = {});
+    /// The thread of vCPU 0, which takes its filter and waits: what makes a vCPU ready to run can
+    /// be done meanwhile. The vCPUs outlive the set or are alive until stop() has returned.
+    /// `host_cpus`, which outlives start(), says by vCPU where its thread may run; an empty list,
+    /// or none, is wherever the caller may.
+    Result<> make_first(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
+                        std::span<const std::vector<unsigned>> host_cpus = {});
+    /// vCPU 0 enters the guest, and runs while the threads of the others are made.
+    Result<> start();
 
     /// From now on a vCPU that leaves the guest does not enter it again until resume(). Does not
     /// wait and kicks nobody: for a device that, called by a vCPU, knows that this vCPU is done.
@@ -81,7 +85,8 @@ private:
     enum class Wanted : std::uint8_t { Run, Park, End };
     static constexpr std::uint64_t kParked = ~std::uint64_t{0};
 
-    Result<> start_thread(unsigned index, std::vector<unsigned> host_cpus);
+    Result<> make_thread_of(unsigned index);
+    bool is_pinned(unsigned index) const;
     void thread_main(unsigned index);
     void run_until_unwanted(unsigned index, BusReader& ports, BusReader& mmio);
     void leave_devices(unsigned index);
@@ -94,6 +99,8 @@ private:
     Bus& mmio_;
     Report report_;
     Prepare prepare_;
+    std::span<const std::vector<unsigned>> host_cpus_;
+    std::latch started_{1};  // counted down by the main thread: vCPU 0 may go
     std::vector<hv::Vcpu*> vcpus_;
 
     std::atomic<Wanted> wanted_ = Wanted::Run;  // written under mutex_ or by hold()

@@ -36,7 +36,8 @@ struct VcpuSetTest : testing::Test {
     void start(std::vector<hv::Vcpu*> vcpus, VcpuSet::Prepare prepare = nothing()) {
         ASSERT_TRUE(ports.map(0x100, 8, device));
         ASSERT_TRUE(mmio.map(0xd000'0000, 8, device));
-        ASSERT_TRUE(set.start(vcpus, std::move(prepare)));
+        ASSERT_TRUE(set.make_first(vcpus, std::move(prepare)));
+        ASSERT_TRUE(set.start());
     }
     static VcpuSet::Prepare nothing() {
         return [](unsigned) -> Result<> { return {}; };
@@ -71,21 +72,60 @@ TEST_F(VcpuSetTest, ThreadIsPinnedBeforeItsVcpuRuns) {
         ::sched_getaffinity(0, sizeof now, &now);
         return now;
     };
-    std::array<cpu_set_t, 2> seen{};
+    cpu_set_t first{};
+    cpu_set_t second{};
+    device.on_write = [&] { first = affinity(); };
+    ASSERT_TRUE(ports.map(0x100, 8, device));
+    vcpu.plan({fake::out(0x100, 1)});
     const std::vector<hv::Vcpu*> vcpus{&vcpu, &other};
-    ASSERT_TRUE(set.start(
+    ASSERT_TRUE(set.make_first(
         vcpus,
         [&](unsigned index) -> Result<> {
-            seen.at(index) = affinity();
+            if (index == 1)
+                second = affinity();
             return {};
         },
         host_cpus));
+    ASSERT_TRUE(set.start());
+    ASSERT_TRUE(vcpu.wait_until_idle());
     set.pause();
 
     const cpu_set_t ours = affinity();
-    EXPECT_TRUE(CPU_EQUAL(&seen[0], &ours));
-    EXPECT_EQ(CPU_COUNT(&seen[1]), 1);
-    EXPECT_TRUE(CPU_ISSET(usable->back(), &seen[1]));
+    EXPECT_TRUE(CPU_EQUAL(&first, &ours));
+    EXPECT_EQ(CPU_COUNT(&second), 1);
+    EXPECT_TRUE(CPU_ISSET(usable->back(), &second));
+}
+
+TEST_F(VcpuSetTest, FirstThreadWaitsForTheStartAndTheOthersAreMadeThen) {
+    vcpu.plan({fake::out(0x100, 0x5a)});
+    ASSERT_TRUE(ports.map(0x100, 8, device));
+    std::array<std::atomic<bool>, 2> prepared{};
+    const std::vector<hv::Vcpu*> vcpus{&vcpu, &other};
+    ASSERT_TRUE(set.make_first(vcpus, [&](unsigned index) -> Result<> {
+        prepared.at(index) = true;
+        prepared.at(index).notify_all();
+        return {};
+    }));
+    prepared[0].wait(false);
+    std::this_thread::sleep_for(20ms);  // time in which it would run, if it did
+
+    EXPECT_EQ(device.value, 0U);
+    EXPECT_FALSE(prepared[1]);
+    ASSERT_TRUE(set.start());
+    ASSERT_TRUE(vcpu.wait_until_idle());
+    prepared[1].wait(false);
+    EXPECT_EQ(device.value, 0x5aU);
+}
+
+TEST_F(VcpuSetTest, SetThatIsNotStartedEndsWithoutRunningAVcpu) {
+    vcpu.plan({fake::out(0x100, 0x5a)});
+    ASSERT_TRUE(ports.map(0x100, 8, device));
+    const std::vector<hv::Vcpu*> vcpus{&vcpu};
+    ASSERT_TRUE(set.make_first(vcpus, nothing()));
+
+    set.stop();
+
+    EXPECT_EQ(device.value, 0U);
 }
 
 TEST_F(VcpuSetTest, PortAndMmioAccessesReachTheirDevices) {
