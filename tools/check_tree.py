@@ -20,8 +20,7 @@ CXX = {".cpp", ".hpp"}
 
 # A library or kernel interface, and the folders that alone may use it. Tests may look over the fence where said.
 LIBRARIES = [
-    # bench has a bare KVM program to be compared with, sandbox names the requests that threads may make
-    (r"<linux/kvm\.h>", ("hv/kvm/", "bench/", "src/sandbox/")),
+    (r"<linux/kvm\.h>", ("hv/kvm/", "bench/")),  # bench has a bare KVM program to be compared with
     (r"<(spdlog|fmt)/", ("src/base/",)),
     (r"<boost/", ("src/backends/char/", "src/machine/", "cli/")),
     (r"<(nlohmann|CLI)/", ("src/config/", "cli/", "tests/")),

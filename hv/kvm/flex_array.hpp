@@ -39,6 +39,9 @@ struct ShortListHeader {
 };
 static_assert(sizeof(ShortListHeader) == 4);
 
+/// Of kvm_xsave, without its tail.
+inline constexpr std::size_t kXsaveSize = 4096;
+
 /// A zeroed Header followed by room for `capacity` entries, in one block as the ioctl wants it.
 template <class Header, class Entry>
 requires std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<Entry>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program of the build: turns the table into BPF and writes it to standard output as C++, for
-// filters.cpp. `compile_filters ARCHITECTURE`, a name of seccomp_arch_resolve_name(3).
+// A program of the build: turns the tables (vmm/call_rule.hpp) into BPF and writes it to standard
+// output as C++, for filters.cpp. `compile_filters ARCHITECTURE`, a name of
+// seccomp_arch_resolve_name(3).
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <unistd.h>
 
@@ -11,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "sandbox/rule.hpp"
+#include "vmm/call_rule.hpp"
 
-namespace vmm::sandbox {
+namespace vmm::calls {
 namespace {
 
 constexpr int kLastCall = 511;  // above the numbers of all system calls that have names
@@ -74,6 +76,30 @@ std::vector<sock_filter> exported(scmp_filter_ctx filter) {
     return code;
 }
 
+constexpr std::uint32_t kFirstArgument = 16;  // in struct seccomp_data; 8 bytes each
+
+/// Lets the call of each exit through, in front of everything else: the library compares the
+/// requests of ioctl() one after the other.
+std::vector<sock_filter> short_cut(std::uint32_t architecture) {
+    std::vector<sock_filter> code;
+    for (const auto table : all_tables())
+        for (const Rule& rule : table)
+            if (rule.each_exit) {
+                const auto [argument, mask, value] = rule.conditions[0];
+                const auto number = static_cast<std::uint32_t>(::seccomp_syscall_resolve_name_arch(
+                    architecture, std::string{rule.call}.c_str()));
+                code = {
+                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, architecture, 0, 5),
+                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFirstArgument + 8u * argument),
+                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(value), 0, 1),
+                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+            }
+    return code;
+}
+
 void print_filter(const Confined& threads, std::uint32_t architecture) {
     scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_TRAP);
     check(::seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "attribute");
@@ -82,12 +108,16 @@ void print_filter(const Confined& threads, std::uint32_t architecture) {
         check(::seccomp_arch_add(filter, architecture), "architecture");
         check(::seccomp_arch_remove(filter, ::seccomp_arch_native()), "architecture");
     }
-    for (const auto table : {common_rules(), architecture_rules(), sanitizer_rules()})
+    for (const auto table : all_tables())
         for (const Rule& rule : table)
             if (is_for(rule, threads.kind))
                 add(filter, architecture, rule);
-    const auto code = exported(filter);
+    auto code = exported(filter);
     ::seccomp_release(filter);
+    if (threads.kind == ThreadKind::Vcpu) {
+        const auto first = short_cut(architecture);
+        code.insert(code.begin(), first.begin(), first.end());
+    }
     std::printf("constexpr std::array<sock_filter, %zu> kFilter%s{{\n", code.size(),
                 std::string{threads.name}.c_str());
     for (const auto& [what, yes, no, value] : code)
@@ -110,7 +140,7 @@ int main_of(const char* name) {
     const std::uint32_t architecture = ::seccomp_arch_resolve_name(name);
     if (architecture == 0)
         give_up(std::string{"architecture "} + name, EINVAL);
-    std::printf("// Made by compile_filters from src/sandbox/rules.cpp.\n");
+    std::printf("// Made by compile_filters.\n");
     for (const Confined& threads : kConfined)
         print_filter(threads, architecture);
     print_names(architecture);
@@ -118,12 +148,12 @@ int main_of(const char* name) {
 }
 
 }  // namespace
-}  // namespace vmm::sandbox
+}  // namespace vmm::calls
 
 int main(int argc, char** argv) {
     if (argc != 2) {
         std::fprintf(stderr, "usage: compile_filters ARCHITECTURE\n");
         return 2;
     }
-    return vmm::sandbox::main_of(argv[1]);
+    return vmm::calls::main_of(argv[1]);
 }

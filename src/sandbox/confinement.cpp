@@ -7,25 +7,13 @@
 
 #include "sandbox/namespaces.hpp"
 #include "sandbox/privileges.hpp"
+#include "vmm/sanitized.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm::sandbox {
 namespace {
 
 // A sanitizer reads /proc/self/maps and the program itself when it has something to report.
-constexpr bool kSanitized =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    true;
-#else
-    false;
-#endif
-#else
-    false;
-#endif
-
 std::vector<PathRule> with_those_of_sanitizers(std::span<const PathRule> paths) {
     std::vector<PathRule> all{paths.begin(), paths.end()};
     if (kSanitized)
@@ -57,13 +45,26 @@ std::string_view text_of(PathAccess access) {
     return {};
 }
 
+/// As access(2) has it.
+int mode_of(PathAccess access) {
+    switch (access) {
+        case PathAccess::Read:
+            return R_OK;
+        case PathAccess::Write:
+            return W_OK;
+        case PathAccess::ReadWrite:
+            return R_OK | W_OK;
+        case PathAccess::Remove:
+        case PathAccess::Publish:
+            break;
+    }
+    return W_OK | X_OK;
+}
+
 std::vector<Reach> reaches_of(std::span<const PathRule> paths) {
     std::vector<Reach> reaches;
     for (const PathRule& rule : paths)
-        reaches.push_back({rule.path, rule.access == PathAccess::Read        ? R_OK
-                                      : rule.access == PathAccess::Write     ? W_OK
-                                      : rule.access == PathAccess::ReadWrite ? R_OK | W_OK
-                                                                             : W_OK | X_OK});
+        reaches.push_back({rule.path, mode_of(rule.access)});
     return reaches;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The filter of each kind of thread, as the build has made it of the table (rules.cpp).
+// The filter of each kind of thread, as the build has made it of the tables (vmm/call_rule.hpp).
 #pragma once
 
 #include <linux/filter.h>
@@ -10,11 +10,11 @@
 
 namespace vmm::sandbox {
 
-/// What it ends with for a call that no rule allows is SECCOMP_RET_TRAP, and kOwnProcess
-/// (rule.hpp) stands for the number of the process. Empty for a thread that is never confined.
+/// It answers SECCOMP_RET_TRAP to a call that no rule allows; calls::kOwnProcess stands for the
+/// number of the process. Empty for a thread that is never confined.
 std::span<const sock_filter> filter_of(ThreadKind kind) noexcept;
 
-/// Of no filter are there more instructions.
+/// In instructions; no filter is longer.
 inline constexpr std::size_t kLongestFilter = 256;
 
 /// "openat"; null for a number that is none. Async-signal-safe.

@@ -16,11 +16,17 @@
 #include <vector>
 
 #include "sandbox/acts_test_support.hpp"
-#include "sandbox/rule.hpp"
 #include "support/sanitizers.hpp"
+#include "vmm/call_rule.hpp"
 
 namespace vmm::sandbox {
 namespace {
+
+using calls::Answer;
+using calls::Condition;
+using calls::Confined;
+using calls::kConfined;
+using calls::Rule;
 
 std::uint32_t word_at(const seccomp_data& data, std::uint32_t offset) {
     std::uint32_t word = 0;
@@ -113,7 +119,7 @@ std::uint32_t answer_of(const Rule& rule) {
 
 std::vector<Rule> all_rules() {
     std::vector<Rule> rules;
-    for (const auto table : {common_rules(), architecture_rules(), sanitizer_rules()})
+    for (const auto table : calls::all_tables())
         rules.insert(rules.end(), table.begin(), table.end());
     return rules;
 }
@@ -125,7 +131,7 @@ protected:
 
 TEST_P(FilterTest, AnswersAsItsRulesSay) {
     for (const Rule& rule : all_rules())
-        if (is_for(rule, GetParam().kind) && !test::kSanitized) {
+        if (calls::is_for(rule, GetParam().kind)) {
             EXPECT_EQ(run(filter_, call_of(rule)), answer_of(rule))
                 << rule.call << ": " << rule.why;
         }
@@ -134,7 +140,7 @@ TEST_P(FilterTest, AnswersAsItsRulesSay) {
 TEST_P(FilterTest, AllowsNothingThatIsOthers) {
     for (const Rule& rule : all_rules()) {
         const auto is_ours = [&](const Rule& other) {
-            return other.call == rule.call && is_for(other, GetParam().kind);
+            return other.call == rule.call && calls::is_for(other, GetParam().kind);
         };
         if (std::ranges::none_of(all_rules(), is_ours)) {
             EXPECT_EQ(run(filter_, call_of(rule)), SECCOMP_RET_TRAP) << rule.call;
@@ -171,7 +177,7 @@ TEST(FiltersTest, OnlyTheThreadThatEndsBeforeTheGuestStartsHasNone) {
 
 TEST(FiltersTest, VcpusAndIoThreadsMakeNoThreads) {
     for (const auto& [kind, name] : kConfined)
-        if (kind != ThreadKind::Main && !test::kSanitized) {
+        if (kind != ThreadKind::Main) {
             EXPECT_EQ(run(filter_of(kind), call_of(SYS_clone, {})), SECCOMP_RET_TRAP) << name;
             EXPECT_EQ(run(filter_of(kind), call_of(SYS_clone3, {})), SECCOMP_RET_TRAP) << name;
         }

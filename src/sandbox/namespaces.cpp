@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "sandbox/privileges.hpp"
 #include "vmm/text.hpp"
 #include "vmm/unique_fd.hpp"
 
@@ -31,13 +32,6 @@ constexpr const char* kAdvice =
 
 Error failed(const char* call, int why, std::string doing) {
     return Error::os(call, why).context(std::move(doing)).context("--sandbox strict").hint(kAdvice);
-}
-
-bool may_make_namespaces() {
-    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-    return ::syscall(SYS_capget, &header, sets.data()) == 0 &&
-           (sets[0].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
 }
 
 Result<> write_file(const char* path, std::string_view text) {
@@ -98,7 +92,7 @@ Result<> put(const Kept& kept, const std::string& root) {
     return {};
 }
 
-// What was there is out of sight, and then gone.
+/// Over a directory that is out of sight from then on.
 Result<> make_root(const std::string& root) {
     constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     if (::mount("none", root.c_str(), "tmpfs", kFlags, "size=64k,mode=755") != 0)
@@ -131,7 +125,7 @@ std::string holder() {
 }  // namespace
 
 Result<> prepare_namespaces() {
-    if (may_make_namespaces())
+    if (has_capability(CAP_SYS_ADMIN))
         return {};
     const auto user = ::geteuid();
     const auto group = ::getegid();

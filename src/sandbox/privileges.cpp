@@ -52,6 +52,11 @@ std::string out_of_reach(std::span<const Reach> paths) {
 
 }  // namespace
 
+bool has_capability(unsigned capability) noexcept {
+    const auto sets = current_sets();
+    return sets && ((*sets)[capability / 32].effective & CAP_TO_MASK(capability)) != 0;
+}
+
 Result<> forbid_new_privileges() {
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return std::unexpected(Error::os("PR_SET_NO_NEW_PRIVS", errno));

@@ -12,6 +12,9 @@
 
 namespace vmm::sandbox {
 
+/// Whether the calling thread may use it. Numbers are those of linux/capability.h.
+bool has_capability(unsigned capability) noexcept;
+
 /// No program that the thread runs has more rights than the thread.
 Result<> forbid_new_privileges();
 

@@ -1,42 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spec: seccomp(2), the manual page of each call, Linux Documentation/virt/kvm/api.rst for KVM's.
+// Spec: seccomp(2), the manual page of each call.
 #include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
-#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#include "sandbox/rule.hpp"
+#include "vmm/call_rule.hpp"
 
-namespace vmm::sandbox {
+namespace vmm::calls {
 namespace {
-
-constexpr Threads kMain{ThreadKind::Main};
-constexpr Threads kVcpu{ThreadKind::Vcpu};
-constexpr Threads kBlock{ThreadKind::BlockIo};
-constexpr Threads kNet{ThreadKind::NetIo};
-constexpr Threads kEntropy{ThreadKind::EntropyIo};
-constexpr Threads kConsole{ThreadKind::ConsoleIo};
-constexpr Threads kPool{ThreadKind::BlockPool};
-constexpr Threads kHelper{ThreadKind::Helper};
-constexpr Threads kIo = kBlock | kNet | kEntropy | kConsole;
-constexpr Threads kAll = kMain | kVcpu | kIo | kPool | kHelper;
 
 // What glibc's pthread_create() asks clone() for.
 constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
                                        CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
                                        CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-
-constexpr Rule ioctl(std::uint32_t request, Threads threads, std::string_view why) {
-    return {.call = "ioctl", .threads = threads, .why = why, .conditions = {is(1, request)}};
-}
 
 // Whatever clock it waits by, and whether or not another process could wait there, too.
 constexpr Rule futex(std::uint32_t operation, std::string_view why) {
@@ -85,28 +69,18 @@ constexpr auto kRules = std::array{
     Rule{"tgkill", kAll, "kicks, abort(); to this process only", {is(0, kOwnProcess)}},
     Rule{"kill", kMain, "a terminal's stop, which stops this process only", {is(0, kOwnProcess)}},
     Rule{"restart_syscall", kAll, "the kernel's own, after a stop"},
-    not_on_arm("pause", kAll, "a fault while another thread has one"),
     prctl(PR_GET_NAME, kAll, "a fault's message names its thread"),
     ioctl(TCGETS, kAll, "a fault gives the terminal back"),
     ioctl(TCSETS, kAll, "a fault gives the terminal back"),
-    ioctl(TCSETSW, kAll, "a fault gives the terminal back"),
-    ioctl(TCSETSF, kMain, "the terminal"),
     ioctl(TIOCGPGRP, kAll, "is the terminal ours?"),
     not_on_arm("getpgrp", kAll, "is the terminal ours?"),
     Rule{"getpgid", kAll, "the same where there is no getpgrp"},
     Rule{"exit", kAll, "a thread's end"},
     Rule{"exit_group", kAll, "the end"},
 
-    // ---- vCPUs, and what a guest's register access makes of the machine.
+    // ---- What a guest's register access makes of the machine; hv/kvm/call_rules.cpp has KVM's
+    // part.
 
-    ioctl(KVM_RUN, kMain | kVcpu, "what it is for; at a reset, to complete an access"),
-    ioctl(KVM_CHECK_EXTENSION, kVcpu | kMain, "how many routes, and is there read-only memory?"),
-    ioctl(KVM_IRQ_LINE, kVcpu | kIo, "interrupt pins"),
-    ioctl(KVM_SIGNAL_MSI, kVcpu | kIo, "an interrupt that has no route"),
-    ioctl(sized(KVM_SET_GSI_ROUTING, 8), kVcpu | kIo | kHelper, "a vector was set up or masked"),
-    ioctl(KVM_IRQFD, kVcpu | kIo | kHelper, "the eventfd of a vector"),
-    ioctl(KVM_IOEVENTFD, kVcpu | kHelper, "where a driver kicks: a BAR moved"),
-    ioctl(KVM_SET_USER_MEMORY_REGION, kVcpu | kHelper, "memory behind a BAR: it moved"),
     Rule{"eventfd2", kVcpu | kIo, "the eventfd of a vector"},
     Rule{"timerfd_settime", kVcpu | kIo, "the loop's next timer"},
 
@@ -119,13 +93,10 @@ constexpr auto kRules = std::array{
     Rule{"getrandom", kVcpu | kIo, "entropy, hash seeds"},
 
     Rule{"pread64", kBlock | kPool, "disks; payloads at a reset"},
-    Rule{"preadv", kBlock | kPool, "disks"},
     Rule{"pwrite64", kBlock | kPool, "disks"},
-    Rule{"pwritev", kBlock | kPool, "disks"},
     Rule{"pwritev2", kBlock | kPool, "disks, with or without a flush"},
     Rule{"fdatasync", kBlock | kPool, "a driver's flush"},
     Rule{"fallocate", kBlock | kPool, "discard, write zeroes; RAM in a file at a reset"},
-    Rule{"lseek", kBlock | kPool | kHelper, "the size of a disk"},
     ioctl(BLKDISCARD, kBlock | kPool, "discard on a block device"),
     ioctl(BLKZEROOUT, kBlock | kPool, "write zeroes on a block device"),
     ioctl(BLKGETSIZE64, kHelper, "the size of a block device"),
@@ -145,12 +116,10 @@ constexpr auto kRules = std::array{
     Rule{"readv", kNet, "frames from a tap"},
     Rule{"writev", kNet, "frames to a tap"},
     Rule{"sendmsg", kNet, "frames to passt"},
-    Rule{"recvmsg", kNet, "frames from passt"},
     ioctl(TUNSETOFFLOAD, kNet, "what the driver takes"),
     ioctl(TUNSETQUEUE, kNet, "queues that the driver uses"),
     ioctl(SIOCGIFFLAGS, kNet, "is the link up?"),
-    ioctl(SIOCGIFMTU, kVcpu | kNet, "the link's MTU"),
-    ioctl(SIOCGIFINDEX, kNet, "is the interface there?"),
+    ioctl(SIOCGIFMTU, kNet, "the link's MTU"),
     Rule{"wait4", kNet | kHelper, "how did passt end?"},
     Rule{"pidfd_send_signal", kHelper, "passt is to end"},
 
@@ -175,19 +144,14 @@ constexpr auto kRules = std::array{
     Rule{"prlimit64", kMain, "stacks of threads; advice on limits"},
     Rule{"geteuid", kMain, "advice on limits"},
     Rule{"sysinfo", kMain, "the allocator's estimate of memory"},
-    Rule{"accept", kMain, "a console's socket", {}, Answer::Allow},
     Rule{"accept4", kMain, "a console's socket"},
     Rule{"shutdown", kMain | kNet, "a console's socket; passt's"},
-    Rule{"getsockopt", kMain, "a console's socket"},
-    Rule{"setsockopt", kMain, "a console's socket"},
     Rule{"fcntl", kMain, "is it non-blocking?"},
     Rule{"epoll_create1", kMain, "watching a terminal that may be a file"},
     Rule{"timerfd_create", kMain, "timers"},
     ioctl(FIONBIO, kMain, "consoles"),
     ioctl(FIONREAD, kMain, "has the pty's reader taken everything?"),
     ioctl(TIOCGWINSZ, kMain, "the size of a terminal"),
-    ioctl(TIOCGPTPEER, kMain, "the pty's other end"),
-    ioctl(TCFLSH, kMain, "what nobody has read at the end"),
     not_on_arm("readlink", kMain, "is a pty's link still ours?"),
     Rule{"readlinkat", kMain, "the same where there is no readlink"},
     not_on_arm("unlink", kMain, "files of sockets, links, the process id"),
@@ -200,4 +164,4 @@ std::span<const Rule> common_rules() {
     return kRules;
 }
 
-}  // namespace vmm::sandbox
+}  // namespace vmm::calls

@@ -2,7 +2,6 @@
 #include "sandbox/seccomp.hpp"
 
 #include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,11 +10,11 @@
 #include <cerrno>
 
 #include "sandbox/filters.hpp"
-#include "sandbox/rule.hpp"
+#include "sandbox/privileges.hpp"
+#include "vmm/call_rule.hpp"
 #include "vmm/faults.hpp"
 #include "vmm/last_step.hpp"
 #include "vmm/last_words.hpp"
-#include "vmm/message_stream.hpp"
 
 namespace vmm::sandbox {
 namespace {
@@ -32,7 +31,7 @@ public:
         : size_{filter.size()} {
         std::ranges::copy(filter, code_.begin());
         for (sock_filter& step : code_) {
-            if (step.k == kOwnProcess && step.code == (BPF_JMP | BPF_JEQ | BPF_K))
+            if (step.k == calls::kOwnProcess && step.code == (BPF_JMP | BPF_JEQ | BPF_K))
                 step.k = process;
             if (mode == Seccomp::Log && step.k == SECCOMP_RET_TRAP &&
                 step.code == (BPF_RET | BPF_K))
@@ -77,13 +76,10 @@ Result<> confine_threads(Seccomp mode) {
     std::uint32_t action = mode == Seccomp::Log ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP;
     if (::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0)
         return std::unexpected(Error::os("seccomp", errno));
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)  // threads inherit it
-        return std::unexpected(Error::os("prctl", errno));
+    VMM_TRY(forbid_new_privileges());  // threads inherit it
     g_mode = mode;
     name_calls_by(call_name);
     confine_threads_by(confine);
-    // Opens what it writes to and starts its thread if it needs one: confined threads may not.
-    standard_error().start_writer();
     return {};
 }
 

@@ -16,7 +16,8 @@ namespace vmm::sandbox {
 
 /// From now on confine_this_thread() loads filters, and make_thread() calls it. Fails where the
 /// kernel has no filters; then nothing is confined. With Seccomp::Off nothing happens. On the main
-/// thread, before there are others.
+/// thread, before there are others. What their messages go to has to be open before they are
+/// confined: standard_error(), and its thread.
 Result<> confine_threads(Seccomp mode);
 
 }  // namespace vmm::sandbox

@@ -18,8 +18,9 @@
 #include <vector>
 
 #include "sandbox/acts_test_support.hpp"
-#include "sandbox/rule.hpp"
+#include "sandbox/child_test_support.hpp"
 #include "support/sanitizers.hpp"
+#include "vmm/call_rule.hpp"
 #include "vmm/event_fd.hpp"
 #include "vmm/faults.hpp"
 #include "vmm/last_step.hpp"
@@ -32,37 +33,6 @@ namespace {
 
 using testing::HasSubstr;
 
-struct Ended {
-    int status = 0;
-    std::string error;  ///< its standard error
-
-    bool died_of(int signal) const { return WIFSIGNALED(status) && WTERMSIG(status) == signal; }
-    bool ended_with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
-};
-
-/// Runs it in a process of its own; what it returns is the exit code.
-template <class Body>
-Ended in_child(Body body) {
-    std::array<int, 2> pipe{};
-    EXPECT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
-    const UniqueFd reader{pipe[0]};
-    UniqueFd writer{pipe[1]};
-    const pid_t child = ::fork();
-    if (child == 0) {
-        constexpr rlimit kNone{};
-        ::setrlimit(RLIMIT_CORE, &kNone);
-        ::dup2(writer.get(), STDERR_FILENO);
-        ::_exit(body());
-    }
-    writer = UniqueFd{};
-    Ended ended;
-    std::array<char, 1024> some{};
-    for (ssize_t got = 0; (got = ::read(reader.get(), some.data(), some.size())) > 0;)
-        ended.error.append(some.data(), static_cast<std::size_t>(got));
-    EXPECT_EQ(::waitpid(child, &ended.status, 0), child);
-    return ended;
-}
-
 int confined(ThreadKind kind, Seccomp mode, const Act& act) {
     if (!confine_threads(mode))
         return 99;
@@ -72,7 +42,7 @@ int confined(ThreadKind kind, Seccomp mode, const Act& act) {
     return 0;
 }
 
-class SeccompTest : public testing::TestWithParam<Confined> {
+class SeccompTest : public testing::TestWithParam<calls::Confined> {
 protected:
     void SetUp() override {
         if (test::kSanitized)
@@ -103,6 +73,7 @@ TEST_P(SeccompTest, MemoryLocksAndMessagesWork) {
         const auto event = EventFd::create();
         if (!confine_threads(Seccomp::On) || !event)
             return 99;
+        standard_error();
         confine_this_thread(GetParam().kind);
         event->signal();
         event->drain();
@@ -122,6 +93,7 @@ TEST_P(SeccompTest, MessagesReachAFile) {
         ::dup2(fd, STDERR_FILENO);
         if (!confine_threads(Seccomp::On))
             return 99;
+        standard_error().start_writer();
         confine_this_thread(GetParam().kind);
         standard_error().write("a message\n", std::chrono::seconds{10});
         return 0;
@@ -134,7 +106,7 @@ TEST_P(SeccompTest, MessagesReachAFile) {
               "a message\n");
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, SeccompTest, testing::ValuesIn(kConfined),
+INSTANTIATE_TEST_SUITE_P(Threads, SeccompTest, testing::ValuesIn(calls::kConfined),
                          [](const auto& threads) { return std::string{threads.param.name}; });
 
 class SeccompModeTest : public testing::Test {

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is this program built with a sanitizer? What one needs of the process (address space, and
-// descriptors: UBSan asks the kernel through a pipe whether an object is one) a test cannot take
-// away from it.
+// What a test asks to learn whether a sanitizer does more, or less, than it expects.
 #pragma once
+
+#include "vmm/sanitized.hpp"
 
 namespace vmm::test {
 
-inline constexpr bool kSanitized =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    true;
-#else
-    false;
-#endif
-#else
-    false;
-#endif
+using vmm::kSanitized;
 
 }  // namespace vmm::test

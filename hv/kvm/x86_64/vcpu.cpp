@@ -16,8 +16,6 @@
 namespace vmm::kvm {
 namespace {
 
-constexpr std::size_t kXsaveSize = 4096;  // of kvm_xsave, without its tail
-
 using MsrArray = FlexArray<ListHeader, kvm_msr_entry>;
 
 MsrArray to_kvm(std::span<const hv::x86::Msr> msrs) {

@@ -108,13 +108,11 @@ public:
     }
 
 private:
-    // Linux 5.1 has the call, 5.3 the descriptor. Without one it is ours as long as nobody else
-    // waits for it.
+    // Linux 5.1 has the call, 5.3 the descriptor. Without one the kill switch has to do: by its
+    // number no thread may signal another process.
     void send(int signal) const {
         if (fd_)
             ::syscall(SYS_pidfd_send_signal, fd_.get(), signal, nullptr, 0);
-        else
-            ::kill(pid_, signal);
     }
 
     pid_t pid_;

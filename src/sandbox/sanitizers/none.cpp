@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sandbox/rule.hpp"
+#include "vmm/call_rule.hpp"
 
-namespace vmm::sandbox {
+namespace vmm::calls {
 
 std::span<const Rule> sanitizer_rules() {
     return {};
 }
 
-}  // namespace vmm::sandbox
+}  // namespace vmm::calls

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What programs with a sanitizer call besides: shadow memory, and at the end the search for leaks
 // by a process that traces this one. In no other build.
-#include "sandbox/rule.hpp"
+#include "vmm/call_rule.hpp"
 
-namespace vmm::sandbox {
+namespace vmm::calls {
 namespace {
-
-constexpr Threads kMain{ThreadKind::Main};
-constexpr Threads kAll = kMain | ThreadKind::Vcpu | ThreadKind::BlockIo | ThreadKind::NetIo |
-                         ThreadKind::EntropyIo | ThreadKind::ConsoleIo | ThreadKind::BlockPool |
-                         ThreadKind::Helper;
 
 constexpr auto kRules = std::array{
     Rule{"openat", kAll, "maps of the process, for reports and the search"},
@@ -39,4 +34,4 @@ std::span<const Rule> sanitizer_rules() {
     return kRules;
 }
 
-}  // namespace vmm::sandbox
+}  // namespace vmm::calls

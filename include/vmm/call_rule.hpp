@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread may ask of the kernel, as a table that a person can review: rules.cpp has it.
+// What threads may ask of the kernel, as tables that a person can review: src/sandbox/rules.cpp has
+// what any Linux program calls, hv/kvm/call_rules.cpp what KVM is asked for.
 //
-// compile_filters.cpp turns it into BPF when vmm is built, so nothing of this is in the program;
-// names of system calls are looked up for the architecture that is built for.
+// src/sandbox/compile_filters.cpp turns them into BPF when vmm is built, so nothing of this is in
+// the program; names of system calls are looked up for the architecture that is built for.
 // Spec: seccomp(2).
 #pragma once
-
-#include <linux/ioctl.h>
 
 #include <array>
 #include <cstdint>
@@ -15,7 +14,7 @@
 
 #include "vmm/thread.hpp"
 
-namespace vmm::sandbox {
+namespace vmm::calls {
 
 /// Kinds of threads, as a set.
 class Threads {
@@ -36,20 +35,25 @@ private:
     std::uint32_t bits_;
 };
 
+inline constexpr Threads kMain{ThreadKind::Main};
+inline constexpr Threads kVcpu{ThreadKind::Vcpu};
+inline constexpr Threads kBlock{ThreadKind::BlockIo};
+inline constexpr Threads kNet{ThreadKind::NetIo};
+inline constexpr Threads kPool{ThreadKind::BlockPool};
+inline constexpr Threads kHelper{ThreadKind::Helper};
+inline constexpr Threads kIo = kBlock | kNet | ThreadKind::EntropyIo | ThreadKind::ConsoleIo;
+inline constexpr Threads kAll = kMain | kVcpu | kIo | kPool | kHelper;
+
 /// Those that the main thread makes while the guest runs. They have its filter besides their own,
 /// so it allows what any of them may do. vCPUs are older than its filter.
-inline constexpr Threads kMadeByMain = Threads{ThreadKind::BlockIo} | ThreadKind::NetIo |
-                                       ThreadKind::EntropyIo | ThreadKind::ConsoleIo |
-                                       ThreadKind::BlockPool | ThreadKind::Helper;
+inline constexpr Threads kMadeByMain = kIo | kPool | kHelper;
 
-/// (argument & mask) == value. Arguments count from 0. Whatever is not below the mask is not looked
-/// at: of an `int` the kernel takes the lower half only.
+/// (argument & mask) == value. Arguments count from 0. Bits outside of the mask may be anything: of
+/// an `int` the kernel takes the lower half only.
 struct Condition {
     std::uint8_t argument = 0;
     std::uint64_t mask = 0;  ///< 0: there is no condition
     std::uint64_t value = 0;
-
-    constexpr bool holds(std::uint64_t given) const { return (given & mask) == value; }
 };
 
 /// As an `unsigned`.
@@ -58,13 +62,6 @@ constexpr Condition is(std::uint8_t argument, std::uint32_t value) {
 }
 constexpr Condition lacks(std::uint8_t argument, std::uint32_t bits) {
     return {argument, bits, 0};
-}
-
-/// A request of ioctl(2) with the size that C gives its structure: where one ends in a list of
-/// variable length, Linux headers before 6.7 have another size for C++.
-constexpr std::uint32_t sized(std::uint32_t request, std::uint32_t size) {
-    constexpr std::uint32_t kSizeField = _IOC_SIZEMASK << _IOC_SIZESHIFT;
-    return (request & ~kSizeField) | (size << _IOC_SIZESHIFT);
 }
 
 /// Stands for the number of the own process, which is known when a filter is loaded.
@@ -89,6 +86,9 @@ struct Rule {
     std::array<Condition, 2> conditions{};
     Answer answer = Answer::Allow;
     Where where = Where::Everywhere;
+    /// The filter of vCPUs looks at it before all others: it is asked for at each exit. With one
+    /// condition, which is().
+    bool each_exit = false;
 };
 
 constexpr bool is_for(const Rule& rule, ThreadKind kind) {
@@ -96,11 +96,22 @@ constexpr bool is_for(const Rule& rule, ThreadKind kind) {
            (kind == ThreadKind::Main && rule.threads.meets(kMadeByMain));
 }
 
+constexpr Rule ioctl(std::uint32_t request, Threads threads, std::string_view why) {
+    return {.call = "ioctl", .threads = threads, .why = why, .conditions = {is(1, request)}};
+}
+
+// ---- the tables
+
 std::span<const Rule> common_rules();
-/// Those of the architecture that is built for: <architecture>/rules.cpp.
-std::span<const Rule> architecture_rules();
+std::span<const Rule> kvm_rules();
+/// hv/kvm/<architecture>/call_rules.cpp, of the one that is built for.
+std::span<const Rule> kvm_architecture_rules();
 /// What a build with a sanitizer needs besides; empty in any other.
 std::span<const Rule> sanitizer_rules();
+
+inline std::array<std::span<const Rule>, 4> all_tables() {
+    return {common_rules(), kvm_rules(), kvm_architecture_rules(), sanitizer_rules()};
+}
 
 struct Confined {
     ThreadKind kind;
@@ -114,4 +125,4 @@ inline constexpr auto kConfined = std::array{
     Confined{ThreadKind::BlockPool, "BlockPool"}, Confined{ThreadKind::Helper, "Helper"},
 };
 
-}  // namespace vmm::sandbox
+}  // namespace vmm::calls

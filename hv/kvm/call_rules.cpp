@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spec: Linux Documentation/virt/kvm/api.rst.
+#include <linux/kvm.h>
+
+#include "kvm/flex_array.hpp"
+#include "vmm/call_rule.hpp"
+
+namespace vmm::calls {
+namespace {
+
+constexpr auto kSetRouting =
+    static_cast<std::uint32_t>(kvm::with_size(KVM_SET_GSI_ROUTING, sizeof(kvm::ListHeader)));
+
+constexpr auto kRules = std::array{
+    Rule{.call = "ioctl",
+         .threads = kMain | kVcpu,
+         .why = "what a vCPU's thread is for; at a reset, to complete an access",
+         .conditions = {is(1, KVM_RUN)},
+         .each_exit = true},
+    ioctl(KVM_CHECK_EXTENSION, kMain | kVcpu, "how many routes, and is there read-only memory?"),
+    ioctl(KVM_IRQ_LINE, kVcpu | kIo, "interrupt pins"),
+    ioctl(KVM_SIGNAL_MSI, kVcpu | kIo, "an interrupt that has no route"),
+    ioctl(kSetRouting, kVcpu | kIo | kHelper, "a vector was set up or masked"),
+    ioctl(KVM_IRQFD, kVcpu | kIo | kHelper, "the eventfd of a vector"),
+    ioctl(KVM_IOEVENTFD, kVcpu | kHelper, "where a driver kicks: a BAR moved"),
+    ioctl(KVM_SET_USER_MEMORY_REGION, kVcpu | kHelper, "memory behind a BAR: it moved"),
+};
+
+}  // namespace
+
+std::span<const Rule> kvm_rules() {
+    return kRules;
+}
+
+}  // namespace vmm::calls
