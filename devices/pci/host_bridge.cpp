@@ -45,6 +45,15 @@ Error no_room(const BarShape& shape) {
         .hint("Attach fewer devices.");
 }
 
+Error no_place(SlotSet closed) {
+    if (closed != 0)
+        return Error{ErrorKind::Config,
+                     "every free PCI slot is one that the guest is letting go of"}
+            .hint("Try it again when the guest has answered.");
+    return Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
+        "Attach fewer devices.");
+}
+
 // Configuration space is reached in naturally aligned bytes, words and double words.
 constexpr bool legal(unsigned offset, AccessSize size) {
     return size != AccessSize::Qword && offset % static_cast<unsigned>(size) == 0;
@@ -191,11 +200,11 @@ IoDevice& HostBridge::cam() noexcept {
 }
 
 // Slot by slot as long as a slot has functions to share, after that a function of each slot.
-std::optional<Address> HostBridge::free_place(unsigned share) const noexcept {
-    const auto first_free = [this](unsigned from, unsigned to) -> std::optional<Address> {
+std::optional<Address> HostBridge::free_place(unsigned share, SlotSet closed) const noexcept {
+    const auto first_free = [&](unsigned from, unsigned to) -> std::optional<Address> {
         for (unsigned slot = 1; slot < kSlots; ++slot)
             for (unsigned function = from; function < to; ++function)
-                if (at(slot, function) == nullptr)
+                if ((closed >> slot & 1) == 0 && at(slot, function) == nullptr)
                     return Address{.slot = static_cast<std::uint8_t>(slot),
                                    .function = static_cast<std::uint8_t>(function)};
         return std::nullopt;
@@ -206,13 +215,12 @@ std::optional<Address> HostBridge::free_place(unsigned share) const noexcept {
     return found;
 }
 
-Result<Address> HostBridge::place_for(std::optional<std::uint8_t> slot, unsigned share) const {
+Result<Address> HostBridge::place_for(std::optional<std::uint8_t> slot, unsigned share,
+                                      SlotSet closed) const {
     if (!slot) {
-        const auto found = free_place(share);
+        const auto found = free_place(share, closed);
         if (!found)
-            return std::unexpected(
-                Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}
-                    .hint("Attach fewer devices."));
+            return std::unexpected(no_place(closed));
         return *found;
     }
     if (*slot == 0 || *slot >= kSlots)
@@ -227,7 +235,7 @@ Result<Address> HostBridge::place_for(std::optional<std::uint8_t> slot, unsigned
 
 Result<Address> HostBridge::add(Endpoint& endpoint, std::optional<std::uint8_t> slot) {
     const auto share = static_cast<unsigned>((parts_.expected + kUsable - 1) / kUsable);
-    const auto place = VMM_TRY(place_for(slot, std::clamp(share, 1u, kFunctions)));
+    const auto place = VMM_TRY(place_for(slot, std::clamp(share, 1u, kFunctions), 0));
     take(place, endpoint);
     return place;
 }
@@ -313,9 +321,10 @@ Result<> HostBridge::assign_addresses() {
 
 // While vCPUs run.
 
-Result<Address> HostBridge::plug(Endpoint& endpoint, std::optional<std::uint8_t> slot) {
+Result<Address> HostBridge::plug(Endpoint& endpoint, std::optional<std::uint8_t> slot,
+                                 SlotSet closed) {
     const std::scoped_lock held{layout_lock_};
-    const auto place = VMM_TRY(place_for(slot, 1));
+    const auto place = VMM_TRY(place_for(slot, 1, closed));
     std::array<std::uint64_t, kBaseAddresses> addresses{};
     auto taken_io = taken_ranges(true);
     auto taken_memory = taken_ranges(false);

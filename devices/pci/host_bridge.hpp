@@ -56,6 +56,7 @@ struct Address {
 };
 
 inline constexpr unsigned kSlots = 32;
+using SlotSet = std::uint32_t;  ///< a bit for each slot
 inline constexpr unsigned kFunctions = 8;
 inline constexpr unsigned kPins = 4;                                       // INTA to INTD
 inline constexpr std::uint64_t kEcamSize = kSlots * kFunctions * 0x1000u;  // bytes, bus 0 alone
@@ -98,9 +99,10 @@ public:
     // While vCPUs run, from one thread.
 
     /// Both in one, for an endpoint that comes later: whoever finds it finds it whole. It gets
-    /// `slot` or the first free one, and shares one if there is none; others stay where they are.
-    /// Changes nothing if it fails.
-    Result<Address> plug(Endpoint& endpoint, std::optional<std::uint8_t> slot = std::nullopt);
+    /// `slot` or the first free one, and shares one that is not `closed` if there is none; others
+    /// stay where they are. Changes nothing if it fails.
+    Result<Address> plug(Endpoint& endpoint, std::optional<std::uint8_t> slot = std::nullopt,
+                         SlotSet closed = 0);
     /// Nobody finds the endpoint any more: its configuration space reads as all ones, its BARs are
     /// unmapped, its vectors masked, its pin is low. A vCPU may still be inside of it, so it must
     /// stay alive until each has left, and so must what its BARs lead to. Its place is free.
@@ -150,8 +152,9 @@ private:
     };
 
     /// The first `share` functions of a slot are taken before the next slot is.
-    std::optional<Address> free_place(unsigned share) const noexcept;
-    Result<Address> place_for(std::optional<std::uint8_t> slot, unsigned share) const;
+    std::optional<Address> free_place(unsigned share, SlotSet closed) const noexcept;
+    Result<Address> place_for(std::optional<std::uint8_t> slot, unsigned share,
+                              SlotSet closed) const;
     Seat* seat(unsigned index) const noexcept {
         return index < seats_.size() ? seats_[index].load(std::memory_order_acquire) : nullptr;
     }

@@ -259,6 +259,35 @@ TEST_F(ConsentTest, DeviceThatSharesItsSlotGoesWithoutConsentOnly) {
     EXPECT_EQ(in(kAsked), 2u);
 }
 
+TEST_F(ConsentTest, DeviceThatComesSharesNoSlotThatTheGuestLetsGo) {
+    start_guest();
+    for (unsigned slot = 2; slot < pci::kSlots; ++slot)
+        ASSERT_TRUE(machine->add_device(stub("stub" + std::to_string(slot))));
+    remove("rng", Removal::WithConsent);
+    ASSERT_TRUE(machine->add_device(fake_disk("data")));
+
+    EXPECT_EQ(machine->find_device("data"), (pci::Address{.slot = 2, .function = 1}));
+    out(kEject, 2);
+    EXPECT_EQ(wait_for_answer(), "gone");
+    EXPECT_EQ(machine->find_device("data"), (pci::Address{.slot = 2, .function = 1}));
+}
+
+TEST_F(ConsentTest, DeviceThatCouldOnlyShareSlotsThatTheGuestLetsGoIsRefused) {
+    start_guest();
+    for (unsigned slot = 2; slot < pci::kSlots; ++slot)
+        ASSERT_TRUE(machine->add_device(stub("stub" + std::to_string(slot))));
+    remove("rng", Removal::WithConsent);
+    for (unsigned slot = 2; slot < pci::kSlots; ++slot)
+        remove("stub" + std::to_string(slot), Removal::WithConsent);
+
+    EXPECT_EQ(refusal_of(fake_disk("data")),
+              "put data on the bus: every free PCI slot is one that the guest is letting go of");
+    out(kEject, 2);
+    EXPECT_EQ(wait_for_answer(), "gone");
+    EXPECT_EQ(refusal_of(fake_disk("data")), "added");
+    EXPECT_EQ(machine->find_device("data"), kSlot1);
+}
+
 // A hostile guest.
 
 TEST_F(ConsentTest, NothingGoesThatNobodyAskedFor) {

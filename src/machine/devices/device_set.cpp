@@ -109,7 +109,7 @@ Result<> DeviceSet::add(NewDevice device) {
                 .hint("Give it another id."));
     VMM_TRY(make(std::move(device)));
     auto& member = *members_.back();
-    auto where = host_bridge_->plug(member.device->endpoint(), member.slot);
+    auto where = host_bridge_->plug(member.device->endpoint(), member.slot, slots_asked_for());
     if (!where) {
         auto failed = std::move(where.error()).context(cat("put ", member.id, " on the bus"));
         members_.pop_back();
@@ -121,6 +121,15 @@ Result<> DeviceSet::add(NewDevice device) {
     if (parts_.hotplug != nullptr)
         parts_.hotplug->device_came(member.where);
     return {};
+}
+
+/// A guest that lets one of these go takes everything that is in it.
+pci::SlotSet DeviceSet::slots_asked_for() const noexcept {
+    pci::SlotSet slots = 0;
+    for (const auto& member : members_)
+        if (member->stage == Stage::Asked)
+            slots |= pci::SlotSet{1} << member->where.slot;
+    return slots;
 }
 
 std::optional<pci::Address> DeviceSet::find(std::string_view id) const noexcept {

@@ -154,6 +154,7 @@ private:
     Result<> make(NewDevice wanted);
     Result<> may_go(const Member& member, Removal how) const;
     bool shares_slot(const Member& member) const;
+    pci::SlotSet slots_asked_for() const noexcept;
     void unplug(const std::shared_ptr<Member>& member);
     void limit_wait(const std::shared_ptr<Member>& member);
     void give_up_waiting(Member& member);
