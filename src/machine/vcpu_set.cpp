@@ -84,7 +84,7 @@ Result<> VcpuSet::make_first(std::span<hv::Vcpu* const> vcpus, Prepare prepare,
     left_.assign(vcpus_.size(), 0);
     threads_.reserve(vcpus_.size());
     VMM_TRY(make_thread_of(0));
-    if (!is_pinned(0))
+    if (!is_pinned(0))  // where it was made it would wait until this thread rests
         start_elsewhere(threads_[0].native_handle());
     return {};
 }

@@ -46,9 +46,10 @@ void add(scmp_filter_ctx filter, std::uint32_t architecture, const Rule& rule) {
     const std::string call{rule.call};
     if (rule.where == Where::NotOnArm && architecture == SCMP_ARCH_AARCH64)
         return;
-    const int number = ::seccomp_syscall_resolve_name_arch(architecture, call.c_str());
-    if (number < 0)
+    if (::seccomp_syscall_resolve_name_arch(architecture, call.c_str()) < 0)
         give_up("this architecture has no system call " + call, EINVAL);
+    // The library wants the number that the call has where it runs itself, and translates.
+    const int number = ::seccomp_syscall_resolve_name(call.c_str());
     std::vector<scmp_arg_cmp> comparisons;
     for (const Condition& condition : rule.conditions)
         if (condition.mask != 0)
