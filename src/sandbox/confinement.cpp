@@ -13,6 +13,10 @@
 namespace vmm::sandbox {
 namespace {
 
+// They all look alike from here: profiles of containers that are older than Landlock refuse it.
+constexpr std::string_view kNoLandlock =
+    "this kernel has no Landlock, it is switched off, or a container forbids it";
+
 // A sanitizer reads /proc/self/maps and the program itself when it has something to report.
 std::vector<PathRule> with_those_of_sanitizers(std::span<const PathRule> paths) {
     std::vector<PathRule> all{paths.begin(), paths.end()};
@@ -82,9 +86,9 @@ Error not_strict(std::string_view what, std::string advice) {
 Result<> check_strict(int version) {
     if (version == 0)
         return std::unexpected(not_strict(
-            "this kernel has no Landlock, or it is switched off",
+            kNoLandlock,
             "Use Linux 6.12 or later with landlock in its list of security modules (the kernel's "
-            "parameter lsm=), or --sandbox on."));
+            "parameter lsm=) and in the container's seccomp profile, or --sandbox on."));
     if (const auto gaps = landlock_gaps(version); !gaps.empty())
         return std::unexpected(not_strict(cat("Landlock of this kernel (ABI ", version,
                                               ") does not restrict ", joined(gaps, ", ")),
@@ -157,7 +161,7 @@ Result<Report> confine(const Confinement& how) {
     }
     if (how.landlock == 0) {
         VMM_TRY(give_up_privileges(how, report));
-        report.missing.emplace_back("Landlock (this kernel has none, or it is switched off)");
+        report.missing.push_back(cat("Landlock (", kNoLandlock, ")"));
         return report;
     }
     // Its paths may need the capabilities.

@@ -54,7 +54,7 @@ TEST_F(ConfinementTest, KernelWithoutLandlockIsTold) {
                   return cat(text_of(report), "; open: ", ::access("/etc/passwd", R_OK));
               }),
               "sandbox: no new privileges, no capabilities; missing: Landlock (this kernel has "
-              "none, or it is switched off); open: 0");
+              "no Landlock, it is switched off, or a container forbids it); open: 0");
 }
 
 TEST_F(ConfinementTest, EachKernelSaysWhatItLacks) {
@@ -76,9 +76,10 @@ TEST_F(ConfinementTest, EachKernelSaysWhatItLacks) {
 TEST_F(ConfinementTest, StrictTakesNoLess) {
     EXPECT_EQ(
         said_in_child([&] { return text_of(confine({.mode = Mode::Strict, .landlock = 0})); }),
-        "error: --sandbox strict: this kernel has no Landlock, or it is switched off\n"
+        "error: --sandbox strict: this kernel has no Landlock, it is switched off, or a "
+        "container forbids it\n"
         "  help: Use Linux 6.12 or later with landlock in its list of security modules (the "
-        "kernel's parameter lsm=), or --sandbox on.\n");
+        "kernel's parameter lsm=) and in the container's seccomp profile, or --sandbox on.\n");
     EXPECT_EQ(
         said_in_child([&] { return text_of(confine({.mode = Mode::Strict, .landlock = 4})); }),
         "error: --sandbox strict: Landlock of this kernel (ABI 4) does not restrict ioctls "
