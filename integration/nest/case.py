@@ -35,6 +35,7 @@ class Host:
     modules: tuple = ("kvm_amd", "loop", "tun", "dummy", "dm_mod", "dm_flakey")
     qemu: tuple = ()             # further QEMU arguments: disks, an IOMMU, a network
     append: str = ""             # further kernel parameters
+    kernel: str = "6.12"         # a series of catalog.SERIES
 
 
 class Result:
@@ -60,13 +61,13 @@ class Result:
     def exits(self, code):
         self.require(self.exit_code == code, f"exit code {self.exit_code}, expected {code}")
 
-    def fine(self):
-        """The guest powered off, its kernel (steps pcicheck and kmsg:3) and the VMM had nothing to say."""
+    def fine(self, err=""):
+        """The guest powered off, its kernel (steps pcicheck and kmsg:3) and the VMM no more to say than `err` matches."""
         self.exits(0)
         self.says("pcicheck", odd=0)
         self.step("kmsg")
         self.says_nothing(COMPLAINT)
-        self.require(not self.err.strip(), f"stderr has {self.err[:300]!r}")
+        self.require(re.fullmatch(err, self.err.strip()), f"stderr has {self.err[:2000]!r}, expected {err!r}")
 
     def steps(self, name):
         """The fields of each "@test NAME key=value ..." line of the guest."""
@@ -126,6 +127,7 @@ class Case:
     limit: int = 90              # seconds
     host: Host = Host()
     root: bool = False           # only root can do this on a real host; in the nest everything is root
+    nest: bool = False           # about the nest's kernel, or changes how it is set up
 
 
 def quote(word):

@@ -37,7 +37,7 @@ def write_initramfs(path, host, lab, cases, console=None, setup=None):
         out.file("init", HERE / "l1/init")
         out.text("etc/passwd", USERS)
         order = []
-        for name, content in catalog.modules("6.12", host.modules):
+        for name, content in catalog.modules(host.kernel, host.modules):
             out.text(f"modules/{name}", content)
             order.append(f"{name} {MODULE_PARAMETERS.get(name, '')}".strip())
         out.text("modules/order", "".join(line + "\n" for line in order))
@@ -73,6 +73,6 @@ def command(arch, host, initramfs, console, channel=None, deterministic=False):
     words += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", console]
     if channel:
         words += ["-serial", f"file:{channel}"]
-    words += [*host.qemu, "-kernel", str(catalog.kernel("6.12")), "-initrd", str(initramfs),
+    words += [*host.qemu, "-kernel", str(catalog.kernel(host.kernel)), "-initrd", str(initramfs),
               "-append", " ".join(filter(None, line))]
     return words

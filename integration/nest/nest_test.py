@@ -83,6 +83,14 @@ class ResultTest(unittest.TestCase):
         with self.assertRaisesRegex(Failed, "oops"):
             result("@test pcicheck odd=0\n@test kmsgline level=3 oops\n@test kmsg count=1\n").fine()
 
+    def test_more_on_stderr_than_is_expected_is_not_fine(self):
+        r = result("@test pcicheck odd=0\n@test kmsg count=0\n")
+        r.err = "sandbox: 6\nmore\n"
+        r.fine(r"sandbox: \d\nmore")
+        for expected in "", "sandbox: 6":
+            with self.assertRaisesRegex(Failed, "stderr has"):
+                r.fine(expected)
+
     def test_wrong_exit_code_fails(self):
         with self.assertRaisesRegex(Failed, "exit code 3, expected 0"):
             result("", 3).exits(0)
@@ -114,6 +122,13 @@ class DirectTest(unittest.TestCase):
             busybox.chmod(0o755)
             run = Direct(Lab("/bin/true", folder), folder, busybox).run([Case("x.y", "tunctl", None)])
             self.assertEqual(next(run).out.strip(), "applet")
+
+    def test_what_needs_another_kernel_is_not_for_this_host(self):
+        with tempfile.TemporaryDirectory() as folder:
+            direct = Direct(Lab("/bin/true", folder), folder)
+            for case in Case("a", "", None, nest=True), Case("a", "", None, host=Host(kernel="6.1")):
+                self.assertIn("needs a machine of its own", direct.refuses(case))
+            self.assertEqual(direct.refuses(Case("a", "", None, host=Host(memory=4096))), "")
 
     def run_one(self, script, limit=20):
         with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ import threading
 import time
 
 from nest import machine
-from nest.case import Result
+from nest.case import Host, Result
 
 PATIENCE = float(os.environ.get("VMM_NEST_PATIENCE", "1"))  # limits times this, for busy machines
 SILENCE = 25  # CPU seconds of the emulator without a sign of life, which L1 gives every two seconds, before it counts as hung
@@ -103,7 +103,7 @@ class Direct:
 
     def refuses(self, case):
         """Why a case cannot run here; empty when it can."""
-        if case.host.qemu or case.host.append:
+        if case.nest or case.host.qemu or case.host.append or case.host.kernel != Host().kernel:
             return "needs a machine of its own: runs in the nest"
         if case.root and os.getuid() != 0:
             return "needs root"
