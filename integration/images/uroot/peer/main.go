@@ -8,6 +8,9 @@
 //	peer get ADDRESS BYTES
 //	peer put ADDRESS BYTES
 //	peer as UID COMMAND...     runs a command as that user, without groups and privileges
+//	peer contained COMMAND...  runs a command without the system calls that a container forbids
+//	peer contained-by-old COMMAND...
+//	                           the same with a runtime that is older than Landlock
 //	peer unix PATH TYPED...    is on the other end of a console's socket
 //	peer device PATH TYPED...  is on the other end of a console's pseudo-terminal
 //	peer terminal ROWSxCOLUMNS ROWSxCOLUMNS TYPED COMMAND...
@@ -38,6 +41,9 @@ func run(arguments []string) error {
 	}
 	if len(arguments) < 3 {
 		return fmt.Errorf("what is %q?", arguments)
+	}
+	if arguments[0] == "contained" || arguments[0] == "contained-by-old" {
+		return contained(arguments[0] != "contained", arguments[1:])
 	}
 	number, err := strconv.ParseInt(arguments[2], 10, 64)
 	switch arguments[0] {
@@ -75,10 +81,6 @@ func as(user string, command []string) error {
 	if err != nil {
 		return err
 	}
-	path, err := exec.LookPath(command[0])
-	if err != nil {
-		return err
-	}
 	for _, step := range []func() error{
 		func() error { return syscall.Setgroups(nil) },
 		func() error { return syscall.Setgid(uid) },
@@ -87,6 +89,14 @@ func as(user string, command []string) error {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	return become(command)
+}
+
+func become(command []string) error {
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return err
 	}
 	return syscall.Exec(path, command, os.Environ())
 }
