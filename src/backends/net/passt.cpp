@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
@@ -332,60 +333,129 @@ std::vector<std::string> arguments(const PasstOptions& options) {
     return words;
 }
 
-/// Attributes and file actions of posix_spawn, which have to be given back.
-struct SpawnPlan {
-    SpawnPlan() {
-        ::posix_spawn_file_actions_init(&actions);
-        ::posix_spawnattr_init(&attributes);
-    }
-    ~SpawnPlan() {
-        ::posix_spawnattr_destroy(&attributes);
-        ::posix_spawn_file_actions_destroy(&actions);
-    }
-    SpawnPlan(const SpawnPlan&) = delete;
-    SpawnPlan& operator=(const SpawnPlan&) = delete;
-
-    posix_spawn_file_actions_t actions{};
-    posix_spawnattr_t attributes{};
+/// What passt may have of the host at most, also if somebody has taken it over. Not of processes:
+/// that limit counts all of the user's, and passt's own filter lets it make none. Not of
+/// descriptors: it has a socket for each connection.
+struct Limit {
+    __rlimit_resource what;
+    rlim_t most;
+};
+constexpr auto kLimits = std::array{
+    Limit{RLIMIT_CORE, 0}, Limit{RLIMIT_FSIZE, 0},  // it writes to sockets and to our pipe
+    Limit{RLIMIT_AS, rlim_t{1} << 30},  // it has 72 MiB, most of them tables of a fixed size
 };
 
-/// The only descriptors it gets are its standard ones and the socket. Signals of a terminal are not
-/// for it: it is in a process group of its own, and ends when we do.
-Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const UniqueFd& output) {
-    SpawnPlan plan;
-    ::posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&plan.actions, output.get(), 1);
-    ::posix_spawn_file_actions_adddup2(&plan.actions, output.get(), 2);
-    ::posix_spawn_file_actions_adddup2(&plan.actions, socket.get(), kSocketThere);
-    ::posix_spawn_file_actions_addclosefrom_np(&plan.actions, kSocketThere + 1);
-    sigset_t none;
-    sigset_t all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&plan.attributes, &none);
-    ::posix_spawnattr_setsigdefault(&plan.attributes, &all);
-    ::posix_spawnattr_setpgroup(&plan.attributes, 0);
-    ::posix_spawnattr_setflags(
-        &plan.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+/// What the child needs, made before the fork.
+struct Start {
+    const char* program;
+    char* const* words;
+    int socket;
+    int output;
+    int trouble;  ///< a pipe that takes errno; it closes when passt runs
+};
 
+// From here to its exec the child may call nothing but what a signal handler may.
+
+/// Whatever is lower already stays.
+bool limit_this_process() noexcept {
+    return std::ranges::all_of(kLimits, [](const Limit& limit) {
+        rlimit now{};
+        if (::getrlimit(limit.what, &now) != 0)
+            return false;
+        now.rlim_cur = std::min(now.rlim_cur, limit.most);
+        now.rlim_max = std::min(now.rlim_max, limit.most);
+        return ::setrlimit(limit.what, &now) == 0;
+    });
+}
+
+/// The only descriptors it gets are its standard ones and the socket; and `trouble` until the exec.
+bool arrange_descriptors(const Start& start, int trouble) noexcept {
+    const int nothing = ::open("/dev/null", O_RDONLY);
+    // Copies above those that are put in place: none of them is in the way of another.
+    const int socket = ::fcntl(start.socket, F_DUPFD, kSocketThere + 1);
+    const int output = ::fcntl(start.output, F_DUPFD_CLOEXEC, kSocketThere + 1);
+    if (nothing < 0 || socket < 0 || output < 0 || ::dup2(nothing, 0) != 0 ||
+        ::dup2(output, 1) != 1 || ::dup2(output, 2) != 2 ||
+        ::dup2(socket, kSocketThere) != kSocketThere)
+        return false;
+    for (int fd = kSocketThere + 1; fd < trouble; ++fd)
+        ::close(fd);
+    ::closefrom(trouble + 1);
+    return true;
+}
+
+/// Signals of a terminal are not for it: it is in a process group of its own, and ends when we do.
+void forget_signals() noexcept {
+    for (int signal = 1; signal < NSIG; ++signal)
+        ::signal(signal, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// The limits are set here, and not by prlimit() after posix_spawn: passt soon becomes a user whom
+// we may not limit. Guest RAM is not in the child (MADV_DONTFORK), so the fork is a short one.
+[[noreturn]] void become_passt(const Start& start) noexcept {
+    const int trouble = ::fcntl(start.trouble, F_DUPFD_CLOEXEC, kSocketThere + 1);
+    if (trouble >= 0 && ::setpgid(0, 0) == 0 && arrange_descriptors(start, trouble) &&
+        limit_this_process()) {
+        forget_signals();
+        ::execvp(start.program, start.words);  // runs: passt
+    }
+    const int why = errno;
+    [[maybe_unused]] const auto told =
+        ::write(trouble >= 0 ? trouble : start.trouble, &why, sizeof why);
+    ::_exit(1);
+}
+
+/// Of what the child tells; 0 when it has become passt.
+int wait_for_exec(const UniqueFd& trouble) {
+    int why = 0;
+    while (::read(trouble.get(), &why, sizeof why) < 0 && errno == EINTR) {
+    }
+    return why;
+}
+
+Error not_started(const PasstOptions& options, const char* call, int error) {
+    if (error == ENOENT)
+        return Error{ErrorKind::Os, cat(options.program, " is not installed")}.hint(
+            "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora).");
+    auto failed = Error::os(call, error).context(options.program);
+    if (error == EAGAIN)
+        return std::move(failed).hint(advice_on_threads(thread_limits()));
+    return failed;
+}
+
+Result<Child> spawn(const PasstOptions& options, const UniqueFd& socket, const UniqueFd& output) {
     std::vector<std::string> words = arguments(options);
     std::vector<char*> pointers;
     for (std::string& word : words)
         pointers.push_back(word.data());  // NOLINT(performance-inefficient-vector-operation)
     pointers.push_back(nullptr);
-    pid_t pid = -1;
-    // runs: passt
-    const int error = ::posix_spawnp(&pid, options.program.c_str(), &plan.actions, &plan.attributes,
-                                     pointers.data(), environ);
-    if (error == ENOENT)
-        return std::unexpected(Error{ErrorKind::Os, cat(options.program, " is not installed")}.hint(
-            "Install it: apt install passt (Debian, Ubuntu) or dnf install passt (Fedora)."));
-    if (error == EAGAIN)
-        return std::unexpected(Error::os("posix_spawnp", error)
-                                   .context(options.program)
-                                   .hint(advice_on_threads(thread_limits())));
-    if (error != 0)
-        return std::unexpected(Error::os("posix_spawnp", error).context(options.program));
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        return std::unexpected(Error::os("pipe2", errno));
+    const UniqueFd trouble{ends[0]};
+    UniqueFd theirs{ends[1]};
+    const Start start{.program = options.program.c_str(),
+                      .words = pointers.data(),
+                      .socket = socket.get(),
+                      .output = output.get(),
+                      .trouble = theirs.get()};
+    const auto pid = [&start] {
+        const SignalsBlocked meanwhile;  // the child has our handlers until it forgets them
+        const pid_t made = ::fork();
+        if (made == 0)
+            become_passt(start);
+        return made;
+    }();
+    if (pid < 0)
+        return std::unexpected(not_started(options, "fork", errno));
+    theirs = {};
+    if (const int error = wait_for_exec(trouble); error != 0) {
+        ::waitpid(pid, nullptr, 0);
+        return std::unexpected(not_started(options, "execvp", error));
+    }
     return Child{pid};
 }
 

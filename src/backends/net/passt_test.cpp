@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,8 +17,10 @@
 #include <cstring>
 #include <fstream>
 #include <netinet/in.h>
+#include <sstream>
 #include <string>
 
+#include "support/sanitizers.hpp"
 #include "vmm/unique_fd.hpp"
 
 namespace vmm {
@@ -183,6 +186,69 @@ TEST(PasstTest, ProgramEndsWithTheBackend) {
     EXPECT_EQ(children(), before);
 }
 
+pid_t only_child() {
+    return static_cast<pid_t>(std::strtol(children().c_str(), nullptr, 10));
+}
+
+/// "0 0 bytes", as /proc has it. prlimit(2) is not for passt, which becomes another user.
+std::string limits_of(const std::string& process, std::string_view what) {
+    std::ifstream list{"/proc/" + process + "/limits"};
+    for (std::string line; std::getline(list, line);)
+        if (line.starts_with(what)) {
+            std::istringstream words{line.substr(what.size())};
+            std::string soft;
+            std::string hard;
+            words >> soft >> hard;
+            return soft + " " + hard;
+        }
+    return "";
+}
+
+constexpr const char* kWaits = "echo MAC: >&2; read -r never <&3";
+const std::string kGiB = std::to_string(std::size_t{1} << 30);
+
+TEST(PasstTest, HasLimitsWhereItNeedsNothing) {
+    const Script script{kWaits};
+    const auto passt = start_passt({.program = script.path()});
+    ASSERT_TRUE(passt) << passt.error().report();
+    const std::string child = std::to_string(only_child());
+    EXPECT_EQ(limits_of(child, "Max core file size"), "0 0");
+    EXPECT_EQ(limits_of(child, "Max file size"), "0 0");
+    EXPECT_EQ(limits_of(child, "Max address space"), kGiB + " " + kGiB);
+    // Each connection takes a descriptor; processes are counted for all of the user's.
+    for (const auto* const what : {"Max open files", "Max processes", "Max data size"})
+        EXPECT_EQ(limits_of(child, what), limits_of("self", what)) << what;
+}
+
+TEST(PasstTest, LimitsThatAreLowerAlreadyStay) {
+    if (test::kSanitized)
+        GTEST_SKIP() << "sanitizers need a lot of addresses";
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+    const rlimit low{.rlim_cur = rlim_t{512} << 20, .rlim_max = before.rlim_max};
+    const Script script{kWaits};
+    ASSERT_EQ(::setrlimit(RLIMIT_AS, &low), 0);
+    const auto passt = start_passt({.program = script.path()});
+    EXPECT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
+    ASSERT_TRUE(passt) << passt.error().report();
+    EXPECT_EQ(limits_of(std::to_string(only_child()), "Max address space"),
+              std::to_string(low.rlim_cur) + " " + kGiB);
+}
+
+TEST(PasstTest, HasNoSignalBlockedOrIgnored) {
+    const Script script{"grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr '\\n\\t' '  ' >&2; exit 3"};
+    sigset_t block;
+    sigset_t before;
+    ::sigfillset(&block);
+    ::pthread_sigmask(SIG_BLOCK, &block, &before);
+    const auto handler = ::signal(SIGPIPE, SIG_IGN);
+    const std::string said = refusal({.program = script.path()});
+    ::signal(SIGPIPE, handler);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    EXPECT_NE(said.find("SigBlk: 0000000000000000 SigIgn: 0000000000000000"), std::string::npos)
+        << said;
+}
+
 /// A socket of that type on a port of the loopback that the kernel chose.
 UniqueFd bound(int type, std::uint16_t& port) {
     UniqueFd socket{::socket(AF_INET, type | SOCK_CLOEXEC, 0)};
@@ -250,6 +316,7 @@ TEST_F(RealPasstTest, AnswersTheGuest) {
     const auto passt = start_passt({});
     ASSERT_TRUE(passt) << passt.error().report();
     EXPECT_EQ((*passt)->mtu(), 65520);
+    EXPECT_EQ(limits_of(std::to_string(only_child()), "Max file size"), "0 0");
     // Who has 192.0.2.77? passt has every address but the guest's.
     FrameHeader header;
     std::string frame =
@@ -271,7 +338,7 @@ TEST_F(RealPasstTest, AnswersTheGuest) {
 TEST_F(RealPasstTest, KilledPasstIsGoneWithAReason) {
     const auto passt = start_passt({});
     ASSERT_TRUE(passt) << passt.error().report();
-    const pid_t pid = static_cast<pid_t>(std::strtol(children().c_str(), nullptr, 10));
+    const pid_t pid = only_child();
     ASSERT_GT(pid, 1);
     ASSERT_EQ(::kill(pid, SIGKILL), 0);
     std::string room;
