@@ -145,7 +145,7 @@ constexpr auto kRules = std::array{
     Rule{"geteuid", kMain, "advice on limits"},
     Rule{"sysinfo", kMain, "the allocator's estimate of memory"},
     Rule{"accept4", kMain, "a console's socket"},
-    Rule{"shutdown", kMain | kNet, "a console's socket; passt's"},
+    Rule{"shutdown", kHelper, "passt is to end"},
     Rule{"fcntl", kMain, "is it non-blocking?"},
     Rule{"epoll_create1", kMain, "watching a terminal that may be a file"},
     Rule{"timerfd_create", kMain, "timers"},
