@@ -17,13 +17,14 @@ constexpr auto kRules = std::array{
          .why = "what a vCPU's thread is for; at a reset, to complete an access",
          .conditions = {is(1, KVM_RUN)},
          .each_exit = true},
-    ioctl(KVM_CHECK_EXTENSION, kMain | kVcpu, "how many routes, and is there read-only memory?"),
+    ioctl(KVM_CHECK_EXTENSION, kMain,
+          "how many routes for a new device; at a reset, how large is XSAVE?"),
     ioctl(KVM_IRQ_LINE, kVcpu | kIo | kHelper, "interrupt pins"),
     ioctl(KVM_SIGNAL_MSI, kVcpu | kIo | kHelper, "an interrupt that has no route"),
-    ioctl(kSetRouting, kVcpu | kIo | kHelper, "a vector was set up or masked"),
-    ioctl(KVM_IRQFD, kVcpu | kIo | kHelper, "the eventfd of a vector"),
+    ioctl(kSetRouting, kMain | kVcpu, "a vector or a pin was set up; a reset"),
+    ioctl(KVM_IRQFD, kVcpu | kHelper, "the eventfd of a vector"),
     ioctl(KVM_IOEVENTFD, kVcpu | kHelper, "where a driver kicks: a BAR moved"),
-    ioctl(KVM_SET_USER_MEMORY_REGION, kVcpu | kHelper, "memory behind a BAR: it moved"),
+    ioctl(KVM_SET_USER_MEMORY_REGION, kMain | kVcpu, "memory behind a BAR: it moved or goes"),
 };
 
 }  // namespace
