@@ -59,6 +59,13 @@ def refuses(why, advice):
     return check
 
 
+def no_passt(r):
+    """passt has a sandbox of its own, which no container's default lets it have."""
+    r.exits(1)
+    r.prints(r"^error: --net: net0: user network: passt may not create its sandbox \(", "err")
+    r.prints(r"^  help: .* the container's seccomp profile\), or use a tap", "err")
+
+
 CONTAINER = "$T/peer contained "
 OLD_CONTAINER = "$T/peer contained-by-old "
 
@@ -71,6 +78,8 @@ def cases(lab):
     lab.case("container-strict", CONTAINER + "$T/peer as 1000 " + strict(lab),
              refuses("make a user namespace: unshare: Operation not permitted (errno 1)",
                      "Allow unprivileged user namespaces on this host .*the container's seccomp profile"), nest=True)
+    lab.tool("passt")
+    lab.case("container-passt", f"{lab.load('net').USER}\n{CONTAINER}{lab.vmm('--net', 'user')}", no_passt, nest=True)
     # Of a runtime that is older than Landlock; long/sandbox.py has a guest in it.
     lab.case("old-container-strict", OLD_CONTAINER + strict(lab), refuses(NO_LANDLOCK, "Use Linux 6.12 or later"),
              nest=True)

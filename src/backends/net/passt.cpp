@@ -470,6 +470,11 @@ constexpr auto kReasons = std::array{
         "bind", "a published port cannot be had",
         "Publish other ports: another program listens on one of these, it is below 1024 and needs "
         "privileges, or the host has no such address or no IPv6."},
+    // Before the next two: a host without IPv6 has said one of them by then, and goes on.
+    Reason{"user namespace", "passt may not create its sandbox",
+           "Allow unprivileged user namespaces on this host (sysctl user.max_user_namespaces, "
+           "kernel.unprivileged_userns_clone, AppArmor's profile of passt, or the container's "
+           "seccomp profile), or use a tap: --net tap=NAME."},
     Reason{"outable interface", "this host has no default route",
            "passt lends the guest the address of the host's interface with the default route: set "
            "one up (`ip route show default` lists it), or use a tap: --net tap=NAME."},
@@ -478,9 +483,6 @@ constexpr auto kReasons = std::array{
            "one up (`ip route show default` lists it), or use a tap: --net tap=NAME."},
     Reason{"nrecognized option", "this passt is too old",
            "Install passt of January 2023 or later, which has --fd."},
-    Reason{"user namespace", "passt may not create its sandbox",
-           "Allow unprivileged user namespaces on this host (sysctl user.max_user_namespaces, "
-           "kernel.unprivileged_userns_clone, AppArmor's profile of passt)."},
 };
 
 Error refusal(Child& child, const Sayings& sayings) {

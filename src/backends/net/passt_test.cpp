@@ -96,6 +96,18 @@ TEST(PasstTest, ProgramThatFailsIsQuoted) {
               "tap=NAME.\n");
 }
 
+// In a container; a network without IPv6 is the rule there, and no reason to fail.
+TEST(PasstTest, ForbiddenSandboxIsTheReasonWhateverElseIsMissing) {
+    const Script script{
+        "echo 'No routable interface for IPv6: IPv6 is disabled' >&2\n"
+        "echo \"Couldn't create user namespace: Operation not permitted\" >&2; exit 1"};
+    const auto said = refusal({.program = script.path()});
+    EXPECT_NE(said.find("passt may not create its sandbox (passt ended with status 1: Couldn't"),
+              std::string::npos)
+        << said;
+    EXPECT_NE(said.find("the container's seccomp profile), or use a tap"), std::string::npos);
+}
+
 TEST(PasstTest, ProgramThatIsKilledAtStartIsAnError) {
     const Script script{"kill -9 $$"};
     EXPECT_EQ(refusal({.program = script.path()}),
