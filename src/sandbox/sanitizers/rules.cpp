@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What programs with a sanitizer call besides: shadow memory, and at the end the search for leaks
 // by a process that traces this one. In no other build.
+#include <asm/ioctls.h>
+
 #include "vmm/call_rule.hpp"
 
 namespace vmm::calls {
@@ -8,6 +10,10 @@ namespace {
 
 constexpr auto kRules = std::array{
     Rule{"openat", kAll, "maps of the process, for reports and the search"},
+    Rule{"read", kAll, "maps of the process, for reports and the search"},
+    Rule{"close", kAll, "maps of the process, for reports and the search"},
+    Rule{"fstat", kAll, "files that are read"},
+    ioctl(TCGETS, kAll, "may a report have colours?"),
     Rule{"readlink", kAll, "the program's name, for reports"},
     Rule{"sched_getaffinity", kAll, "sizes of the allocator's caches"},
     Rule{"getrlimit", kAll, "where is the stack?"},
