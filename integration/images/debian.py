@@ -80,6 +80,7 @@ def search(pattern, suite=None):
                   key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
 
 
+@functools.lru_cache(maxsize=None)  # a second of the processor each time, and asked for by each guest of a scenario
 def newest(pattern, suite=None):
     """The newest name that matches, from the lists, or from the cache where the lists have none."""
     names = search(pattern, suite)
