@@ -19,6 +19,7 @@ namespace vmm::calls {
 /// Kinds of threads, as a set.
 class Threads {
 public:
+    // NOLINTNEXTLINE(google-explicit-constructor): a kind is a set of one
     constexpr Threads(ThreadKind kind) : bits_{bit(kind)} {}
     constexpr bool contains(ThreadKind kind) const { return (bits_ & bit(kind)) != 0; }
     constexpr bool meets(Threads others) const { return (bits_ & others.bits_) != 0; }
