@@ -84,7 +84,7 @@ Result<> check_blocks(const DiskConfig& disk, const std::string& path) {
 Result<> check_disk(const DiskConfig& disk, const std::string& path) {
     if (disk.path.empty())
         return bad(cat(path, " (--disk) has no path"), "Name its image: path=FILE.");
-    const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+    const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
     if (std::ranges::any_of(disk.serial, is_control))
         return bad(cat(path, ".serial: ", in_quotes(disk.serial), " has a control character"),
                    "Use letters, digits and signs.");

@@ -93,9 +93,7 @@ Result<> check_tap_name(const std::string& name, const std::string& path) {
     if (name.size() > kInterfaceNameMax)
         return bad(cat(path, ".tap: ", in_quotes(name), " is too long for an interface"),
                    "Interface names have at most 15 bytes.");
-    const auto fits = [](char c) {
-        return c != '/' && c != ':' && c != 0x7f && (c < 0 || c > ' ');
-    };
+    const auto fits = [](unsigned char c) { return c != '/' && c != ':' && c != 0x7f && c > ' '; };
     if (!std::ranges::all_of(name, fits) || name == "." || name == "..")
         return bad(cat(path, ".tap: ", in_quotes(name), " cannot be the name of an interface"),
                    "Interface names have no '/', ':' or blanks, and are not '.' or '..'.");
