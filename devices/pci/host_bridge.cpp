@@ -48,7 +48,7 @@ Error no_room(const BarShape& shape) {
 Error no_place(SlotSet closed) {
     if (closed != 0)
         return Error{ErrorKind::Config,
-                     "every free PCI slot is one that the guest is letting go of"}
+                     "the only PCI slots with room are those that the guest is asked to let go of"}
             .hint("Try it again when the guest has answered.");
     return Error{ErrorKind::Config, cat("more than ", kUsable * kFunctions, " PCI devices")}.hint(
         "Attach fewer devices.");

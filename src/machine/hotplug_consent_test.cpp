@@ -280,8 +280,10 @@ TEST_F(ConsentTest, DeviceThatCouldOnlyShareSlotsThatTheGuestLetsGoIsRefused) {
     for (unsigned slot = 2; slot < pci::kSlots; ++slot)
         remove("stub" + std::to_string(slot), Removal::WithConsent);
 
-    EXPECT_EQ(refusal_of(fake_disk("data")),
-              "put data on the bus: every free PCI slot is one that the guest is letting go of");
+    EXPECT_EQ(
+        refusal_of(fake_disk("data")),
+        "put data on the bus: the only PCI slots with room are those that the guest is asked to "
+        "let go of");
     out(kEject, 2);
     EXPECT_EQ(wait_for_answer(), "gone");
     EXPECT_EQ(refusal_of(fake_disk("data")), "added");

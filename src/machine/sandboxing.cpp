@@ -97,7 +97,7 @@ std::vector<PathRule> paths_in_use(const VmConfig& config, const sandbox::Option
     return rules;
 }
 
-// Opens standard error in any case: what it writes to nobody may open later.
+// With standard error opened before: what it writes to nobody may open later.
 WritersPaused::WritersPaused(const sandbox::Options& sandbox)
     : needed_{sandbox.mode != sandbox::Mode::Off || threads_are_confined()} {
     if (!needed_)

@@ -26,15 +26,6 @@ inline constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES 
 
 inline constexpr std::uint64_t kNoRing = 1 << 30;  // -1 has a meaning of its own there
 
-constexpr Need no_such_device(const char* where, calls::Threads threads, std::uint64_t request) {
-    return {.where = where,
-            .threads = threads,
-            .call = SYS_ioctl,
-            .arguments = {kNoFile, request},
-            .works = nullptr,
-            .error = EBADF};
-}
-
 inline bool waits_for_event(const Stage& stage) noexcept {
     epoll_event got{};
     return ::epoll_wait(stage.epoll.get(), &got, 1, -1) == 1 && got.data.u64 == 7;
@@ -149,9 +140,9 @@ inline const auto kNeedsOfIo = std::to_array<Need>({
                 ::preadv2(stage.file.get(), std::array{iovec{&byte, 1}}.data(), 1, 3, 0) == 1 &&
                 byte == 0;
      }},
-    no_such_device("BlockIo::discard()", kBlock | kPool, BLKDISCARD),
-    no_such_device("BlockIo::write_zeroes()", kBlock | kPool, BLKZEROOUT),
-    no_such_device("size_of(): DiskSizes", kHelper, BLKGETSIZE64),
+    unanswered_ioctl("BlockIo::discard()", kBlock | kPool, BLKDISCARD),
+    unanswered_ioctl("BlockIo::write_zeroes()", kBlock | kPool, BLKZEROOUT),
+    unanswered_ioctl("size_of(): DiskSizes", kHelper, BLKGETSIZE64),
     {"KernelBlockCalls::size(), size_of(): DiskSizes",
      kBlock | kPool | kHelper,
      SYS_newfstatat,
@@ -209,8 +200,8 @@ inline const auto kNeedsOfIo = std::to_array<Need>({
          message.msg_iovlen = 1;
          return ::sendmsg(stage.near.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
      }},
-    no_such_device("Tap::use()", kNet, TUNSETOFFLOAD),
-    no_such_device("Tap::activate()", kNet, TUNSETQUEUE),
+    unanswered_ioctl("Tap::use()", kNet, TUNSETOFFLOAD),
+    unanswered_ioctl("Tap::activate()", kNet, TUNSETQUEUE),
     {"Tap::link_up()", kNet, SYS_ioctl, {0, SIOCGIFFLAGS}, knows_of_loopback<SIOCGIFFLAGS>},
     {"Tap::mtu()", kNet, SYS_ioctl, {0, SIOCGIFMTU}, knows_of_loopback<SIOCGIFMTU>},
     {"Passt::why_gone(); at a removal ~Child()",

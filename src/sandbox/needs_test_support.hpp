@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <ostream>
@@ -84,5 +85,15 @@ struct Need {
 };
 
 inline constexpr std::uint64_t kNoFile = UINT64_MAX;
+
+/// One whose device is not here: that it reaches the kernel counts.
+constexpr Need unanswered_ioctl(const char* where, calls::Threads threads, std::uint64_t request) {
+    return {.where = where,
+            .threads = threads,
+            .call = SYS_ioctl,
+            .arguments = {kNoFile, request},
+            .works = nullptr,
+            .error = EBADF};
+}
 
 }  // namespace vmm::sandbox
