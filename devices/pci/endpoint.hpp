@@ -3,7 +3,8 @@
 //
 // Spec: PCI Local Bus 3.0, chapter 6; PCI Express 6.0, 7.2 (configuration space of 4 KiB).
 // An endpoint answers in configuration space and says where it wants its BARs; whether they may be
-// there, and that they are, is the host bridge's business. So an endpoint does not know its place.
+// there, and that they are, is the host bridge's business. Of its place an endpoint knows no more
+// than the id that its messages carry.
 // Threads: any; what is said of a lock at each function.
 #pragma once
 
@@ -37,7 +38,7 @@ struct BarShape {
 /// Memory in a BAR. The guest reaches it without an exit; where the hypervisor cannot map it, the
 /// BAR's region answers in its place.
 struct BarMemory {
-    std::uint64_t offset = 0;  ///< into the BAR; bytes, a multiple of 4 KiB
+    std::uint64_t offset = 0;  ///< into the BAR; bytes, whole pages of the host
     DeviceMemory memory;
 };
 
@@ -76,6 +77,9 @@ public:
     virtual std::span<const Bar> bars() const noexcept = 0;
     /// The address that the BAR has after power-on.
     virtual void set_initial_address(unsigned bar, std::uint64_t at) noexcept = 0;
+
+    /// What its messages are sent as. Set-up. Spec: PCI Express 6.0, 2.2.4.2.
+    virtual void set_requester_id(std::uint16_t id) noexcept = 0;
 
     // What becomes of the guest's configuration writes. Calls come one at a time, with no lock of a
     // device held, before the guest's write that caused them is over.

@@ -45,6 +45,7 @@ public:
     void set_initial_address(unsigned bar, std::uint64_t at) noexcept override {
         initial[bar] = at;
     }
+    void set_requester_id(std::uint16_t id) noexcept override { requester = id; }
     void bar_mapped(unsigned bar, std::uint64_t at) noexcept override { mapped[bar] = at; }
     void bar_unmapped(unsigned bar) noexcept override { mapped.erase(bar); }
     void after_config_write() noexcept override { ++config_writes; }
@@ -58,6 +59,7 @@ public:
     std::array<std::uint8_t, kConfigSize> space{};
     std::optional<std::uint64_t> decoded;
     std::map<unsigned, std::uint64_t> initial;
+    std::optional<std::uint16_t> requester;
     std::map<unsigned, std::uint64_t> mapped;
     InterruptPin* pin = nullptr;
     unsigned pin_number = 0;
@@ -125,6 +127,10 @@ TEST_F(PciEndpointTest, BarIsWhereTheEndpointWantsIt) {
 
 TEST_F(PciEndpointTest, InitialAddressIsFromTheWindow) {
     EXPECT_EQ(endpoint.initial, (std::map<unsigned, std::uint64_t>{{2, kWindowAt}}));
+}
+
+TEST_F(PciEndpointTest, RequesterIdIsItsPlace) {
+    EXPECT_EQ(endpoint.requester, std::uint16_t{1 << 3});
 }
 
 TEST_F(PciEndpointTest, WriteIsFollowedByOneCall) {

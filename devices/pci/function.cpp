@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vmm/assert.hpp"
+#include "vmm/host_page.hpp"
 #include "vmm/register.hpp"
 
 namespace vmm::pci {
@@ -62,8 +63,6 @@ constexpr std::uint8_t kExpressId = 0x10;
 constexpr unsigned kCapabilityHeader = 2;  // bytes: id, next
 constexpr unsigned kExtendedHeader = 4;    // bytes
 
-constexpr std::uint64_t kPage = 4096;  // what memory can be mapped by
-
 constexpr unsigned bar_offset(unsigned index) {
     return index == kRomBar ? kRomAddress : kBar0 + 4 * index;
 }
@@ -98,8 +97,8 @@ void Function::add_bar(unsigned index, BarShape shape, IoDevice& region,
     bars_[index].shape = shape;
     bars_[index].region = &region;
     for (const BarMemory& piece : memory)
-        VMM_ASSERT(shape.kind != BarKind::Io && piece.offset % kPage == 0 &&
-                   piece.memory.size % kPage == 0 && piece.memory.size <= shape.size &&
+        VMM_ASSERT(shape.kind != BarKind::Io && piece.offset % host_page() == 0 &&
+                   piece.memory.size % host_page() == 0 && piece.memory.size <= shape.size &&
                    piece.offset <= shape.size - piece.memory.size);
     bars_[index].memory = std::move(memory);
 

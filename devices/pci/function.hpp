@@ -107,6 +107,7 @@ public:
     void reset() noexcept override;
     std::span<const Bar> bars() const noexcept override { return bars_; }
     void set_initial_address(unsigned bar, std::uint64_t at) noexcept override;
+    void set_requester_id(std::uint16_t id) noexcept override { requester_id_ = id; }
     void bar_mapped(unsigned bar, std::uint64_t at) noexcept override;
     void bar_unmapped(unsigned bar) noexcept override;
     void after_config_write() noexcept override;
@@ -128,6 +129,7 @@ public:
 
     // The device's side.
 
+    std::uint16_t requester_id() const noexcept { return requester_id_; }
     /// Level of the function's interrupt condition. Reaches the pin unless Interrupt Disable is on.
     void set_intx(bool high) noexcept;
 
@@ -174,6 +176,7 @@ private:
     unsigned last_extended_ = 0;    // offset, 0: none yet
     unsigned free_extended_ = kConventionalSize;
     Placement* placement_ = nullptr;
+    std::uint16_t requester_id_ = 0;
     bool uses_intx_ = false;
     bool express_ = false;
 

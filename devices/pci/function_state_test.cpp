@@ -14,6 +14,8 @@
 namespace vmm::pci {
 namespace {
 
+constexpr std::uint16_t kSender = 1 << 3;  // the function is in slot 1
+
 using test::restored;
 using test::saved;
 using test::State;
@@ -190,7 +192,7 @@ TEST_F(FunctionStateTest, VectorFiresAtTheSameAddressWithTheSameData) {
     other.msix->vector(1)->signal();
 
     EXPECT_TRUE(other.msix->enabled());
-    EXPECT_THAT(other.vector(2).messages, ElementsAre(MsiMessage{0x2'fee0'1000, 0x4002}));
+    EXPECT_THAT(other.vector(2).messages, ElementsAre(MsiMessage{0x2'fee0'1000, 0x4002, kSender}));
     EXPECT_EQ(other.sink.delivered(2), 1);
     EXPECT_EQ(other.sink.delivered(1), 0) << "never unmasked";
 }
@@ -207,7 +209,7 @@ TEST_F(FunctionStateTest, PendingVectorIsDeliveredWhenUnmasked) {
 
     EXPECT_EQ(other.sink.delivered(0), 1);
     EXPECT_EQ(other.msix->read_pending({0, AccessSize::Dword}), 0u);
-    EXPECT_THAT(other.vector(0).messages, ElementsAre(MsiMessage{0xfee0'1000, 0x4000}));
+    EXPECT_THAT(other.vector(0).messages, ElementsAre(MsiMessage{0xfee0'1000, 0x4000, kSender}));
 }
 
 TEST_F(FunctionStateTest, FunctionMaskHoldsPendingVectorsBack) {
@@ -281,12 +283,14 @@ TEST_F(FunctionStateTest, MsiFiresAndDeliversWhatIsPending) {
     EXPECT_EQ(other.msi_register(20), 0b0100u);
     other.msi->vector(1)->signal();
     EXPECT_EQ(other.sink.delivered(3 + 1), 1);
-    EXPECT_THAT(other.vector(3 + 1).messages, ElementsAre(MsiMessage{0xfee0'2000, 0x4101}));
+    EXPECT_THAT(other.vector(3 + 1).messages,
+                ElementsAre(MsiMessage{0xfee0'2000, 0x4101, kSender}));
     EXPECT_EQ(other.sink.delivered(3 + 2), 0);
     other.set_msi_register(16, 0);
 
     EXPECT_EQ(other.sink.delivered(3 + 2), 1);
-    EXPECT_THAT(other.vector(3 + 2).messages, ElementsAre(MsiMessage{0xfee0'2000, 0x4102}));
+    EXPECT_THAT(other.vector(3 + 2).messages,
+                ElementsAre(MsiMessage{0xfee0'2000, 0x4102, kSender}));
     EXPECT_EQ(other.msi_register(20), 0u);
 }
 

@@ -250,6 +250,7 @@ void HostBridge::take(Address place, Endpoint& endpoint, std::span<const std::ui
     for (unsigned i = 0; i < addresses.size(); ++i)
         seat->bars[i].initial = addresses[i];
     present_.push_back(seat);
+    endpoint.set_requester_id(requester_id(place));
     connect_pin(*seat, endpoint, place);
     seat->endpoint.store(&endpoint, std::memory_order_release);  // from here on it is found
 }

@@ -55,6 +55,11 @@ struct Address {
     friend bool operator==(const Address&, const Address&) = default;
 };
 
+/// On bus 0. Spec: PCI Express 6.0, 2.2.4.2.
+constexpr std::uint16_t requester_id(Address place) {
+    return static_cast<std::uint16_t>(place.slot << 3 | place.function);
+}
+
 inline constexpr unsigned kSlots = 32;
 using SlotSet = std::uint32_t;  ///< a bit for each slot
 inline constexpr unsigned kFunctions = 8;

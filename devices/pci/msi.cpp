@@ -104,8 +104,9 @@ void Msi::update() noexcept {
     for (unsigned i = 0; i < vectors_.size(); ++i) {
         if (enable && i < granted && (mask >> i & 1) == 0)
             // "The function is permitted to modify the low order bits of the message data."
-            vectors_[i].deliver(
-                {.address = base.address, .data = (base.data & ~(granted - 1)) | i});
+            vectors_[i].deliver({.address = base.address,
+                                 .data = (base.data & ~(granted - 1)) | i,
+                                 .requester = function_.requester_id()});
         else
             vectors_[i].hold();
     }

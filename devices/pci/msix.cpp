@@ -137,7 +137,9 @@ void Msix::write_dword(std::uint64_t offset, std::uint32_t value) noexcept {
 
 void Msix::update(Entry& entry) noexcept {
     if (enabled() && !function_masked_ && (entry.control & kMasked) == 0)
-        entry.slot.deliver(entry.message);
+        entry.slot.deliver({.address = entry.message.address,
+                            .data = entry.message.data,
+                            .requester = function_.requester_id()});
     else
         entry.slot.hold();
 }

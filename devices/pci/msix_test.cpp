@@ -65,6 +65,14 @@ TEST_F(PciMsixTest, EnabledUnmaskedVectorIsRoutedOnce) {
     EXPECT_EQ(sink.vectors[2]->messages.size(), 0u);
 }
 
+TEST_F(PciMsixTest, MessageSaysWhoSendsIt) {
+    function.set_requester_id(0x21);
+    arm(3);
+    control(0x8000);
+
+    EXPECT_THAT(sink.vectors[3]->messages, ElementsAre(MsiMessage{0xfee0'1000, 0x4003, 0x21}));
+}
+
 TEST_F(PciMsixTest, DisabledMeansNothingIsDelivered) {
     arm(0);
 

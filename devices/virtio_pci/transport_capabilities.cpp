@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "virtio_pci/transport.hpp"
+#include "vmm/host_page.hpp"
 
 namespace vmm::virtio_pci {
 namespace {
@@ -61,13 +62,12 @@ void Transport::add_capabilities(virtio::Device& device, Options options) {
 // it by huge pages. Only prefetchable memory can be larger than a bridge's 32-bit window.
 void Transport::add_shared_memory(std::span<const virtio::SharedMemory> regions) {
     constexpr std::uint64_t kHuge = 2 << 20;
-    constexpr std::uint64_t kPage = 4096;
     if (regions.empty())
         return;
     std::vector<pci::BarMemory> pieces;
     std::uint64_t end = 0;
     for (const auto& [id, memory] : regions) {
-        const std::uint64_t alignment = memory.size >= kHuge ? kHuge : kPage;
+        const std::uint64_t alignment = memory.size >= kHuge ? kHuge : host_page();
         const std::uint64_t offset = (end + alignment - 1) / alignment * alignment;
         pieces.push_back({.offset = offset, .memory = memory});
         add_structure({.type = kTypeSharedMemory,

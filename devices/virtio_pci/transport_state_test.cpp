@@ -90,7 +90,7 @@ TEST_F(TransportStateTest, UsedBufferRaisesTheVectorThatItsQueueHad) {
 
     for (std::uint32_t i = 0; i < 3; ++i) {
         EXPECT_EQ(other.msi.delivered(i), 1) << i;
-        EXPECT_THAT(messages(i), ElementsAre(MsiMessage{0xfee0'0000, 0x40 + i}));
+        EXPECT_THAT(messages(i), ElementsAre(MsiMessage{0xfee0'0000, 0x40 + i, 1 << 3}));
     }
 }
 

@@ -142,6 +142,10 @@ Result<> IrqRoutes::send_table() {
         next->gsi = gsi;
         next->type = KVM_IRQ_ROUTING_MSI;
         next->u.msi = *msi;
+        if (format_.with_requester) {
+            next->flags = KVM_MSI_VALID_DEVID;
+            next->u.msi.devid = message.requester;
+        }
         ++next;
     };
     for (const auto& [gsi, message] : pin_messages_)

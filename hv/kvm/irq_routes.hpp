@@ -28,6 +28,7 @@ namespace vmm::kvm {
 struct RouteFormat {
     std::vector<kvm_irq_routing_entry> pins;  ///< always in the table; their GSIs come first
     std::uint32_t first_msi_gsi = 0;
+    bool with_requester = false;  ///< the interrupt controller looks at who sends a message
     /// Nothing for a message that would not reach an interrupt controller.
     std::function<std::optional<kvm_irq_routing_msi>(MsiMessage)> msi;
 };

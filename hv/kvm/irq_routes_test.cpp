@@ -56,6 +56,17 @@ TEST_F(IrqRoutesTest, UnmaskMakesTheRouteBeforeTheIrqfd) {
     EXPECT_THAT(kernel.take(), ElementsAre("routes 24->0x0:0xfee01000:0x41", "irqfd 24 on"));
 }
 
+TEST_F(IrqRoutesTest, InterruptControllerThatAsksIsToldTheSender) {
+    IrqRoutes asked{vm, {.pins = {}, .first_msi_gsi = 24, .with_requester = true, .msi = format}};
+    const auto vector = asked.allocate();
+    kernel.take();
+
+    EXPECT_TRUE((*vector)->unmask({kFirst.address, kFirst.data, 0x18}));
+
+    EXPECT_THAT(kernel.take(),
+                ElementsAre("routes 24->0x0:0xfee01000:0x41 from 0x18", "irqfd 24 on"));
+}
+
 TEST_F(IrqRoutesTest, UnmaskAgainWithTheSameMessageCostsNothing) {
     const auto vector = routes.allocate();
     ASSERT_TRUE((*vector)->unmask(kFirst));

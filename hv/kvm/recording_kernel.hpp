@@ -42,7 +42,10 @@ private:
         for (std::uint32_t i = 0; i < header.count; ++i, ++entry)
             if (entry->type == KVM_IRQ_ROUTING_MSI)
                 text += cat(" ", entry->gsi, "->", Hex{entry->u.msi.address_hi}, ":",
-                            Hex{entry->u.msi.address_lo}, ":", Hex{entry->u.msi.data});
+                            Hex{entry->u.msi.address_lo}, ":", Hex{entry->u.msi.data},
+                            (entry->flags & KVM_MSI_VALID_DEVID) != 0
+                                ? cat(" from ", Hex{entry->u.msi.devid})
+                                : "");
         return text;
     }
 

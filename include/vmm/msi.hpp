@@ -9,10 +9,13 @@
 
 namespace vmm {
 
-/// What the guest wrote into an MSI or MSI-X table entry. Spec: PCI Express 6.0, 6.1.4.
+/// The memory write that an MSI is: what the guest wrote into an MSI or MSI-X table entry, and who
+/// sends it, by which an interrupt translation service (GICv3 ITS) or an IOMMU knows it apart.
+/// Spec: PCI Express 6.0, 6.1.4, 2.2.4.2 (requester ID).
 struct MsiMessage {
     std::uint64_t address = 0;
     std::uint32_t data = 0;
+    std::uint16_t requester = 0;  ///< bus, device and function; 0 of what is no PCI function
     friend bool operator==(const MsiMessage&, const MsiMessage&) = default;
 };
 

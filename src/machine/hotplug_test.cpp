@@ -46,7 +46,7 @@ TEST_F(HotplugTest, RemovedDeviceIsNotThereAndItsNeighboursStay) {
     GuestDriver disk{cpu, kSlot3, kSecondRings};
     bring_up(disk);
     disk.use_message(0x41);
-    ASSERT_THAT(vm->unmasked(), ElementsAre(MsiMessage{0xfee0'0000, 0x41}));
+    ASSERT_THAT(vm->unmasked(), ElementsAre(MsiMessage{0xfee0'0000, 0x41, 3 << 3}));
     ASSERT_EQ(vm->doorbells().size(), 1u);
 
     EXPECT_EQ(remove_and_wait("pvpanic"), "gone");
