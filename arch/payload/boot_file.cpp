@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "vmm/assert.hpp"
+#include "vmm/host_page.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
@@ -87,7 +88,6 @@ void FileMapping::name_backing(const std::string& path) {
 }
 
 Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) const {
-    constexpr std::uint64_t kPageSize = 4096;
     VMM_ASSERT(offset <= size_ && length <= size_ - offset);
     // Most often a file that was written again between a start and a reset. Whoever shortens it
     // from here on ends the process by SIGBUS.
@@ -97,7 +97,7 @@ Result<FileMapping> BootFile::map(std::uint64_t offset, std::uint64_t length) co
     const auto now = static_cast<std::uint64_t>(status.st_size);
     if (now < offset + length)
         return std::unexpected(ends_early(path_, now));
-    const std::uint64_t first = offset / kPageSize * kPageSize;
+    const std::uint64_t first = offset / host_page() * host_page();
     const std::size_t mapped = offset - first + length;
     // Populated: one pass over the page tables instead of a fault for every sixteen pages.
     void* const base = ::mmap(nullptr, mapped, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd(),

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 
+#include "payload/host_span.hpp"
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 
@@ -17,15 +18,6 @@ namespace {
 
 Error no_memory(Gpa at, std::uint64_t size) {
     return Error{ErrorKind::Config, cat("no memory for ", size, " bytes of the kernel at ", at)};
-}
-
-/// RAM as host memory; empty unless it is one piece.
-std::span<std::byte> host_span(const GuestMemory& memory, Gpa at, std::uint64_t size) {
-    std::array<iovec, 1> part{};
-    const auto count = memory.host_iovecs(at, size, Transfer::ToGuest, part);
-    if (!count || *count != 1)
-        return {};
-    return {static_cast<std::byte*>(part[0].iov_base), part[0].iov_len};
 }
 
 /// Where the whole file is unpacked to: guest RAM around the segments, or memory of our own.
@@ -198,6 +190,15 @@ Result<> take_segments(const ElfImage& image, Placement& placement) {
     for (const ElfSegment& segment : image.loads)
         VMM_TRY(placement.take({Gpa{segment.physical}, segment.memory_size}, "kernel segment"));
     return {};
+}
+
+Result<> check_entry(const ElfImage& image, Gpa entry) {
+    if (std::ranges::any_of(image.loads, [entry](const ElfSegment& segment) {
+            return GpaRange{Gpa{segment.physical}, segment.memory_size}.contains(entry, 1);
+        }))
+        return {};
+    return std::unexpected(Error{
+        ErrorKind::Config, cat("the entry point ", entry, " is in none of its segments: damaged")});
 }
 
 Result<> place_from_file(const BootFile& file, const ElfImage& image, GuestMemory& memory) {

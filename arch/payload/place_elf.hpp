@@ -18,8 +18,11 @@
 
 namespace vmm {
 
-/// Reserves the segments, and checks that the entry is in one.
+/// Reserves the segments.
 Result<> take_segments(const ElfImage& image, Placement& placement);
+
+/// It has to lie in one of them.
+Result<> check_entry(const ElfImage& image, Gpa entry);
 
 /// Copies the segments from a file that is not compressed.
 Result<> place_from_file(const BootFile& file, const ElfImage& image, GuestMemory& memory);

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "payload/identify.hpp"
 #include "vmm/printable.hpp"
 #include "vmm/text.hpp"
-#include "x86_64/identify.hpp"
 #include "x86_64/layout.hpp"
 
 namespace vmm::x86_64 {
@@ -22,6 +22,13 @@ namespace {
 namespace bp = boot_params;
 using ByteView = std::span<const std::byte>;
 using Content = std::variant<BzImage, ElfKernel>;
+
+constexpr WantedKernel kWanted{
+    .machine = kElfTarget.name,
+    .formats = "neither bzImage nor ELF",
+    .advice =
+        "Give an x86-64 kernel: a bzImage (Debian: /boot/vmlinuz-*), an ELF vmlinux, or one of "
+        "these compressed with gzip, zstd, xz or LZ4"};
 
 constexpr std::string_view kTruncatedAdvice = "Copy or install the kernel again";
 
@@ -199,7 +206,7 @@ Result<Content> identify_packed(BootFile& file, Compression compression) {
         return Content{std::move(kernel)};
     }
     if (!is_bzimage(head))
-        return std::unexpected(explain_unusable(head));
+        return std::unexpected(explain_unusable(head, kWanted));
     auto unpacked = VMM_TRY(unpack_to_memory(file.path(), compression, packed.bytes()));
     auto content = VMM_TRY(parse_bzimage(unpacked, head));
     file = std::move(unpacked);
@@ -217,7 +224,7 @@ Result<Content> identify_content(BootFile& file) {
         return parse_elf_kernel(file, head);
     if (is_bzimage(head))
         return parse_bzimage(file, head);
-    return std::unexpected(explain_unusable(head));
+    return std::unexpected(explain_unusable(head, kWanted));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "payload/initramfs.hpp"
 #include "payload/place_elf.hpp"
 #include "vmm/command_line.hpp"
 #include "vmm/log.hpp"
@@ -72,7 +73,6 @@ private:
     Result<GpaRange> place_initramfs(const Loaded& loaded);
     Error initramfs_too_large(std::uint64_t size, std::uint64_t limit) const;
     Result<std::string> command_line(const Loaded& loaded) const;
-    Result<> read_initramfs(Gpa at);
 
     const KernelFile& kernel_;
     const LoadRequest& request_;
@@ -201,13 +201,7 @@ Result<Loaded> Load::place(const ElfKernel& elf) {
     VMM_TRY(take_segments(elf.image, placement_));
     const KernelNotes notes = VMM_TRY(place_segments(elf));
     const Gpa entry{notes.pvh_entry ? *notes.pvh_entry : elf.image.entry};
-    const bool inside = std::ranges::any_of(elf.image.loads, [&](const ElfSegment& segment) {
-        return GpaRange{Gpa{segment.physical}, segment.memory_size}.contains(entry, 1);
-    });
-    if (!inside)
-        return std::unexpected(
-            Error{ErrorKind::Config,
-                  cat("the entry point ", entry, " is in none of its segments: damaged")});
+    VMM_TRY(check_entry(elf.image, entry));
     const bool is_linux = notes.is_linux || !notes.pvh_entry;
     return Loaded{.protocol = notes.pvh_entry ? Protocol::Pvh : Protocol::Linux64,
                   .entry = entry,
@@ -220,14 +214,8 @@ Result<Loaded> Load::place(const ElfKernel& elf) {
 
 // ---- initramfs -----------------------------------------------------------------------------
 
-std::uint64_t padded(std::uint64_t size) {
-    return (size + 3) & ~std::uint64_t{3};
-}
-
 Error Load::initramfs_too_large(std::uint64_t size, std::uint64_t limit) const {
-    std::string names;
-    for (const BootFile& file : request_.initramfs)
-        names += cat(names.empty() ? "" : ", ", file.path());
+    const auto names = initramfs_names(request_.initramfs);
     if (limit != kAnywhere && placement_.highest_free(size, kAnywhere))
         return Error{ErrorKind::Config,
                      cat("initramfs ", names, " (", size_text(size), ") does not fit below ",
@@ -243,9 +231,7 @@ Error Load::initramfs_too_large(std::uint64_t size, std::uint64_t limit) const {
 }
 
 Result<GpaRange> Load::place_initramfs(const Loaded& loaded) {
-    std::uint64_t size = 0;
-    for (const BootFile& file : request_.initramfs)
-        size = padded(size) + file.size();
+    const std::uint64_t size = initramfs_size(request_.initramfs);
     if (size == 0)
         return GpaRange{};
     const auto& limits = loaded.initramfs;
@@ -255,21 +241,8 @@ Result<GpaRange> Load::place_initramfs(const Loaded& loaded) {
     if (!at || *at < Gpa{kStartOfHighMemory})
         return std::unexpected(initramfs_too_large(size, limits.most));
     VMM_TRY(placement_.take({*at, size}, "initramfs"));
-    VMM_TRY(read_initramfs(*at));
+    VMM_TRY(read_initramfs(request_.initramfs, memory_, *at));
     return GpaRange{*at, size};
-}
-
-/// Padding is written too: unpacking the kernel may have left something there.
-Result<> Load::read_initramfs(Gpa at) {
-    std::uint64_t offset = 0;
-    for (const BootFile& file : request_.initramfs) {
-        for (; offset % 4 != 0; ++offset)
-            if (!memory_.write(Gpa{at.value() + offset}, std::byte{0}))
-                return std::unexpected(Error{ErrorKind::Config, "no memory for the initramfs"});
-        VMM_TRY(file.read(0, file.size(), memory_, Gpa{at.value() + offset}));
-        offset += file.size();
-    }
-    return {};
 }
 
 // ---- all together --------------------------------------------------------------------------
