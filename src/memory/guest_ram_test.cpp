@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "memory/host_memory.hpp"
+#include "vmm/host_page.hpp"
 
 namespace vmm {
 namespace {
@@ -220,6 +221,15 @@ TEST_F(GuestRamTest, SizeThatIsNoMultipleOfTheHugePageIsRefused) {
     EXPECT_EQ(ram.error().report(),
               "error: memory: 3 MiB of RAM cannot be made of the huge pages of 2 MiB of the pool\n"
               "  help: Give the guest a multiple of 2 MiB, such as 2 MiB or 4 MiB.\n");
+}
+
+TEST_F(GuestRamTest, SizeThatIsNoMultipleOfTheHostsPagesIsRefused) {
+    const std::array odd{GpaRange{Gpa{0}, kMiB + host_page() / 2}};
+    const auto ram = GuestRam::create(odd, {});
+
+    ASSERT_FALSE(ram);
+    EXPECT_THAT(ram.error().report(), HasSubstr("are not whole pages of this host, which has "
+                                                "pages of"));
 }
 
 TEST_F(GuestRamTest, EmptyHugePagePoolSaysHowToFillIt) {

@@ -15,13 +15,12 @@
 
 #include "memory/guest_ram.hpp"
 #include "memory/host_memory.hpp"
+#include "vmm/host_page.hpp"
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
 namespace {
-
-constexpr std::uint64_t kHugePage = 2 * kMiB;
 
 Result<UniqueFd> open_memfd(const RamSettings& settings, std::uint64_t size) {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -62,6 +61,12 @@ GuestRam::~GuestRam() {
 }
 
 Result<> GuestRam::open_source(const RamSettings& settings) {
+    if (size_ % host_page() != 0)
+        return std::unexpected(Error{ErrorKind::Config, cat("memory: ", size_text(size_),
+                                                            " are not whole pages of this host, "
+                                                            "which has pages of ",
+                                                            size_text(host_page()))}
+                                   .hint("Give a multiple of it with --memory SIZE."));
     shared_ = settings.shared || !settings.file.empty();
     huge_ = settings.hugepages;
     if (!settings.file.empty()) {
@@ -88,7 +93,7 @@ Result<> GuestRam::open_source(const RamSettings& settings) {
 Result<> GuestRam::map(const RamSettings& settings) {
     thp_ = settings.thp && !huge_;
     prefault_ = settings.prefault;
-    VMM_TRY(reserve(std::max(page_size_, kHugePage)));
+    VMM_TRY(reserve(std::max(page_size_, host_huge_page())));
     VMM_TRY(map_source());
     name_backing(settings);
 
@@ -118,7 +123,8 @@ Result<> GuestRam::reserve(std::uint64_t alignment) {
                 .hint("Raise the limit on address space (`ulimit -v unlimited`), or give the guest "
                       "less with --memory SIZE."));
     reserved_ = static_cast<std::byte*>(at);
-    const auto first = std::bit_cast<std::uintptr_t>(at) + 4096;  // a guard page at the least
+    const auto first =
+        std::bit_cast<std::uintptr_t>(at) + host_page();  // a guard page at the least
     const auto aligned = (first + alignment - 1) & ~(alignment - 1);
     host_ = reserved_ + (aligned - std::bit_cast<std::uintptr_t>(at));
     return {};
