@@ -2,6 +2,7 @@
 #include "serial/serial.hpp"
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <utility>
 
@@ -66,26 +67,6 @@ Msr changed(Msr before, Msr after) {
 }
 
 }  // namespace
-
-void Serial::Fifo::push(std::uint8_t byte) {
-    bytes_[(first_ + count_) % kFifoSize] = std::byte{byte};
-    ++count_;
-}
-
-std::uint8_t Serial::Fifo::pop() {
-    const auto byte = std::to_integer<std::uint8_t>(bytes_[first_]);
-    drop(1);
-    return byte;
-}
-
-void Serial::Fifo::drop(std::size_t count) {
-    first_ = (first_ + count) % kFifoSize;
-    count_ -= count;
-}
-
-std::span<const std::byte> Serial::Fifo::front() const {
-    return std::span{bytes_}.subspan(first_, std::min(count_, kFifoSize - first_));
-}
 
 std::uint64_t Serial::read(Access access) noexcept {
     if (access.size != AccessSize::Byte)
@@ -349,21 +330,6 @@ void Serial::reset() noexcept {
     transmit_interrupt_ = false;
     polls_ = 0;
     update_interrupt();
-}
-
-void Serial::Fifo::save(StateWriter& to) const {
-    to.put(static_cast<std::uint8_t>(count_));
-    for (std::size_t i = 0; i < count_; ++i)
-        to.put(std::to_integer<std::uint8_t>(bytes_[(first_ + i) % kFifoSize]));
-}
-
-Serial::Fifo Serial::Fifo::restored(StateReader& from, std::string_view name,
-                                    std::size_t capacity) {
-    const auto count = from.get<std::uint8_t>(name, static_cast<std::uint8_t>(capacity));
-    Fifo fifo;
-    for (unsigned i = 0; i < count; ++i)
-        fifo.push(from.get<std::uint8_t>(name));
-    return fifo;
 }
 
 // What follows from the rest is left out: data ready, transmitter empty, the modem's lines, the

@@ -12,14 +12,13 @@
 // Threads: as vmm/io_device.hpp; receive() and on_room() come with lock() held as well.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <utility>
 
 #include "vmm/byte_channel.hpp"
+#include "vmm/byte_fifo.hpp"
 #include "vmm/io_device.hpp"
 #include "vmm/irq_line.hpp"
 #include "vmm/register.hpp"
@@ -106,28 +105,7 @@ public:
     std::size_t drop_output() noexcept { return std::exchange(sending_, Fifo{}).size(); }
 
 private:
-    /// Bytes waiting, oldest first.
-    class Fifo {
-    public:
-        bool empty() const { return count_ == 0; }
-        std::size_t size() const { return count_; }
-        void clear() { count_ = 0; }
-        void push(std::uint8_t byte);  ///< requires: size() < kFifoSize
-        std::uint8_t pop();            ///< requires: !empty()
-        void drop(std::size_t count);  ///< requires: count <= size()
-
-        /// The oldest bytes that lie in a row in memory: all but what wrapped around.
-        std::span<const std::byte> front() const;
-
-        void save(StateWriter& to) const;
-        /// At most `capacity` bytes; `name` is for errors.
-        static Fifo restored(StateReader& from, std::string_view name, std::size_t capacity);
-
-    private:
-        std::array<std::byte, kFifoSize> bytes_{};
-        std::size_t first_ = 0;
-        std::size_t count_ = 0;
-    };
+    using Fifo = ByteFifo<kFifoSize>;
 
     bool listening() const;
     static std::size_t capacity(FifoControl control) {

@@ -7,6 +7,7 @@
 // afterwards it saves a state that it takes, and saves again as the same bytes.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -18,6 +19,9 @@
 #include "pci/msix.hpp"
 #include "pci/rom_image.hpp"
 #include "pci_hotplug/pci_hotplug.hpp"
+#include "pl011/pl011.hpp"
+#include "pl031/pl031.hpp"
+#include "pl061/pl061.hpp"
 #include "pvpanic/pvpanic.hpp"
 #include "rtc/rtc.hpp"
 #include "serial/serial.hpp"
@@ -49,6 +53,9 @@ constexpr std::uint64_t kVirtio = kEcam + 2 * 0x8000;  // and of slot 2
 constexpr std::uint64_t kSerial = 0x3f8;
 constexpr std::uint64_t kClock = 0x70;
 constexpr std::uint64_t kHotplug = 0x610;
+constexpr std::uint64_t kUart = 0x900'0000;  // of an Arm board, as the next two
+constexpr std::uint64_t kRealTime = 0x901'0000;
+constexpr std::uint64_t kButtons = 0x903'0000;
 constexpr pci::Windows kWindows{.io = {0x1000, 0xf000},
                                 .memory32 = {0xc000'0000, 0x100'0000},
                                 .memory64 = {0x10'0000'0000, 0x100'0000}};
@@ -104,7 +111,10 @@ struct Parts {
               bridge.assign_addresses() && mmio.map(kEcam, pci::kEcamSize, bridge.ecam()) &&
               io.map(pci::kCamPort, pci::kCamSize, bridge.cam()) && io.map(kSerial, 8, serial) &&
               io.map(kClock, Rtc::kRegionSize, rtc) &&
-              io.map(kHotplug, PciHotplug::kRegionSize, hotplug));
+              io.map(kHotplug, PciHotplug::kRegionSize, hotplug) &&
+              mmio.map(kUart, Pl011::kRegionSize, uart) &&
+              mmio.map(kRealTime, Pl031::kRegionSize, real_time) &&
+              mmio.map(kButtons, Pl061::kRegionSize, buttons));
         fill_rings();
         transport->ask_pause();
     }
@@ -130,6 +140,16 @@ struct Parts {
         serial.receive(typed);
         io.write8(kClock, 0x0b);
         power.press_power_button();
+        mmio.write32(kUart + 0x2c, 0x70);
+        mmio.write32(kUart + 0x38, 0x50);
+        uart.receive(typed);
+        mmio.write32(kRealTime + 0x08, 0x1000);
+        mmio.write32(kRealTime + 0x04, 0x1000);
+        mmio.write32(kButtons + 0x408, 0x18);
+        mmio.write32(kButtons + 0x410, 0x18);
+        buttons.press(3);
+        buttons.press(4);
+        mmio.read(kButtons + 0x020, kDword);
         hotplug.device_came(3);
         hotplug.ask_for(4);
         hotplug.ask_for(5);
@@ -167,6 +187,13 @@ struct Parts {
             mmio.write(bar() + offset % 0x3cu, kByte, offset);
             io.read(kSerial + offset % 8u, kByte);
             io.read(kClock + 1, kByte);
+            for (const std::uint64_t cell : {kUart, kRealTime, kButtons}) {
+                mmio.write32(cell + offset % 0x20u * 4, offset);
+                mmio.read(cell + offset % 0x20u * 4, kDword);
+            }
+            mmio.write32(kButtons + 0x400 + offset % 9u * 4, offset);
+            buttons.press(offset % 8u);
+            clock.advance(std::chrono::seconds{offset});
             io.write32(kHotplug + acpi::pci_hotplug::kEject, 0x11u * offset);
             signal(*card.msix, offset);
             signal(*card.msi, offset);
@@ -179,6 +206,7 @@ struct Parts {
             }
         }
         serial.on_room();
+        uart.on_room();
         transport->ask_reset();
         transport->finish_reset();
         bridge.reset();
@@ -207,13 +235,16 @@ struct Parts {
     test::FakeByteSink out;
     test::FakeEntropy entropy;
     test::RecordingGuestEvents events;
-    std::array<test::RecordingIrqLine, 7> lines;
+    std::array<test::RecordingIrqLine, 9> lines;
     NoHost hotplug_host;
     Serial serial{lines[4], out};
     Rtc rtc{clock};
     PvPanic panic{events};
     AcpiPower power{events, lines[5]};
     PciHotplug hotplug{hotplug_host, lines[6]};
+    Pl011 uart{lines[7], out};
+    Pl031 real_time{clock};
+    Pl061 buttons{lines[8]};
     virtio::Stepper stepper;
     std::unique_ptr<virtio_rng::Rng> rng =
         virtio_rng::Rng::create({.stepper = &stepper}, entropy).value();
@@ -225,8 +256,9 @@ struct Parts {
                             .mmio = mmio,
                             .io = io,
                             .lines = {&lines[0], &lines[1], &lines[2], &lines[3]}}};
-    std::array<Stateful*, 9> all{&serial, &rtc,           &panic,          &power, &hotplug,
-                                 &*rng,   &card.function, transport.get(), &bridge};
+    std::array<Stateful*, 12> all{&serial,  &rtc,  &panic,         &power,
+                                  &hotplug, &*rng, &card.function, transport.get(),
+                                  &bridge,  &uart, &real_time,     &buttons};
 };
 
 std::vector<State> states_at_work() {
