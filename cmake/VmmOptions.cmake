@@ -12,7 +12,9 @@ target_compile_options(vmm_options INTERFACE
   -Woverloaded-virtual -Wimplicit-fallthrough -Werror
   -Wno-missing-field-initializers  # designated initialisers leave the rest at its default
   -fstack-protector-strong -ftrivial-auto-var-init=zero
-  -fcf-protection=return  # shadow stacks; Linux has no branch tracking for programs, whose landing pads would be dead weight
+  # shadow stacks; Linux has no branch tracking for programs, whose landing pads would be dead weight
+  $<$<STREQUAL:${VMM_ARCHITECTURE},x86_64>:-fcf-protection=return>
+  $<$<STREQUAL:${VMM_ARCHITECTURE},aarch64>:-mbranch-protection=standard>
   -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=
   $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-gnu-statement-expression-from-macro-expansion
                              -Wthread-safety
@@ -42,8 +44,9 @@ if(VMM_STATIC)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
   # Sections at both ends: with link-time optimisation it is the link that compiles.
   add_compile_options(-ffunction-sections -fdata-sections)
-  add_link_options(-static-pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -Wl,--gc-sections
-                   -ffunction-sections -fdata-sections)
+  # Debian 12's linker can pack relocations for x86 only.
+  add_link_options(-static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections -ffunction-sections -fdata-sections
+                   $<$<STREQUAL:${VMM_ARCHITECTURE},x86_64>:-Wl,-z,pack-relative-relocs>)
 endif()
 
 # A library of the distribution, as a target; a clear message says which package has it.

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "kvm/host.hpp"
-#include "kvm/x86_64/hypervisor.hpp"
+#include VMM_HYPERVISOR_HEADER
 
 namespace vmm::kvm {
 namespace {

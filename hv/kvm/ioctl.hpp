@@ -61,6 +61,9 @@ public:
 
     int fd() const noexcept { return fd_.get(); }
 
+    /// What this one has made, of the same kernel.
+    Handle made(UniqueFd fd) const { return Handle{std::move(fd), *kernel_}; }
+
 private:
     UniqueFd fd_;
     Kernel* kernel_;
