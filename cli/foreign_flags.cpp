@@ -59,8 +59,12 @@ constexpr auto kHabits = std::array{
           "what the file may hold."},
     Habit{" pidfile pid ", "The file that takes the process id is --pid-file PATH."},
     Habit{" id ", "The machine's name is --name NAME."},
-    Habit{" uuid platform smbios ",
+    Habit{" uuid smbios ",
           "The machine's identity cannot be set yet, except for its name: --name NAME."},
+    Habit{" platform acpi ",
+          "Of the machine's identity only its name can be set: --name NAME. ACPI is always there "
+          "on x86-64; on aarch64 guests get a device tree, since Linux takes ACPI tables from "
+          "firmware alone, which is not supported yet."},
     Habit{" log-path log-dir D ",
           "The log's file is --log-file FILE, its level --log-level LEVEL."},
     Habit{" level log-spec d ", "The log's level is --log-level LEVEL."},

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "config/board.hpp"
 #include "vmm/command_line.hpp"
 #include "vmm/text.hpp"
 
@@ -18,11 +19,11 @@ std::string effective_cmdline(const VmConfig& config) {
     const auto leads_out = [](ConsoleMode mode) {
         return mode != ConsoleMode::Off && mode != ConsoleMode::Null;
     };
-    std::string_view console;
+    std::string console;
     if (leads_out(config.console.mode))
         console = "console=hvc0";
     if (leads_out(config.serial.mode))
-        console = "console=ttyS0";
+        console = cat("console=", board().serial_console);
     if (!config.payload.auto_cmdline || config.payload.kernel.empty())
         return cmdline;
     // In front: a word behind "--" would go to init, and what the user wrote comes last and wins.

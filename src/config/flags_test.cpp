@@ -159,8 +159,8 @@ TEST(FlagsTest, ErrorsNameTheFlag) {
     EXPECT_EQ(error_of(use("--stop-timeout", "5s")),
               "error: --stop-timeout: '5s' is not a number\n"
               "  help: Give a whole number, in decimal or with 0x in front in hexadecimal.\n");
-    EXPECT_EQ(error_of(use("--debug-exit", "0x10000")),
-              "error: --debug-exit: 65536 is too large\n  help: The most is 65532.\n");
+    EXPECT_EQ(error_of(use("--debug-exit", "0x40000000")),
+              "error: --debug-exit: 1073741824 is too large\n  help: The most is 1073741820.\n");
 }
 
 }  // namespace

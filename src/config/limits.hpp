@@ -6,10 +6,8 @@
 // both and asserts that they are the same.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace vmm::config {
 
@@ -37,25 +35,8 @@ inline constexpr std::size_t kMaxPciDevices = 248;      // 31 slots of 8 functio
 inline constexpr std::uint64_t kLastPciSlot = 31;       // the first is 1
 inline constexpr std::uint64_t kMaxStopTimeout = 3600;  // seconds
 
-/// I/O ports that are a device's already.
-struct PortsInUse {
-    enum class When : std::uint8_t { Always, WithSerial, WithPci };
-
-    std::uint32_t first;
-    std::uint32_t count;
-    When when;
-    std::string_view whose;
-
-    bool operator==(const PortsInUse&) const = default;
-};
-inline constexpr auto kPortsInUse = std::array{
-    PortsInUse{0x70, 2, PortsInUse::When::Always, "the real-time clock"},
-    PortsInUse{0x3f8, 8, PortsInUse::When::WithSerial, "the serial port"},
-    PortsInUse{0x600, 16, PortsInUse::When::Always, "ACPI"},
-    PortsInUse{0xcf8, 8, PortsInUse::When::WithPci, "PCI configuration"},
-    PortsInUse{0x1000, 0xf000, PortsInUse::When::WithPci, "PCI devices"},
-};
-inline constexpr std::uint32_t kDebugExitPorts = 4;
-inline constexpr std::uint64_t kMaxDebugExit = 0x1'0000 - kDebugExitPorts;
+inline constexpr std::uint32_t kDebugExitSize = 4;  // I/O ports, or bytes of address
+/// On any architecture; what a board allows is in config/board.hpp.
+inline constexpr std::uint64_t kMaxDebugExit = (1ULL << 30) - kDebugExitSize;
 
 }  // namespace vmm::config

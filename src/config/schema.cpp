@@ -270,7 +270,8 @@ constexpr auto kRestOfVmKeys = std::array{
         {.name = "debug_exit",
          .flag = "--debug-exit",
          .value = "PORT",
-         .help = "For tests: I/O port through which the guest can end the process",
+         .help = "For tests: I/O port (on aarch64: address) through which the guest can end the "
+                 "process",
          .most = kMaxDebugExit}),
 };
 constexpr auto kVmKeys = joined(kFirstVmKeys, kDeviceKeys, kRestOfVmKeys);

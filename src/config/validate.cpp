@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/board.hpp"
 #include "config/features.hpp"
 #include "config/flags.hpp"
 #include "config/kinds/channel.hpp"
@@ -187,13 +188,13 @@ Result<> check_number_of_devices(const VmConfig& config) {
     return {};
 }
 
-bool are_in_use(const PortsInUse& ports, const VmConfig& config) {
-    switch (ports.when) {
-        case PortsInUse::When::WithSerial:
+bool is_there(const InUse& range, const VmConfig& config) {
+    switch (range.when) {
+        case InUse::When::WithSerial:
             return config.serial.mode != ConsoleMode::Off;
-        case PortsInUse::When::WithPci:
+        case InUse::When::WithPci:
             return pci_devices(config) != 0;
-        case PortsInUse::When::Always:
+        case InUse::When::Always:
             break;
     }
     return true;
@@ -203,13 +204,19 @@ Result<> check_debug_exit(const VmConfig& config) {
     if (!config.debug_exit)
         return {};
     const auto first = *config.debug_exit;
-    for (const PortsInUse& ports : kPortsInUse)
-        if (are_in_use(ports, config) && first < ports.first + ports.count &&
-            ports.first < first + kDebugExitPorts)
-            return bad(cat("debug_exit (--debug-exit): the ports ", Hex{first}, " to ",
-                           Hex{first + kDebugExitPorts - 1}, " overlap those of ", ports.whose,
-                           ", ", Hex{ports.first}, " to ", Hex{ports.first + ports.count - 1}),
-                       "Choose ports that nothing uses, such as 0xf4.");
+    const Board& board = config::board();
+    if (first > board.last_exit)
+        return bad(cat("debug_exit (--debug-exit): ", first, " is too large"),
+                   cat("The most is ", board.last_exit, "."));
+    for (const InUse& range : board.in_use)
+        if (is_there(range, config) && first < range.first + range.count &&
+            range.first < first + kDebugExitSize)
+            return bad(
+                cat("debug_exit (--debug-exit): the ", board.exit_space, " ", Hex{first}, " to ",
+                    Hex{first + kDebugExitSize - 1}, " overlap those of ", range.whose, ", ",
+                    Hex{range.first}, " to ", Hex{range.first + range.count - 1}),
+                cat("Choose ", board.exit_space, " that nothing uses, such as ", board.free_exit,
+                    "."));
     return {};
 }
 

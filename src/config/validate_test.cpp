@@ -381,7 +381,9 @@ TEST(ValidateTest, DebugExitKeepsOffThePortsOfOthers) {
     EXPECT_EQ(error_at(0xcf8, false, false), "no error");
     EXPECT_THAT(error_at(0xffd, false, true), HasSubstr("those of PCI devices"));
     EXPECT_EQ(error_at(0xfffc, false, false), "no error");
-    EXPECT_THAT(error_at(0xfffd, false, false), HasSubstr("debug_exit: 65533 is too large"));
+    EXPECT_THAT(error_at(0xfffd, false, false),
+                HasSubstr("debug_exit (--debug-exit): 65533 is too large\n"
+                          "  help: The most is 65532."));
 }
 
 TEST(ValidateTest, PciHasRoomForSoManyDevices) {

@@ -30,13 +30,14 @@ void add_channels(const VmConfig& config, std::vector<Channel>& channels) {
 
 }  // namespace
 
-constexpr DeviceSchema kSerial{.table = {.name = "SerialConfig",
-                                         .help = "The first serial port, ttyS0 in the guest",
-                                         .keys = kKeys,
-                                         .defaults = defaults_of<SerialConfig>,
-                                         .replaced_whole = true,
-                                         .foreign = kForeignKeys},
-                               .noun = "the serial port",
-                               .add_channels = add_channels};
+constexpr DeviceSchema kSerial{
+    .table = {.name = "SerialConfig",
+              .help = "The first serial port, ttyS0 in the guest (on aarch64: ttyAMA0)",
+              .keys = kKeys,
+              .defaults = defaults_of<SerialConfig>,
+              .replaced_whole = true,
+              .foreign = kForeignKeys},
+    .noun = "the serial port",
+    .add_channels = add_channels};
 
 }  // namespace vmm::config
