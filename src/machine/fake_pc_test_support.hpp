@@ -54,7 +54,7 @@ protected:
     ~FakePcTest() override { ::unlink(printed.c_str()); }
 
     /// Once; it owns `vm` from then on.
-    Result<std::unique_ptr<Platform>> make_pc() {
+    virtual Result<std::unique_ptr<Platform>> make_board() {
         return Pc::create(config, std::make_unique<fake::Hypervisor>(std::move(owned_vm)));
     }
     std::string read_back() const {

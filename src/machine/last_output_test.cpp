@@ -16,7 +16,7 @@ namespace vmm::machine {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
+using Steady = std::chrono::steady_clock;
 
 constexpr unsigned kNever = std::numeric_limits<unsigned>::max();
 
@@ -60,11 +60,11 @@ TEST(LastOutputTest, SideThatNobodyReadsTakesNoTimeFromTheOthers) {
 
 TEST(LastOutputTest, EndsAfterItsTime) {
     FakeBackend unread{kNever};
-    const auto start = Clock::now();
+    const auto start = Steady::now();
 
     let_out(std::array{LastOutput{unread, "console", {}}}, 50ms);
 
-    EXPECT_GE(Clock::now() - start, 50ms);
+    EXPECT_GE(Steady::now() - start, 50ms);
 }
 
 TEST(LastOutputTest, EndsAsSoonAsAllIsOut) {

@@ -38,7 +38,7 @@ protected:
         return machine->finish_reset();
     }
     Result<> build() {
-        auto platform = VMM_TRY(make_pc());
+        auto platform = VMM_TRY(make_board());
         machine = VMM_TRY(
             Machine::create({config, loop, *events, commands, tell, std::move(platform), hotplug}));
         return {};

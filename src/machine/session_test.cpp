@@ -35,7 +35,7 @@ protected:
                 return {};
             },
             [](const Outcome&) { FAIL() << "no device hangs"; }, {},
-            [this](const VmConfig&) { return make_pc(); });
+            [this](const VmConfig&) { return make_board(); });
     }
 };
 
@@ -268,7 +268,7 @@ TEST_F(SessionTest, FailureToSayThatItHasStartedEndsIt) {
         [](Commands&) -> Result<> {
             return std::unexpected(Error{ErrorKind::Os, "no room for a pid file"});
         },
-        [](const Outcome&) {}, {}, [this](const VmConfig&) { return make_pc(); });
+        [](const Outcome&) {}, {}, [this](const VmConfig&) { return make_board(); });
 
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().one_line(), "no room for a pid file");

@@ -7,7 +7,7 @@
 
 #include "config/command_line.hpp"
 #include "config/limits.hpp"
-#include "kvm/x86_64/hypervisor.hpp"
+#include "config/x86_64/in_use.hpp"
 #include "machine/host_entropy.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
@@ -24,14 +24,14 @@ constexpr std::uint64_t kLargePayload = 4 * kMiB;
 
 // A configuration that is let through puts the test exit port where none of these are.
 constexpr bool is_known_to_config(PortRange range) {
-    return std::ranges::any_of(config::kPortsInUse, [range](const config::PortsInUse& ports) {
+    return std::ranges::any_of(config::x86_64::kInUse, [range](const config::InUse& ports) {
         return ports.first == range.first && ports.count == range.count;
     });
 }
 static_assert(is_known_to_config(kPortCmos) && is_known_to_config(kPortCom1) &&
               is_known_to_config(kPortPciConfig) && is_known_to_config(kPortAcpi) &&
               is_known_to_config(kPortsPci));
-static_assert(config::kDebugExitPorts == TestExit::kRegionSize);
+static_assert(config::kDebugExitSize == TestExit::kRegionSize);
 static_assert(kPortPciHotplug.count == PciHotplug::kRegionSize);
 
 PayloadUnpack to_unpack(AutoSwitch value) {
@@ -66,10 +66,6 @@ std::array<PciHost::Intx, std::size_t{pci::kSlots} * pci::kPins> pci_wires() {
 }
 
 }  // namespace
-
-Result<std::unique_ptr<Platform>> make_platform(const VmConfig& config) {
-    return VMM_TRY(Pc::create(config, std::make_unique<kvm::Hypervisor>()));
-}
 
 Result<std::unique_ptr<Pc>> Pc::create(const VmConfig& config,
                                        std::unique_ptr<hv::x86::Hypervisor> hypervisor) {
