@@ -62,19 +62,23 @@ endfunction()
 # Tests are compiled more often than they run: not optimised they take half the time under sanitizers.
 set(VMM_TEST_OPTIONS -O0)
 
+if(CMAKE_CROSSCOMPILING_EMULATOR)
+  include(${CMAKE_SOURCE_DIR}/tests/emulation/emulation.cmake)
+endif()
+
 # vmm_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds] [SHARDS n]): one test program per room or device.
 # Label `threads` puts it into the ThreadSanitizer job as well, `kvm` says that it needs /dev/kvm.
 # For a developer each case runs in a process of its own, with TIMEOUT seconds. In `./do test`, where the starts of
 # processes take longer than most cases, SHARDS processes (one unless told) share the cases: more are for cases that wait.
 function(vmm_test name)
   cmake_parse_arguments(PARSE_ARGV 1 T "" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS")
-  if(NOT VMM_BUILD_TESTS)
+  if(NOT VMM_BUILD_TESTS OR (CMAKE_CROSSCOMPILING_EMULATOR AND NOT name IN_LIST VMM_EMULATED_ROOMS))
     return()
   endif()
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
   endif()
-  add_executable(${name}_test ${T_SOURCES})
+  add_executable(${name}_test ${T_SOURCES} ${VMM_EMULATION})
   target_link_libraries(${name}_test PRIVATE vmm::options ${T_DEPS} vmm::test_support
                                              GTest::gmock_main)
   target_compile_options(${name}_test PRIVATE ${VMM_TEST_OPTIONS})
@@ -107,7 +111,7 @@ function(vmm_sharded_test name timeout shards labels)
     set(test ${name}.shard${shard})
     add_test(NAME ${test} COMMAND ${name}_test)
     set_tests_properties(${test} PROPERTIES LABELS "${labels}" TIMEOUT ${limit} ENVIRONMENT
-      "GTEST_BRIEF=1;GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard};GTEST_OUTPUT=xml:${CMAKE_CURRENT_BINARY_DIR}/${test}.xml")
+      "GTEST_BRIEF=1;GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard};GTEST_OUTPUT=xml:${CMAKE_CURRENT_BINARY_DIR}/${test}.xml;${VMM_EMULATION_FILTER}")
   endforeach()
 endfunction()
 
