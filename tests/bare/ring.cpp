@@ -120,6 +120,7 @@ bool Ring::take_used(Used& used) {
         return take_used_packed(used);
     if (get16(at(memory_->device, 2)) == used_)
         return false;
+    fence_reads();
     const u64 entry = device() + 4 + 8ULL * (used_ % size_);
     used = {.id = static_cast<u16>(read32(entry)), .length = read32(entry + 4)};
     ++used_;
@@ -133,6 +134,7 @@ bool Ring::take_used_packed(Used& used) {
     const bool used_bit = (flags & kUsed) != 0;
     if (avail_bit != used_lap_ || used_bit != used_lap_)
         return false;
+    fence_reads();
     used = {.id = read16(where + 12), .length = read32(where + 8)};
     used_ = static_cast<u16>(used_ + places_[used.id % kMostEntries]);
     if (used_ >= size_) {

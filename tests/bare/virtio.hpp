@@ -92,7 +92,7 @@ public:
     /// At the port if there is one, else in memory.
     void kick(u16 queue) const {
         if (parts.ports != 0)
-            out16(port_doorbell(queue), queue);
+            ring_port(port_doorbell(queue), queue);
         else
             write16(doorbell(queue), queue);
     }

@@ -6,8 +6,8 @@
 
 namespace {
 
-constexpr guest::u64 kTouchFrom = 32 << 20;
-constexpr guest::u64 kTouchTo = 48 << 20;
+constexpr guest::u64 kTouchFrom = guest::kRamStart + (32 << 20);
+constexpr guest::u64 kTouchTo = guest::kRamStart + (48 << 20);
 constexpr int kMany = 20'000;
 
 void touch() {
@@ -66,7 +66,7 @@ extern "C" void guest_main(guest::u64 /*start_info*/) {
                 print_much();
                 break;
             case 't':
-                asm volatile("ud2");
+                guest::crash();
                 break;
             case 'q':
                 guest::finish(0);

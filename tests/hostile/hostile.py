@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import os
 import pathlib
+import platform
 import struct
 import sys
 import tempfile
@@ -26,7 +27,8 @@ OTHER_DEVICES = ["--rng", "--console", "null", "--console-port", "name=agent,nul
                  "--pvpanic"]
 CPUS = "3"  # for races: guest/race.hpp
 WARM_UP = 2  # resets before all there is has been used once
-MEMORY = "3200M"  # RAM on both sides of the hole below 4 GiB
+MEMORY = "3200M"  # on x86_64, RAM on both sides of the hole below 4 GiB
+DEBUG_EXIT = {"x86_64": "0xf4", "aarch64": "0x0a000000"}.get(platform.machine())
 
 
 def make_disk(path):
@@ -93,7 +95,7 @@ def command(options, disks, nets):
     cmdline = f"device={options.device} rounds={options.rounds} only={options.only}"
     return [options.vmm, "run", "--kernel", options.guest, "--memory", f"{MEMORY},shared=on",
             "--num-cpu", CPUS, *disks.flags(),
-            *(flag for number, net in enumerate(nets) for flag in net.flags(f"52:54:00:12:34:{56 + number}")), *OTHER_DEVICES, *policies(options), "--debug-exit", "0xf4", "--cmd-line", cmdline]
+            *(flag for number, net in enumerate(nets) for flag in net.flags(f"52:54:00:12:34:{56 + number}")), *OTHER_DEVICES, *policies(options), "--debug-exit", DEBUG_EXIT, "--cmd-line", cmdline]
 
 
 def arguments():

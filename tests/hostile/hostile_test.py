@@ -98,7 +98,7 @@ class PageTest(unittest.TestCase):
     FAMILIES = {*range(1, 13), 14, 16, 17, 19, 20, 21, 24, 25, 27, 28, 35, 36}
 
     def setUp(self):
-        sources = "".join(path.read_text() for path in sorted(pathlib.Path("guest").glob("cases_*.cpp")))
+        sources = "".join(path.read_text() for path in sorted(pathlib.Path("guest").rglob("cases_*.cpp")))
         self.cases = [(int(row), name) for row, name in re.findall(r'\{(\d+),\s*"(\w+)"', sources)]
         text = pathlib.Path("README.md").read_text()
         here, _, elsewhere = text.partition("The other families")

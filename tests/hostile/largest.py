@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import hostile
 import vmm_under_test
 
 SKIPPED = 77
@@ -58,7 +59,7 @@ class Guest:
 
 def command(options, kind, direct, image):
     return [options.vmm, "run", "--kernel", options.guest, "--memory", "512M", "--disk",
-            f"path={image},queue_size=256,direct={direct}", "--on-reset", "reset", "--debug-exit", "0xf4",
+            f"path={image},queue_size=256,direct={direct}", "--on-reset", "reset", "--debug-exit", hostile.DEBUG_EXIT,
             "--cmd-line", f"device=largest only={kind} "]
 
 

@@ -227,11 +227,11 @@ void at_its_own_doorbell(Lab& lab) {
 void in_configuration_space(Lab& lab) {
     with_data_at(lab, lab.device.function.at(0), 512);
 }
-void in_the_local_apic(Lab& lab) {
-    with_data_at(lab, kLocalApic, 512);
+void in_the_message_controller(Lab& lab) {
+    with_data_at(lab, kMessageController, 512);
 }
-void in_the_io_apic(Lab& lab) {
-    with_data_at(lab, kIoApic, 512);
+void in_the_pin_controller(Lab& lab) {
+    with_data_at(lab, kPinController, 512);
 }
 
 // The last bytes of a stretch of RAM are RAM: the off by one is to refuse them.
@@ -309,8 +309,8 @@ constexpr Case kCases[] = {
     {36, "in_its_own_bar", kBoth, nullptr, in_its_own_bar},
     {36, "at_its_own_doorbell", kBoth, nullptr, at_its_own_doorbell},
     {36, "in_configuration_space", kBoth, nullptr, in_configuration_space},
-    {36, "in_the_local_apic", kBoth, nullptr, in_the_local_apic},
-    {36, "in_the_io_apic", kBoth, nullptr, in_the_io_apic},
+    {36, "in_the_message_controller", kBoth, nullptr, in_the_message_controller},
+    {36, "in_the_pin_controller", kBoth, nullptr, in_the_pin_controller},
     {36, "buffer_is_the_ring_itself", kBoth, nullptr, buffer_is_the_ring_itself},
 };
 

@@ -8,7 +8,6 @@ namespace {
 
 constexpr unsigned kWidths[] = {1, 2, 4, 8};
 constexpr u32 kNothing = 0xffff'ffff;
-constexpr u32 kWindowEnd = 0xe000'0000;  // of where BARs may lie; configuration space follows
 
 const Function& function_of(Lab& lab) {
     return lab.device.function;
@@ -42,12 +41,12 @@ void moved_to(Lab& lab, u32 where) {
 }
 
 void over_ram(Lab& lab) {
-    constexpr u32 kSomewhere = 0x1000'0000;
+    constexpr u64 kSomewhere = kSpareRam;
     if (!lab.up())
         return;
     const u32 bar = function_of(lab).get32(kBar0);
     write32(kSomewhere, 0x1234'5678);
-    function_of(lab).set32(kBar0, kSomewhere);
+    function_of(lab).set32(kBar0, static_cast<u32>(kSomewhere));
     lab.expect(read32(kSomewhere), 0x1234'5678, "RAM under the BAR reads");
     write32(kSomewhere, 0x8765'4321);
     lab.expect(read32(kSomewhere), 0x8765'4321, "RAM under the BAR reads");
@@ -64,18 +63,18 @@ void over_configuration_space(Lab& lab) {
     back_at(lab, bar);
 }
 
-void over_the_local_apic(Lab& lab) {
+void over_the_message_controller(Lab& lab) {
     if (!lab.up())
         return;
     const u32 bar = function_of(lab).get32(kBar0);
-    const u32 version = read32(kLocalApic + 0x30);
-    function_of(lab).set32(kBar0, static_cast<u32>(kLocalApic));
-    lab.expect(read32(kLocalApic + 0x30), version, "the local APIC's version is");
+    const u32 version = read32(kMessageController + kControllerVersion);
+    function_of(lab).set32(kBar0, static_cast<u32>(kMessageController));
+    lab.expect(read32(kMessageController + kControllerVersion), version, "its version is");
     back_at(lab, bar);
 }
 
-void over_the_io_apic(Lab& lab) {
-    moved_to(lab, static_cast<u32>(kIoApic));
+void over_the_pin_controller(Lab& lab) {
+    moved_to(lab, static_cast<u32>(kPinController));
 }
 void at_zero(Lab& lab) {
     moved_to(lab, 0);
@@ -84,10 +83,10 @@ void at_the_top(Lab& lab) {
     moved_to(lab, 0xffff'f000);
 }
 void across_the_window_start(Lab& lab) {
-    moved_to(lab, 0xbfff'f000);
+    moved_to(lab, kBarsStart - 0x1000);
 }
 void behind_the_window(Lab& lab) {
-    moved_to(lab, 0xf000'0000);
+    moved_to(lab, kNowhere);
 }
 
 // pvpanic's BAR lies there: who came first stays, and is there when the other one goes.
@@ -136,7 +135,7 @@ void works_at_another_place(Lab& lab) {
     if (!lab.up())
         return;
     const u32 from = function_of(lab).bar();
-    const u32 to = kWindowEnd - bar_size(lab);
+    const u32 to = kBarsEnd - bar_size(lab);
     const u64 old_status = lab.device.parts.common + reg::kStatus;
     moved(lab, to);
     lab.expect(read8(old_status), 0xff, "the place it left reads");
@@ -155,7 +154,7 @@ void moves_all_the_time(Lab& lab) {
     const u32 size = bar_size(lab);
     for (u32 i = 1; i <= 6; ++i) {
         lab.submit(lab.request());
-        moved(lab, kWindowEnd - i * size);
+        moved(lab, kBarsEnd - i * size);
         if (!lab.expect_used())
             break;
     }
@@ -199,109 +198,6 @@ void bar_written_in_pieces(Lab& lab) {
     function_of(lab).set16(kBar0 + 2, static_cast<u16>(bar >> 16));
     function_of(lab).set16(kBar0, static_cast<u16>(bar));
     lab.expect(function_of(lab).get32(kBar0), bar, "the BAR is");
-    lab.works();
-}
-
-// ---- doorbells among the ports
-
-void port_bar_at(Lab& lab, u32 where) {
-    if (!lab.up())
-        return;
-    const u32 offset = kBar0 + 4 * lab.device.parts.port_bar;
-    const u32 before = function_of(lab).get32(offset);
-    function_of(lab).set32(offset, where);
-    // What lies there already goes on; this device is kicked in memory meanwhile.
-    lab.ring().offer(lab.request());
-    write16(lab.device.doorbell(lab.queue()), lab.queue());
-    const bool answered = lab.expect_used();
-    function_of(lab).set32(offset, before);
-    if (answered)
-        lab.works();
-}
-void ports_over_the_serial_port(Lab& lab) {
-    port_bar_at(lab, 0x3f8);
-}
-void ports_over_configuration_space(Lab& lab) {
-    port_bar_at(lab, 0xcf8);
-}
-void ports_over_interrupt_controllers(Lab& lab) {
-    port_bar_at(lab, 0x20);
-}
-void ports_at_zero(Lab& lab) {
-    port_bar_at(lab, 0);
-}
-void ports_at_the_top(Lab& lab) {
-    port_bar_at(lab, kNothing);
-}
-
-void ports_moved_while_running(Lab& lab) {
-    if (!lab.expect(lab.device.parts.ports != 0, "there are no ports") || !lab.up())
-        return;
-    const u32 offset = kBar0 + 4 * lab.device.parts.port_bar;
-    const u32 before = function_of(lab).get32(offset);
-    const u16 from = lab.device.parts.ports;
-    for (const u16 to : {u16{0xf000}, u16{0x2000}, u16{0xff00}}) {
-        function_of(lab).set32(offset, to);
-        lab.device.parts.ports = to;
-        if (!lab.works())
-            break;
-    }
-    out16(from, 0);
-    function_of(lab).set32(offset, before);
-    lab.device.parts.ports = from;
-    lab.works();
-}
-
-void ports_of_odd_widths(Lab& lab) {
-    if (!lab.up())
-        return;
-    const u16 at = lab.device.port_doorbell(lab.queue());
-    for (u16 port = at - 2; port < at + 6; ++port) {
-        out8(port, 0xff);
-        out16(port, 0xffff);
-        out32(port, kNothing);
-        static_cast<void>(in8(port));
-        static_cast<void>(in32(port));
-    }
-    lab.expect(in16(at), 0xffff, "a doorbell reads");
-    u64 from = address_of(buffers.table);
-    u64 count = 64;
-    asm volatile("rep outsw" : "+S"(from), "+c"(count) : "d"(at) : "memory");
-    lab.works();
-}
-
-void ports_off_while_running(Lab& lab) {
-    if (!lab.up())
-        return;
-    lab.ring().offer(lab.request());
-    function_of(lab).set16(kCommand, kCommandMemory | kCommandMaster);
-    lab.kick();
-    write16(lab.device.doorbell(lab.queue()), lab.queue());
-    const bool answered = lab.expect_used();
-    function_of(lab).enable();
-    if (answered)
-        lab.works();
-}
-
-void both_doorbells(Lab& lab) {
-    if (!lab.up())
-        return;
-    for (unsigned i = 0; i < 20; ++i) {
-        lab.submit(lab.request());
-        write16(lab.device.doorbell(lab.queue()), lab.queue());
-        lab.kick();
-        if (!lab.expect_used())
-            return;
-    }
-    lab.works();
-}
-
-void port_of_no_queue(Lab& lab) {
-    if (!lab.up())
-        return;
-    const u16 queues = lab.device.get16(reg::kNumQueues);
-    for (u16 queue = queues; queue < queues + 40; ++queue)
-        out16(lab.device.port_doorbell(queue), queue);
     lab.works();
 }
 
@@ -500,8 +396,8 @@ void window_to_a_reset_in_flight(Lab& lab) {
 constexpr Case kCases[] = {
     {25, "bar_over_ram", kNoRing, nullptr, over_ram},
     {25, "bar_over_configuration_space", kNoRing, nullptr, over_configuration_space},
-    {25, "bar_over_the_local_apic", kNoRing, nullptr, over_the_local_apic},
-    {25, "bar_over_the_io_apic", kNoRing, nullptr, over_the_io_apic},
+    {25, "bar_over_the_message_controller", kNoRing, nullptr, over_the_message_controller},
+    {25, "bar_over_the_pin_controller", kNoRing, nullptr, over_the_pin_controller},
     {25, "bar_over_another_bar", kNoRing, nullptr, over_another_bar},
     {25, "another_bar_over_its_doorbells", kNoRing, nullptr, another_bar_over_it},
     {25, "bar_at_zero", kNoRing, nullptr, at_zero},
@@ -513,16 +409,6 @@ constexpr Case kCases[] = {
     {25, "bar_sized_while_running", kNoRing, nullptr, sized_while_running},
     {25, "bars_that_are_not_there", kNoRing, nullptr, bars_that_are_not_there},
     {25, "bar_written_in_pieces", kNoRing, nullptr, bar_written_in_pieces},
-    {25, "ports_over_the_serial_port", kNoRing, nullptr, ports_over_the_serial_port},
-    {25, "ports_over_configuration_space", kNoRing, nullptr, ports_over_configuration_space},
-    {25, "ports_over_interrupt_controllers", kNoRing, nullptr, ports_over_interrupt_controllers},
-    {25, "ports_at_zero", kNoRing, nullptr, ports_at_zero},
-    {25, "ports_at_the_top", kNoRing, nullptr, ports_at_the_top},
-    {25, "ports_moved_while_running", kBoth, nullptr, ports_moved_while_running},
-    {25, "ports_off_while_running", kNoRing, nullptr, ports_off_while_running},
-    {27, "ports_of_odd_widths", kNoRing, nullptr, ports_of_odd_widths},
-    {3, "port_of_no_queue", kNoRing, nullptr, port_of_no_queue},
-    {16, "both_doorbells", kBoth, nullptr, both_doorbells},
     {25, "decoding_off_while_running", kNoRing, nullptr, decoding_off},
     {25, "command_storm", kNoRing, nullptr, command_storm},
     {25, "bus_master_taken_back", kBoth, nullptr, bus_master_taken_back},

@@ -6,12 +6,11 @@
 namespace guest {
 namespace {
 
-constexpr u64 kFar = 0x1000'0000;  // where nothing else is
+constexpr u64 kFar = kSpareRam;
 constexpr u32 kSegment = 4 << 20;  // size_max
 constexpr u32 kSegments = 254;     // seg_max
 constexpr u32 kEntry = 16;         // bytes of an indirect table's entry
 constexpr u32 kSector = 512;
-constexpr u16 kResetPort = 0x602;  // ACPI's reset register; its value is 1
 constexpr u64 kLong = u64{1} << 38;
 
 struct Wish {
@@ -110,8 +109,7 @@ bool start(Lab& lab) {
 void say_and_hear(const char* text) {
     say(text);
     if (hear() == 'm')
-        for (;;)
-            out8(kResetPort, 1);
+        start_again();
 }
 
 }  // namespace

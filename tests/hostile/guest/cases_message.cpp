@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // MSI-X: vectors that are none, the table and its pending bits, masks that flip, odd messages.
 //
-// Interrupts are never taken here. A message that arrived stands in the local APIC's request
-// register for ever, so that each one waited for gets a vector of its own.
+// Each message that is waited for is one that was not waited for before: platform.hpp.
 #include "lab.hpp"
+#include "platform.hpp"
 
 namespace guest {
 namespace {
@@ -20,8 +20,8 @@ void control(Lab& lab, u16 value) {
 }
 
 struct Message {
-    u64 address = kLocalApic;  // to CPU 0
-    u32 data = 0;              // fixed, edge
+    u64 address = kMessageAddress;
+    u32 data = 0;
 };
 
 void put_entry(Lab& lab, unsigned entry, const Message& message, u32 vector_control) {
@@ -36,21 +36,12 @@ void set_mask(Lab& lab, unsigned entry, bool masked) {
     write32(lab.device.parts.table + entry * kEntry + 12, masked ? 1 : 0);
 }
 
-u8 fresh_vector() {
-    constexpr u8 kFirst = 0x30;  // those below are for messages that nobody waits for
-    constexpr u8 kLast = 0xef;
-    static u8 next = kFirst;
-    if (next == kFirst)
-        write32(kLocalApic + 0xf0, 0x1ff);  // enabled by software
-    return next < kLast ? next++ : kLast;
+u32 fresh_message(Lab& lab) {
+    return fresh_message(lab.device.function);
 }
 
-bool arrived(u8 vector) {
-    return (read32(kLocalApic + 0x200 + vector / 32 * 0x10ULL) >> vector % 32 & 1) != 0;
-}
-
-bool expect_arrival(Lab& lab, u8 vector) {
-    for (const Deadline late; !arrived(vector);)
+bool expect_arrival(Lab& lab, u32 data) {
+    for (const Deadline late; !arrived(lab.device.function, data);)
         if (late.over())
             return lab.fail("the message does not arrive");
     return true;
@@ -103,8 +94,8 @@ void vector_of_no_queue(Lab& lab) {
 void vector_changed_with_io_in_flight(Lab& lab) {
     if (!up_with_messages(lab))
         return;
-    put_entry(lab, 0, {.data = fresh_vector()}, 0);
-    put_entry(lab, 1, {.data = fresh_vector()}, 0);
+    put_entry(lab, 0, {.data = fresh_message(lab)}, 0);
+    put_entry(lab, 1, {.data = fresh_message(lab)}, 0);
     for (unsigned i = 0; i < kStorm; ++i) {
         lab.submit(lab.request());
         lab.device.select(lab.queue());
@@ -192,8 +183,8 @@ void pending_bits_written(Lab& lab) {
 void masked_message_waits(Lab& lab) {
     if (!up_with_messages(lab))
         return;
-    const u8 vector = fresh_vector();
-    put_entry(lab, 1, {.data = vector}, 1);
+    const u32 data = fresh_message(lab);
+    put_entry(lab, 1, {.data = data}, 1);
     if (!lab.works())
         return;
     for (const Deadline late; (read32(lab.device.parts.pending) & 2) == 0;)
@@ -201,9 +192,9 @@ void masked_message_waits(Lab& lab) {
             lab.fail("a masked message is not pending");
             return;
         }
-    lab.expect(!arrived(vector), "a masked message arrived");
+    lab.expect(!arrived(lab.device.function, data), "a masked message arrived");
     set_mask(lab, 1, false);
-    if (expect_arrival(lab, vector))
+    if (expect_arrival(lab, data))
         lab.expect(read32(lab.device.parts.pending), 0, "the pending bits are");
 }
 
@@ -212,7 +203,7 @@ void masked_message_waits(Lab& lab) {
 void mask_storm(Lab& lab) {
     if (!up_with_messages(lab))
         return;
-    put_entry(lab, 1, {.data = fresh_vector()}, 1);
+    put_entry(lab, 1, {.data = fresh_message(lab)}, 1);
     for (unsigned i = 0; i < kStorm; ++i) {
         lab.submit(lab.request());
         for (unsigned k = 0; k < 4; ++k)
@@ -226,7 +217,7 @@ void mask_storm(Lab& lab) {
 void control_storm(Lab& lab, u16 one, u16 other) {
     if (!up_with_messages(lab))
         return;
-    put_entry(lab, 1, {.data = fresh_vector()}, 0);
+    put_entry(lab, 1, {.data = fresh_message(lab)}, 0);
     for (unsigned i = 0; i < kStorm; ++i) {
         lab.submit(lab.request());
         control(lab, one);
@@ -268,7 +259,7 @@ void message_to(Lab& lab, u64 address, u32 data) {
         messages_still_come(lab);
 }
 void message_to_ram(Lab& lab) {
-    constexpr u64 kSomewhere = 0x1000'0000;
+    constexpr u64 kSomewhere = kSpareRam;
     write32(kSomewhere, 0x1234'5678);
     message_to(lab, kSomewhere, 0xffff);
     lab.expect(read32(kSomewhere), 0x1234'5678, "RAM at the message's address is");
@@ -277,16 +268,16 @@ void message_to_a_bar(Lab& lab) {
     message_to(lab, lab.device.function.bar(), 0x21);
 }
 void message_above_4_gib(Lab& lab) {
-    message_to(lab, u64{1} << 40 | kLocalApic, 0x21);
+    message_to(lab, u64{1} << 40 | kMessageAddress, 0x21);
 }
 void message_to_no_cpu(Lab& lab) {
-    message_to(lab, kLocalApic | 0x55U << 12, 0x21);
+    message_to(lab, kMessageAddress | 0x55U << 12, 0x21);
 }
 void message_of_vector_0(Lab& lab) {
-    message_to(lab, kLocalApic, 0);
+    message_to(lab, kMessageAddress, 0);
 }
 void message_with_reserved_bits(Lab& lab) {
-    message_to(lab, kLocalApic | 0xff0, 0xffff'0321);
+    message_to(lab, kMessageAddress | 0xff0, 0xffff'0321);
 }
 
 constexpr Case kCases[] = {
@@ -317,12 +308,12 @@ constexpr Case kCases[] = {
 }  // namespace
 
 void messages_still_come(Lab& lab) {
-    const u8 vector = fresh_vector();
+    const u32 data = fresh_message(lab);
     control(lab, kEnable);
     set_mask(lab, 1, true);
-    put_entry(lab, 1, {.data = vector}, 0);
+    put_entry(lab, 1, {.data = data}, 0);
     if (lab.works())
-        expect_arrival(lab, vector);
+        expect_arrival(lab, data);
 }
 
 Cases message_cases() {

@@ -49,8 +49,8 @@ void in_its_own_bar(Lab& lab) {
     refused(lab, area, lab.device.function.bar());
 }
 template <Area area>
-void in_the_local_apic(Lab& lab) {
-    refused(lab, area, kLocalApic);
+void in_the_message_controller(Lab& lab) {
+    refused(lab, area, kMessageController);
 }
 template <Area area>
 void at_the_top(Lab& lab) {
@@ -62,7 +62,8 @@ void not_aligned(Lab& lab) {
         refused(lab, area, lab.ring().driver() + 1);
 }
 
-// RAM that a kernel would not use. Whatever the bytes there say is bounded by the ring's size.
+// RAM that a kernel would not use, or none. Whatever the bytes there say is bounded by the ring's
+// size.
 void at_address_zero(Lab& lab) {
     if (!lab.negotiate(lab.features()))
         return;
@@ -114,21 +115,24 @@ constexpr Case kCases[] = {
     {7, "descriptor_area_at_the_top", kBoth, nullptr, at_the_top<Area::Descriptors>},
     {7, "descriptor_area_not_aligned", kBoth, nullptr, not_aligned<Area::Descriptors>},
     {36, "descriptor_area_in_its_own_bar", kBoth, nullptr, in_its_own_bar<Area::Descriptors>},
-    {36, "descriptor_area_in_the_local_apic", kBoth, nullptr, in_the_local_apic<Area::Descriptors>},
+    {36, "descriptor_area_in_the_message_controller", kBoth, nullptr,
+     in_the_message_controller<Area::Descriptors>},
     {7, "driver_area_behind_ram", kBoth, nullptr, behind_ram<Area::Driver>},
     {7, "driver_area_over_the_end_of_ram", kBoth, nullptr, over_the_end_of_ram<Area::Driver>},
     {7, "driver_area_into_the_hole", kBoth, nullptr, into_the_hole<Area::Driver>},
     {7, "driver_area_at_the_top", kBoth, nullptr, at_the_top<Area::Driver>},
     {7, "driver_area_not_aligned", kBoth, nullptr, not_aligned<Area::Driver>},
     {36, "driver_area_in_its_own_bar", kBoth, nullptr, in_its_own_bar<Area::Driver>},
-    {36, "driver_area_in_the_local_apic", kBoth, nullptr, in_the_local_apic<Area::Driver>},
+    {36, "driver_area_in_the_message_controller", kBoth, nullptr,
+     in_the_message_controller<Area::Driver>},
     {7, "device_area_behind_ram", kBoth, nullptr, behind_ram<Area::Device>},
     {7, "device_area_over_the_end_of_ram", kBoth, nullptr, over_the_end_of_ram<Area::Device>},
     {7, "device_area_into_the_hole", kBoth, nullptr, into_the_hole<Area::Device>},
     {7, "device_area_at_the_top", kBoth, nullptr, at_the_top<Area::Device>},
     {7, "device_area_not_aligned", kBoth, nullptr, not_aligned<Area::Device>},
     {36, "device_area_in_its_own_bar", kBoth, nullptr, in_its_own_bar<Area::Device>},
-    {36, "device_area_in_the_local_apic", kBoth, nullptr, in_the_local_apic<Area::Device>},
+    {36, "device_area_in_the_message_controller", kBoth, nullptr,
+     in_the_message_controller<Area::Device>},
     {7, "driver_area_in_the_last_bytes_of_ram", kBoth, nullptr, last_bytes_of_ram},
     {5, "ring_at_address_zero", kBoth, nullptr, at_address_zero},
     {36, "ring_areas_all_the_same", kBoth, nullptr, all_three_the_same},

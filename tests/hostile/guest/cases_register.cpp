@@ -238,26 +238,6 @@ void device_space_during_reset(Lab& lab) {
         write8(lab.device.parts.device + offset, 0xff);
 }
 
-// Instructions that access many times: KVM takes them apart.
-void string_instructions(Lab& lab) {
-    if (!lab.up())
-        return;
-    u64 from = lab.device.parts.common;
-    u64 to = address_of(buffers.table);
-    u64 count = reg::kEnd;
-    asm volatile("rep movsb" : "+S"(from), "+D"(to), "+c"(count) : : "memory");
-    from = lab.device.parts.common + 2;
-    to = address_of(buffers.table);
-    count = 6;
-    asm volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(count) : : "memory");
-    asm volatile("lock orl %1, (%0)"
-                 :
-                 : "r"(lab.device.parts.common + reg::kQueueSelect), "r"(~0U)
-                 : "memory");
-    asm volatile("movups %%xmm0, (%0)" : : "r"(lab.device.parts.common + 0x20) : "memory");
-    lab.works();
-}
-
 constexpr Case kCases[] = {
     {3, "queue_select_one_too_many", kBoth, nullptr, one_too_many},
     {3, "queue_select_8000", kBoth, nullptr, selects_8000},
@@ -272,7 +252,6 @@ constexpr Case kCases[] = {
     {27, "registers_of_wrong_width", kNoRing, nullptr, wrong_widths},
     {27, "holes_of_the_bar", kNoRing, nullptr, holes_of_the_bar},
     {27, "isr_of_all_widths", kNoRing, nullptr, isr_of_all_widths},
-    {27, "string_and_locked_instructions", kNoRing, nullptr, string_instructions},
     {19, "device_space_beyond_its_end", kNoRing, nullptr, device_space_beyond_its_end},
     {19, "device_space_all_widths", kNoRing, nullptr, device_space_all_widths},
     {19, "device_space_written", kNoRing, nullptr, device_space_written},

@@ -7,13 +7,12 @@
 namespace guest {
 namespace {
 
-constexpr u16 kResetPort = 0x602;  // ACPI's reset register; its value is 1
 constexpr u64 kCountSector = 3000;
 constexpr u64 kMagic = 0x7465'7365'7220'6f6e;
 constexpr u64 kBusySector = 4096;
 constexpr u32 kSome = 0x10000;
 // A read that takes some milliseconds, to where nothing else is.
-constexpr u64 kFar = 0x1000'0000;
+constexpr u64 kFar = kSpareRam;
 constexpr u32 kBulk = 6 << 20;
 
 constexpr unsigned kDevices = 6;
@@ -137,20 +136,9 @@ void some_time() {
 
 // ---- ways to reset
 
-[[noreturn]] void by_port() {
-    for (;;)
-        out8(kResetPort, 1);
-}
-
-// There is no IDT, so it becomes a triple fault.
-[[noreturn]] void by_crash() {
-    for (;;)
-        asm volatile("ud2");
-}
-
-void work_by_port(void*) {
+void work_then_reset(void*) {
     some_time();
-    by_port();
+    start_again();
 }
 
 void work_kicks(void*) {
@@ -193,7 +181,7 @@ void devices_being_reset() {
 void bar_elsewhere() {
     make_busy(0);
     for (unsigned i = 0; i < machine.count; ++i)
-        machine.labs[i].device.function.set32(kBar0, 0xd000'0000 + (i << 20));
+        machine.labs[i].device.function.set32(kBar0, kFreeBars + (i << 20));
 }
 
 void messages_masked() {
@@ -222,29 +210,29 @@ void another_cpu_resets_devices() {
     some_time();
 }
 
-void crash() {
+void by_crash() {
     make_busy(0);
     some_time();
-    by_crash();
+    crash();
 }
 
 void by_another_cpu() {
     make_busy(0);
-    start_cpu(1, work_by_port, nullptr);
+    start_cpu(1, work_then_reset, nullptr);
     busy_for_ever();
 }
 
 void by_two_cpus() {
     make_busy(0);
-    start_cpu(1, work_by_port, nullptr);
-    start_cpu(2, work_by_port, nullptr);
+    start_cpu(1, work_then_reset, nullptr);
+    start_cpu(2, work_then_reset, nullptr);
     busy_for_ever();
 }
 
 struct Reset {
     unsigned row;
     const char* name;
-    void (*before)();  ///< by_port() follows, if it comes back
+    void (*before)();  ///< start_again() follows, if it comes back
 };
 constexpr Reset kResets[] = {
     {10, "machine_reset_with_disks_at_work", device_at_work<2>},
@@ -259,7 +247,7 @@ constexpr Reset kResets[] = {
     {24, "machine_reset_with_messages_masked", messages_masked},
     {35, "machine_reset_while_others_kick", others_kick},
     {35, "machine_reset_while_another_cpu_resets_devices", another_cpu_resets_devices},
-    {10, "machine_crash_with_all_at_work", crash},
+    {10, "machine_crash_with_all_at_work", by_crash},
     {35, "machine_reset_by_another_cpu", by_another_cpu},
     {35, "machine_reset_by_two_cpus_at_once", by_two_cpus},
 };
@@ -284,7 +272,9 @@ const char* as_new(const Ram& ram) {
     const Kinds kinds = all_kinds();
     for (unsigned i = 0; i < kinds.count; ++i) {
         static Lab lab;
-        if (lab.open(kinds.first[i], ram) && lab.device.status() != 0)
+        if (!lab.open(kinds.first[i], ram))
+            continue;
+        if (lab.device.status() != 0)
             return "the status of a device is not 0";
         if ((lab.device.function.get16(lab.device.parts.msix + 2) & 0x8000) != 0)
             return "MSI-X of a device is still on";
@@ -338,7 +328,7 @@ void reset_machine(const Ram& ram, unsigned number) {
     }
     open_all(ram, number <= kWays ? RingKind::Split : RingKind::Packed);
     kResets[(number - 1) % kWays].before();
-    by_port();
+    start_again();
 }
 
 }  // namespace guest

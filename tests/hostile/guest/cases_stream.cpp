@@ -34,7 +34,7 @@ void more_than_anybody_needs(Lab& lab) {
     if (!lab.up())
         return;
     constexpr u32 kMuch = 256U << 20;
-    constexpr u64 kSomewhere = 0x1000'0000;
+    constexpr u64 kSomewhere = kSpareRam;
     Chain chain;
     lab.submit(chain.add_at(kSomewhere, kMuch, kWrite));
     if (lab.expect_used() && lab.expect(lab.last.length <= kMuch, "more came than was asked for"))

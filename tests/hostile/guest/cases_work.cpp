@@ -9,7 +9,7 @@
 namespace guest {
 namespace {
 
-constexpr u64 kFar = 0x1000'0000;  // RAM that nothing else uses
+constexpr u64 kFar = kSpareRam;
 constexpr u32 kPiece = 4U << 20;
 constexpr u16 kPieces = 120;
 constexpr unsigned kEntry = 16;

@@ -2,27 +2,22 @@
 // What one step of chaos is: the actions, and how often each is taken.
 //
 // Left alone are the guest's own image (a device that writes over it ends the machine, not the
-// VMM), messages that are NMI or INIT, the port that powers off, and the interrupt chips, which are
-// KVM's.
+// VMM), messages that are NMI or INIT, what powers off, and the interrupt chips, which are KVM's.
 #include "chaos.hpp"
+
+#include "platform.hpp"
 
 namespace guest::chaos {
 namespace {
 
 // RAM that nothing else uses: rings of each queue, then payload.
-constexpr u64 kArena = 0x0400'0000;
+constexpr u64 kArena = kRamStart + 0x0400'0000;
 constexpr u64 kRingBytes = 0x4000;
 constexpr u64 kDriverAt = 0x1000;
 constexpr u64 kDeviceAt = 0x2000;
 constexpr u64 kPayload = kArena + kMostTargets * kQueues * kRingBytes;
 constexpr u32 kPayloadBytes = 8U << 20;
 constexpr u64 kAboveFour = u64{1} << 32;
-constexpr u64 kMessages = 0xfee0'0000;
-
-constexpr u16 kSleepControl = 0x600;
-constexpr u16 kResetPort = 0x602;
-constexpr u16 kDebugExit = 0xf4;
-constexpr u16 kCom1 = 0x3f8;
 
 constexpr u32 kLengths[] = {0,   1,    7,     12,       16,          64,         512,
                             513, 4096, 65536, 1U << 20, 0x7fff'ffff, 0xffff'ffff};
@@ -44,7 +39,7 @@ u64 address(const World& world, Random& random) {
                          world.ram.end,
                          kAboveFour - 16,
                          kEcam,
-                         kMessages,
+                         kMessageAddress,
                          world.targets[random.below(world.count)].bars[0] & ~0xfULL,
                          ~u64{0},
                          ~u64{0} << 63,
@@ -143,7 +138,7 @@ void use_bar(const Doing& doing) {
     Random& random = doing.random;
     const u64 at = doing.target().function.bar() + random.below(0x4000);
     // Beyond RAM only: a BAR may have been moved, and what it says now need not be where it is.
-    if (at < doing.world.ram.low_end)
+    if (at - kRamStart < doing.world.ram.low_end - kRamStart)
         return;
     if (random.below(4) != 0)
         read_of(width(random), at);
@@ -373,7 +368,7 @@ void kick(const Doing& doing) {
     Random& random = doing.random;
     const auto queue = static_cast<u16>(number(random));
     if (doing.parts().ports != 0 && random.below(2) != 0)
-        out16(doing.device().port_doorbell(static_cast<u16>(queue % kQueues)), queue);
+        ring_port(doing.device().port_doorbell(static_cast<u16>(queue % kQueues)), queue);
     else
         write_of(
             width(random),
@@ -396,8 +391,8 @@ void write_table(const Doing& doing) {
     const u64 entry = doing.parts().table + 16ULL * random.below(doing.parts().vectors + 1);
     switch (random.below(4)) {
         case 0:
-            write32(entry,
-                    static_cast<u32>(kMessages | random.below(256) << 12 | random.below(4) << 2));
+            write32(entry, static_cast<u32>(kMessageAddress | random.below(256) << 12 |
+                                            random.below(4) << 2));
             break;
         case 1:
             write32(entry + 8, message_data(random));
@@ -451,7 +446,7 @@ void move_bar(const Doing& doing) {
                           0xffff'ffff,
                           0,
                           static_cast<u32>(kEcam),
-                          0xfec0'0000,
+                          static_cast<u32>(kPinController),
                           doing.world.targets[random.below(doing.world.count)].bars[0]};
     doing.target().function.set32(kBar0, random.pick(places));
 }
@@ -468,32 +463,10 @@ void mend_function(const Doing& doing) {
     target.function.enable();
 }
 
-// ---- ports
+// ---- the rest of the machine
 
-void use_port(const Doing& doing) {
-    Random& random = doing.random;
-    constexpr u16 kPorts[] = {0x60,  0x64,  0x70,  0x71,  0x80,  0xcf8,
-                              0xcfc, 0x601, 0x604, 0x608, 0x60c, 0x3f8};
-    const auto port = static_cast<u16>(
-        random.below(4) == 0 ? random.below(0x1'0000) : random.pick(kPorts) + random.below(8));
-    const bool is_serial = port + 3 >= kCom1 && port < kCom1 + 8;
-    const bool ends = (port + 3 >= kSleepControl && port <= kResetPort) ||
-                      (port + 3 >= kDebugExit && port < kDebugExit + 4);
-    // CONFIG_DATA is ECAM by another way, without its care.
-    const bool is_config = port >= 0xcf9 - 3 && port <= 0xcff;
-    if (random.below(2) != 0 || ends || is_config || (is_serial && !doing.world.serial)) {
-        if (!is_serial || doing.world.serial)
-            in8(port);
-        return;
-    }
-    switch (random.below(3)) {
-        case 0:
-            return out8(port, static_cast<u8>(number(random)));
-        case 1:
-            return out16(port, static_cast<u16>(number(random)));
-        default:
-            return out32(port, number(random));
-    }
+void use_platform(const Doing& doing) {
+    use_platform(doing.random, doing.world.serial, number(doing.random));
 }
 
 void wait(const Doing& doing) {
@@ -525,7 +498,7 @@ constexpr Action kActions[] = {
     {2, false, move_bar},
     {2, false, switch_decoding},
     {4, false, mend_function},
-    {6, false, use_port},
+    {6, false, use_platform},
     {2, false, wait},
 };
 constexpr unsigned total_weight() {

@@ -7,7 +7,6 @@ namespace guest::chaos {
 namespace {
 
 constexpr unsigned kCpus = 3;
-constexpr u16 kResetPort = 0x602;
 constexpr u32 kStepsPerLine = 512;
 
 World world;
@@ -81,9 +80,8 @@ void lead(u32 steps) {
 
 [[noreturn]] void reset(Random& random) {
     if (random.below(4) == 0)
-        asm volatile("ud2");  // there is no IDT: a triple fault
-    for (;;)
-        out8(kResetPort, 1);
+        crash();
+    start_again();
 }
 
 }  // namespace

@@ -9,6 +9,9 @@
 
 namespace guest {
 
+/// From here on there is RAM that nothing else uses.
+inline constexpr u64 kSpareRam = kRamStart + 0x1000'0000;
+
 /// Memory that requests are made of; no case needs more.
 struct Buffers {
     alignas(4096) volatile u8 header[4096];
@@ -193,6 +196,7 @@ Cases place_cases();
 Cases queue_cases();
 Cases status_cases();
 Cases register_cases();
+Cases board_cases();  // of what the architecture has or does
 Cases message_cases();
 Cases function_cases();
 Cases block_cases();
@@ -204,6 +208,7 @@ Cases control_cases();
 Cases race_cases();
 Cases race_queue_cases();
 Cases work_cases();
+PlatformCases pci_cases();
 PlatformCases platform_cases();
 PlatformCases platform_race_cases();
 

@@ -7,6 +7,7 @@
 //   device=reset  resets of the machine, each a round of its own
 //   device=NAME stop=1   all the work that there is for it, until the host ends the process
 //   device=largest  the disk's largest requests of the kind `only`; largest.py drives it
+//   device=undecodable  one access, `only`, that ends the machine
 //   device=chaos  no cases: chaos.hpp
 //
 // What it says, a line each: "case NAME ok", "case NAME FAIL reason", "round N cases C failed F";
@@ -15,6 +16,7 @@
 // In the end the exit code is kAllGood or kSomeBad.
 #include "chaos.hpp"
 #include "lab.hpp"
+#include "platform.hpp"
 #include "work.hpp"
 
 namespace guest {
@@ -142,7 +144,7 @@ void run_kind(Lab& lab, const Options& options, Score& score) {
                          queue_cases(),    status_cases(),   register_cases(),   message_cases(),
                          function_cases(), block_cases(),    net_cases(),        stream_cases(),
                          control_cases(),  race_cases(),     race_queue_cases(), work_cases(),
-                         largest_cases(),  format_cases()};
+                         largest_cases(),  format_cases(),   board_cases()};
     for (const auto& [first, count] : all) {
         for (unsigned i = 0; i < count; ++i) {
             const Case& of = first[i];
@@ -176,6 +178,7 @@ void run_platform(const PlatformCases& all, const Ram& ram, const Options& optio
 }
 
 void run_platform(const Ram& ram, const Options& options, Score& score) {
+    run_platform(pci_cases(), ram, options, score);
     run_platform(platform_cases(), ram, options, score);
     run_platform(platform_race_cases(), ram, options, score);
 }
@@ -242,14 +245,18 @@ const char* all_work(const Ram& ram) {
     return nullptr;
 }
 
-extern "C" [[noreturn]] void guest_main(u64 start_info) {
+extern "C" [[noreturn]] void guest_main(u64 told) {
     static Lab lab;
-    Options options = read_options(command_line(start_info));
-    const Ram ram = find_ram(start_info);
+    Options options = read_options(command_line(told));
+    const Ram ram = find_ram(told);
     if (same(options.device, "reset"))
         run_resets(ram);
     if (same(options.device, "largest")) {
         run_largest(ram, options.only);
+        finish(kNoDevice);
+    }
+    if (same(options.device, "undecodable")) {
+        run_undecodable(options.only);
         finish(kNoDevice);
     }
     if (same(options.device, "chaos"))

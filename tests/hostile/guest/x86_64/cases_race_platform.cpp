@@ -9,13 +9,10 @@ namespace {
 constexpr u16 kCom1 = 0x3f8;
 constexpr const char* kLost = "a CPU does not come back";
 
-struct Panic {
-    Function function;
-    u32 bar = 0;
-};
+struct Nothing {};
 
 // Not the transmitter: what it is given is read as this program's words.
-void serial_port(Panic&, Random& random) {
+void serial_port(Nothing&, Random& random) {
     const auto port = static_cast<u16>(kCom1 + random.below(8));
     if (port != kCom1 && random.below(2) == 0)
         out8(port, static_cast<u8>(random.next()) & (port == kCom1 + 3 ? 0x7f : 0xff));
@@ -23,7 +20,7 @@ void serial_port(Panic&, Random& random) {
         static_cast<void>(in8(port));
 }
 
-void clock(Panic&, Random& random) {
+void clock(Nothing&, Random& random) {
     out8(0x70, static_cast<u8>(random.below(128)));
     if (random.below(2) == 0)
         out8(0x71, static_cast<u8>(random.next()));
@@ -31,14 +28,14 @@ void clock(Panic&, Random& random) {
         static_cast<void>(in8(0x71));
 }
 
-void configuration(Panic&, Random& random) {
+void configuration(Nothing&, Random& random) {
     out32(0xcf8, 0x8000'0000 | static_cast<u32>(random.next() & 0xff'fffc));
     static_cast<void>(in32(0xcfc));
     static_cast<void>(read32(kEcam + (random.next() & 0xf'fffc)));
 }
 
 const char* race_ports() {
-    Panic none;
+    Nothing none;
     const u8 line = in8(kCom1 + 3);
     const u8 enables = in8(kCom1 + 1);
     const bool good = race(none, serial_port, serial_port, serial_port);
@@ -50,41 +47,22 @@ const char* race_ports() {
 }
 
 const char* race_clock_and_configuration() {
-    Panic none;
+    Nothing none;
     const bool good = race(none, clock, clock, configuration);
     out32(0xcf8, 0);
     return good ? nullptr : kLost;
 }
 
-const char* race_panic_events() {
-    const auto events = [](Panic& with, Random& random) {
-        write8(with.bar, static_cast<u8>(random.next()));
-        static_cast<void>(read8(with.bar));
-    };
-    const auto move = [](Panic& with, Random& random) {
-        const u32 places[] = {with.bar, 0xd000'0000, 0, 0xffff'fff0};
-        with.function.set32(kBar0, random.pick(places));
-    };
-    Panic panic{.function = find_function(0x1b36, 0x0011)};
-    panic.function.enable();
-    panic.bar = panic.function.bar();
-    const bool good = race(panic, events, events, move, 4 * kRaceTime);
-    panic.function.set32(kBar0, panic.bar);
-    if (!good)
-        return kLost;
-    return read8(panic.bar) != 0xff ? nullptr : "pvpanic is gone";
-}
-
 const char* race_interrupt_controllers() {
-    const auto pins = [](Panic&, Random& random) {
+    const auto pins = [](Nothing&, Random& random) {
         write32(kIoApic, 0x10 + random.below(0x30));
         write32(kIoApic + 0x10, 0x1'0000 | static_cast<u32>(random.next() & 0xa8ff));  // masked
     };
-    const auto pulses = [](Panic&, Random&) {
+    const auto pulses = [](Nothing&, Random&) {
         out8(kCom1 + 1, 2);  // the transmitter is empty
         out8(kCom1 + 1, 0);
     };
-    Panic none;
+    Nothing none;
     const bool good = race(none, pulses, pins, pins);
     write32(kIoApic, 0);
     return good ? nullptr : kLost;
@@ -92,7 +70,7 @@ const char* race_interrupt_controllers() {
 
 // Accesses that never end by themselves: a CPU is in the middle of one whenever INIT comes.
 void access_for_ever(void*) {
-    Panic none;
+    Nothing none;
     for (Random random{7};;)
         configuration(none, random);
 }
@@ -119,7 +97,6 @@ const char* cpus_started_again() {
 constexpr PlatformCase kCases[] = {
     {35, "race_serial_port", race_ports},
     {35, "race_clock_and_configuration", race_clock_and_configuration},
-    {35, "race_panic_events", race_panic_events},
     {35, "race_interrupt_controllers", race_interrupt_controllers},
     {35, "cpus_started_again", cpus_started_again},
 };

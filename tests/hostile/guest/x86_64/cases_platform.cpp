@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is there beside virtio: ports, memory that is none, pvpanic, the two ways to PCI
-// configuration space. Every virtio device must work after each.
+// What a PC has beside virtio: ports, memory that is none, the other way to PCI configuration
+// space. Every virtio device must work after each.
 #include "lab.hpp"
 
 namespace guest {
@@ -232,7 +232,7 @@ const char* local_apic_of_all_widths() {
     return nullptr;
 }
 
-// ---- configuration space by its two ways
+// ---- configuration space by ports
 
 const char* host_bridge(const char* why) {
     const Function bridge{0};
@@ -289,85 +289,6 @@ const char* addresses_of_nothing() {
     return host_bridge("the host bridge is another");
 }
 
-const char* slots_that_are_empty() {
-    for (unsigned slot = 0; slot < kSlots; ++slot)
-        for (unsigned function = 1; function < 8; ++function) {
-            const u64 at = kEcam + slot * 0x8000ULL + function * 0x1000ULL;
-            write32(at + kCommand, 0xffff'ffff);
-            write32(at + kBar0, 0);
-            if (slot == 31 && read32(at) != 0xffff'ffff)
-                return "a function that is not there answers";
-        }
-    return host_bridge("the host bridge is another");
-}
-
-const char* buses_that_are_not_there() {
-    for (const u64 at : {kEcamEnd, kEcamEnd + 0x8000, u64{kEcam + 0xfff'f000}})
-        for (const unsigned width : kWidths) {
-            write_of(width, at, ~u64{0});
-            if (read8(at) != 0xff)
-                return "a bus that is not there answers";
-        }
-    return nullptr;
-}
-
-const char* host_bridge_written() {
-    const Function bridge{0};
-    const u32 identity = bridge.get32(0);
-    for (u32 offset = 0; offset < 0x1000; offset += offset < 0x100 ? 4 : 0x100)
-        bridge.set32(offset, 0xffff'ffff);
-    bridge.set16(kCommand, kCommandMemory);
-    return bridge.get32(0) == identity ? nullptr : "the host bridge is another";
-}
-
-// ---- pvpanic
-
-Function panic_device() {
-    const Function function = find_function(0x1b36, 0x0011);
-    function.enable();
-    return function;
-}
-
-const char* panic_widths() {
-    const Function function = panic_device();
-    const u64 at = function.bar();
-    const u8 known = read8(at);
-    for (const unsigned width : kWidths)
-        for (u64 offset = 0; offset < 17; ++offset)
-            if (width != 1 || offset != 0) {
-                write_of(width, at + offset, ~u64{0});
-                static_cast<void>(read_of(width, at + offset));
-            }
-    return read8(at) == known && known != 0xff ? nullptr : "the events it knows are others";
-}
-
-// The host was told to go on, and must not say so a thousand times.
-const char* panic_storm() {
-    const u64 at = panic_device().bar();
-    for (unsigned i = 0; i < 1000; ++i)
-        write8(at, static_cast<u8>(i));
-    return nullptr;
-}
-
-const char* panic_unknown_events() {
-    const u64 at = panic_device().bar();
-    for (const u8 value : {u8{0xf8}, u8{0x80}, u8{0xff}})
-        write8(at, value);
-    return nullptr;
-}
-
-const char* panic_bar_moves() {
-    const Function function = panic_device();
-    const u32 bar = function.bar();
-    for (const u32 to :
-         {0U, 0xffff'fff0U, 0xdfff'fff0U, 0xbfff'fff0U, 0xfee0'0000U, 0xc000'0010U}) {
-        function.set32(kBar0, to);
-        static_cast<void>(read8(to & ~0xfU));
-    }
-    function.set32(kBar0, bar);
-    return read8(bar) != 0xff ? nullptr : "pvpanic is gone";
-}
-
 constexpr PlatformCase kCases[] = {
     {27, "serial_port_of_odd_widths", serial_widths},
     {16, "serial_port_storm", serial_storm},
@@ -388,13 +309,6 @@ constexpr PlatformCase kCases[] = {
     {27, "data_port_of_odd_widths", data_port_widths},
     {25, "address_port_disabled", address_port_disabled},
     {3, "addresses_of_nothing", addresses_of_nothing},
-    {3, "slots_that_are_empty", slots_that_are_empty},
-    {3, "buses_that_are_not_there", buses_that_are_not_there},
-    {25, "host_bridge_written", host_bridge_written},
-    {27, "pvpanic_of_odd_widths", panic_widths},
-    {16, "pvpanic_storm", panic_storm},
-    {27, "pvpanic_unknown_events", panic_unknown_events},
-    {25, "pvpanic_bar_moves", panic_bar_moves},
 };
 
 }  // namespace
