@@ -52,7 +52,7 @@ def count(side, kernel, arguments, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sides.add_arguments(parser)
-    parser.add_argument("--kernel", choices=[k for k in KERNELS if k.endswith("612")], default="bz612")
+    parser.add_argument("--kernel", choices=[k for k in KERNELS["x86_64"] if k.endswith("612")], default="deb612")
     parser.add_argument("--repeat", type=sides.positive, default=1, help="boots a side; all must give the same number")
     parser.add_argument("--out", type=pathlib.Path, default=sides.ROOT / "build/bench-icount", help="folder for logs")
     arguments = parser.parse_args()
@@ -72,7 +72,7 @@ def main():
             bad.append(f"{side.label} ended with exit code {runs[0][2]}")
         first = everything[found[0].label][0][0] if found[0].label in everything else None
         rows.append([side.label, f"{runs[0][0]:.1f}", f"{runs[0][1]:.1f}", f"{runs[0][0] / first:.3f}" if first else "-"])
-    print(report.table(f"### exec to init in the emulated machine, {KERNELS[arguments.kernel]().name}"
+    print(report.table(f"### exec to init in the emulated machine, {KERNELS['x86_64'][arguments.kernel]().name}"
                        f"{' (the ELF in it)' if arguments.kernel.startswith('elf') else ''}, millions of counts",
                        ["", "to init", "to the end", f"x {found[0].label if found else ''}"], rows))
     if arguments.json:

@@ -75,7 +75,7 @@ def run(side, request, number, arguments, folder):
     with tempfile.TemporaryDirectory() as work:
         initramfs = guest(lab, pathlib.Path(work) / "guest.cpio")
         lab.files.clear()
-        argv = CALLS[side.name](lab.program(side.program, side.name), lab.kernel("bz612"), lab.put(initramfs),
+        argv = CALLS[side.name](lab.program(side.program, side.name), lab.kernel("deb612"), lab.put(initramfs),
                                 request.command_line(number))
         script = (f"dd if=/dev/zero of=disk bs=1M count={DISK_MIB} 2>/dev/null\n" +
                   counted.timed(lab, arguments.build / "stopwatch", MARK, argv))
@@ -136,7 +136,7 @@ def main():
             except counted.NoCount as error:
                 bad.append(f"{label}, {request.name}: no number: {error}")
     peer = LABELS["alioth"]
-    print(report.table(f"### One disk request in the emulated machine, {KERNELS['bz612']().name}, thousands of counts",
+    print(report.table(f"### One disk request in the emulated machine, {KERNELS['x86_64']['deb612']().name}, thousands of counts",
                        ["", *(cell for request in requests for cell in (request.name, "x Alioth"))],
                        list(rows(values, requests, peer))))
     if arguments.json:

@@ -31,7 +31,7 @@ stages() { sed -n 's/^stage_\([a-z_]*\)() .*/\1/p' tools/stages.sh | tr '\n' ' '
 # Debian's archives as this machine's own apt has them: "URI SUITE COMPONENT", a line each.
 archives() {
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' |
-        sed -n 's/ Debian$//p' | grep -E '^[^ ]+ bookworm'
+        sed -n 's/ Debian$//p' | grep -E '^[^ ]+ bookworm' | awk '!seen[$0]++' # a line for each architecture
 }
 
 make_root() {

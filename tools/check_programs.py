@@ -28,7 +28,8 @@ import shell_words
 SETUP, TABLE = "tools/setup.sh", "tools/packages.txt"
 OWN = "our own"
 # Who is run with which parts of ./do setup installed; the first prefix that fits decides.
-PARTS = [("bench/", ("build", "bench", "rust")), ("integration/", ("nest", "rust")), ("tools/bare.sh", ("bare",)), ("", ("build", "lint", "fuzz"))]
+PARTS = [("bench/", ("build", "bench", "rust")), ("integration/", ("nest", "rust", "aarch64")), ("tools/bare.sh", ("bare",)),
+         ("cmake/aarch64.cmake", ("build", "aarch64")), ("CMakePresets.json", ("build", "lint", "fuzz", "aarch64")), ("", ("build", "lint", "fuzz"))]
 FROM_CACHE = "(cache)"  # made or fetched by integration/images
 OPTIONAL = "(optional)"  # used where it is there; says so where it is not
 
@@ -108,8 +109,9 @@ def cxx_calls(source, lines):
 
 
 def cmake_calls(source, lines):
-    for found in re.finditer(r"\bCOMMAND\s+([^\s)]+)|find_program\(\w+\s+(?:NAMES\s+)?([^\s)]+)", source):
-        program = found[1] or found[2]
+    for found in re.finditer(r"\bCOMMAND\s+([^\s)]+)|find_program\(\w+\s+(?:NAMES\s+)?([^\s)]+)"
+                             r"|set\(CMAKE_(?:\w+_COMPILER|CROSSCOMPILING_EMULATOR)\s+([^\s)]+)", source):
+        program = next(filter(None, found.groups()))
         if re.fullmatch(r"[\w.+-]+", program):
             yield source.count("\n", 0, found.start()) + 1, program
 
@@ -163,8 +165,8 @@ def calls(paths):
 # ---- what is installed
 
 def package_lists(setup):
-    """{part: [package]} of tools/setup.sh."""
-    return {part: words.split() for part, words in re.findall(r'^packages_(\w+)="([^"]*)"', setup, re.M)}
+    """{part: [package]} of tools/setup.sh; another architecture's library is the same package."""
+    return {part: [word.split(":")[0] for word in words.split()] for part, words in re.findall(r'^packages_(\w+)="([^"]*)"', setup, re.M)}
 
 
 def package_table(text):

@@ -65,6 +65,12 @@ class PythonTest(unittest.TestCase):
         self.assertEqual(of_python('runner.run(cases)\nprocess.call("x")'), [])
 
 
+class CmakeTest(unittest.TestCase):
+    def test_commands_searches_compilers_and_emulators(self):
+        source = "COMMAND a b)\nfind_program(X NAMES c)\nset(CMAKE_CXX_COMPILER d)\nset(CMAKE_CROSSCOMPILING_EMULATOR e)"
+        self.assertEqual([program for _, program in check_programs.cmake_calls(source, [])], ["a", "c", "d", "e"])
+
+
 class CxxTest(unittest.TestCase):
     def test_constant_commands(self):
         self.assertEqual(of_cxx('std::system(("ip link del " + name).c_str());'), ["ip"])
@@ -94,7 +100,7 @@ class VerdictTest(unittest.TestCase):
 
     def test_package_of_another_part(self):
         self.assertEqual(self.verdict("integration/a.py", "ip"),
-                         "calls ip of iproute2, which ./do setup nest rust does not install")
+                         "calls ip of iproute2, which ./do setup nest rust aarch64 does not install")
 
     def test_call_that_cannot_be_told(self):
         self.assertIn("cannot be told", self.verdict("do", None))
@@ -125,6 +131,9 @@ class TableTest(unittest.TestCase):
 
     def test_lists_of_the_set_up(self):
         self.assertEqual(check_programs.package_lists('packages_a="b\n  c"\npackages_d="e"'), {"a": ["b", "c"], "d": ["e"]})
+
+    def test_library_of_another_architecture_is_the_same_package(self):
+        self.assertEqual(check_programs.package_lists('packages_a="libz-dev:arm64"'), {"a": ["libz-dev"]})
 
 
 class TreeTest(unittest.TestCase):

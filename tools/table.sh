@@ -8,8 +8,8 @@ test_began=$(date +%s)
 # Where a stage leaves what count_tests.py reads.
 counted_file() {
     case $1 in
-    gcc | asan | tsan) echo "build/$1/junit.xml" ;;
-    nest | nest_asan | nest_tsan) echo "build/$1.json" ;;
+    gcc | aarch64 | asan | tsan) echo "build/$1/junit.xml" ;;
+    nest | nest_aarch64 | nest_asan | nest_tsan) echo "build/$1.json" ;;
     esac
 }
 
@@ -32,7 +32,7 @@ settle() {
         stage_counts[$name]=$(python3 tools/count_tests.py "$name" "$file" 2>>"build/log/$name.log") ||
             stage_result[$name]=FAIL
     fi
-    printf '== %-9s %-4s %5s s  %s\n' "$name" "${stage_result[$name]}" "${stage_seconds[$name]}" \
+    printf '== %-12s %-4s %5s s  %s\n' "$name" "${stage_result[$name]}" "${stage_seconds[$name]}" \
         "$(said "${stage_counts[$name]:-}")"
     if [ "${stage_result[$name]}" = FAIL ]; then
         printf '   the end of build/log/%s.log:\n' "$name"
@@ -69,15 +69,15 @@ join() {
 # The time table; the last line is for machines too. Fails if a stage did.
 table() {
     local name passed=0 failed=0 skipped=0 broken=() p f s
-    printf '\n%-10s %-6s %7s  %s\n' stage result seconds tests
+    printf '\n%-12s %-6s %7s  %s\n' stage result seconds tests
     for name in "${stage_order[@]}"; do
-        printf '%-10s %-6s %7s  %s\n' "$name" "${stage_result[$name]}" "${stage_seconds[$name]}" \
+        printf '%-12s %-6s %7s  %s\n' "$name" "${stage_result[$name]}" "${stage_seconds[$name]}" \
             "$(said "${stage_counts[$name]:-}")"
         read -r p f s <<<"${stage_counts[$name]:-0 0 0}"
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
         [ "${stage_result[$name]}" = ok ] || broken+=("$name")
     done
-    printf '%-10s %-6s %7s\n\n' all "" $(($(date +%s) - test_began))
+    printf '%-12s %-6s %7s\n\n' all "" $(($(date +%s) - test_began))
     [ ${#broken[@]} = 0 ] || printf 'stages that failed: %s\n' "${broken[*]}"
     printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ ${#broken[@]} = 0 ] && [ "$failed" = 0 ]

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What guests and the nest are made of: kernels and their modules, busybox, the u-root initramfs.
 
-PYTHONPATH=integration python3 -m images.catalog kernel SERIES | elf SERIES | uroot | peer | busybox | drivers | all
+PYTHONPATH=integration python3 -m images.catalog [--arch ARCH] kernel SERIES | elf SERIES | uroot | peer | busybox | drivers | all
 Prints the path; makes the thing in the cache if it is not there yet. Nothing is installed.
 """
+import argparse
 import contextlib
 import fcntl
+import functools
 import hashlib
 import lzma
 import os
 import pathlib
+import platform
 import re
 import shutil
 import struct
@@ -20,7 +23,9 @@ from images import debian
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = debian.CACHE
-SERIES = ("6.12", "6.1")
+SERIES = {"x86_64": ("6.12", "6.1"), "aarch64": ("6.12",)}
+PORTS = {"x86_64": "amd64", "aarch64": "arm64"}  # what Debian and Go call an architecture
+OWN = platform.machine()
 
 
 @contextlib.contextmanager
@@ -32,14 +37,19 @@ def lock():
         yield
 
 
-def kernel_package(series):
+def package(name, arch):
+    """apt's name for a package of an architecture."""
+    return name if arch == OWN else f"{name}:{PORTS[arch]}"
+
+
+def kernel_package(series, arch="x86_64"):
     """The unpacked package of the newest cloud kernel of a series."""
-    return debian.fetch(debian.newest(rf"^linux-image-{re.escape(series)}\.[^ ]*-cloud-amd64$"))
+    return debian.fetch(debian.newest(rf"^linux-image-{re.escape(series)}\.[^ ]*-cloud-{PORTS[arch]}$"))
 
 
-def kernel(series):
-    """A bzImage."""
-    return next((kernel_package(series) / "boot").glob("vmlinuz-*"))
+def kernel(series, arch="x86_64"):
+    """A bzImage; on aarch64 an Image."""
+    return next((kernel_package(series, arch) / "boot").glob("vmlinuz-*"))
 
 
 DECOMPRESSORS = {
@@ -86,12 +96,12 @@ def plain_module(path):
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
-def modules(series, names):
+def modules(series, names, arch="x86_64"):
     """[(file name, content)] of the named modules and what they need, in the order to insert them.
 
     What is built into the kernel is left out; a name that is neither is an error.
     """
-    root = next((kernel_package(series) / "lib/modules").iterdir())
+    root = next((kernel_package(series, arch) / "lib/modules").iterdir())
     plain = lambda name: name.replace("-", "_")
     files = {plain(p.name.split(".ko")[0]): p for p in root.rglob("*.ko*") if ".ko" in p.name}
     builtin = {plain(pathlib.Path(line).stem) for line in (root / "modules.builtin").read_text().splitlines()}
@@ -113,9 +123,9 @@ def modules(series, names):
     return [(f"{name}.ko", content) for name, content in order.items()]
 
 
-def busybox():
+def busybox(arch="x86_64"):
     """A static busybox."""
-    return debian.fetch("busybox-static") / "bin/busybox"
+    return debian.fetch(package("busybox-static", arch)) / "bin/busybox"
 
 
 def go():
@@ -157,17 +167,17 @@ def with_toolchain(command, environment):
 UROOT_OPTIONS = ("-go-build-tags", "goshsmall", "-defaultsh", "gosh", "-uinitcmd", "steps")
 
 
-def uroot():
+def uroot(arch="x86_64"):
     """The guest's initramfs: u-root with the commands that uroot/tools.go lists, and `steps`, which it starts first."""
     source = HERE / "uroot"
-    digest = hashlib.sha256(" ".join(UROOT_OPTIONS).encode())
+    digest = hashlib.sha256(" ".join([*UROOT_OPTIONS, PORTS[arch]]).encode())
     for path in sorted([*source.glob("*.go"), *source.glob("go.*"), *source.glob("steps/*.go"),
                         *source.glob("wire/*.go")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     out = CACHE / "uroot" / f"{digest.hexdigest()[:16]}.cpio"
     if out.exists():
         return out
-    print("== building the u-root initramfs (Go modules come through the Go module proxy)", file=sys.stderr)
+    print(f"== building the u-root initramfs for {arch} (Go modules come through the Go module proxy)", file=sys.stderr)
     command, environment = go()
     out.parent.mkdir(parents=True, exist_ok=True)
     builder = out.with_suffix(f".builder{os.getpid()}")
@@ -178,7 +188,7 @@ def uroot():
         subprocess.run([command, "build", "-o", builder, "github.com/u-root/u-root"], cwd=source, env=environment,
                        check=True)  # runs: go
         made = subprocess.run([builder, "-o", part, *UROOT_OPTIONS, *commands, "./steps"], cwd=source,
-                              env={**environment, "GOARCH": "amd64"}, capture_output=True, text=True)  # runs: our own
+                              env={**environment, "GOARCH": PORTS[arch]}, capture_output=True, text=True)  # runs: our own
         if made.returncode != 0:
             raise debian.Missing(f"u-root did not build:\n{made.stderr}")
         part.rename(out)
@@ -188,10 +198,10 @@ def uroot():
     return out
 
 
-def peer():
+def peer(arch="x86_64"):
     """A static program for the host of a guest: the other end of the steps that use the network (uroot/peer)."""
     source = HERE / "uroot"
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(PORTS[arch].encode())
     for path in sorted([*source.glob("peer/*.go"), *source.glob("wire/*.go"), *source.glob("go.*")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     out = CACHE / "peer" / digest.hexdigest()[:16]
@@ -200,7 +210,7 @@ def peer():
     command, environment = go()
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(f".part{os.getpid()}")
-    subprocess.run([command, "build", "-o", part, "./peer"], cwd=source, env={**environment, "GOARCH": "amd64"},
+    subprocess.run([command, "build", "-o", part, "./peer"], cwd=source, env={**environment, "GOARCH": PORTS[arch]},
                    check=True)  # runs: go
     part.rename(out)
     return out
@@ -224,7 +234,7 @@ def cargo():
 
 def drivers():
     """A PVH kernel with drivers that are not Linux's (drivers/src/main.rs); crates come through cargo's registry."""
-    source, bare = HERE / "drivers", HERE.parent.parent / "tests/bare"
+    source, bare = HERE / "drivers", HERE.parent.parent / "tests/bare/x86_64"
     digest = hashlib.sha256()
     for path in sorted([*source.glob("src/*.rs"), source / "Cargo.toml", source / "build.rs", bare / "start.S", bare / "link.ld"]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -247,23 +257,31 @@ def drivers():
     return out
 
 
-def everything():
-    return ([kernel(series) for series in SERIES] + [elf(series) for series in SERIES]
-            + [busybox(), uroot(), peer(), drivers()])
+def everything(arch="x86_64"):
+    found = [*(kernel(series, arch) for series in SERIES[arch]), busybox(arch), uroot(arch), peer(arch)]
+    return found + [*(elf(series) for series in SERIES[arch]), drivers()] * (arch == "x86_64")
 
 
-def main(arguments):
-    makers = {"kernel": kernel, "elf": elf, "uroot": uroot, "peer": peer, "busybox": busybox, "drivers": drivers,
-              "all": everything}
-    if not arguments or arguments[0] not in makers:
-        sys.exit(__doc__)
+MAKERS = {"kernel": kernel, "elf": elf, "uroot": uroot, "peer": peer, "busybox": busybox, "drivers": drivers,
+          "all": everything}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="images", description=__doc__)
+    parser.add_argument("--arch", choices=sorted(PORTS), default="x86_64")
+    parser.add_argument("what", choices=MAKERS)
+    parser.add_argument("series", nargs="*")
+    options = parser.parse_args()
+    make = functools.partial(MAKERS[options.what], *options.series)
+    if options.arch != "x86_64":  # an ELF file and the drivers are of that one only
+        make = functools.partial(make, arch=options.arch)
     try:
         with lock():
-            made = makers[arguments[0]](*arguments[1:])
+            made = make()
     except (debian.Missing, subprocess.CalledProcessError) as error:
         sys.exit(f"images: {error}")
     print("\n".join(map(str, made)) if isinstance(made, list) else made)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -123,12 +123,12 @@ def main():
     options = arguments()
     if not pathlib.Path(options.vmm).is_file():
         raise debian.Missing(f"{options.vmm} is not there: build it first (cmake --build --preset release)")
-    lab = Lab(options.vmm, pathlib.Path(options.out) / "made")
+    lab = Lab(options.vmm, pathlib.Path(options.out) / "made", options.arch)
     with catalog.lock():
         load(files(options.scenario), lab)
-    direct = runner.hardware_kvm() if options.runner == "auto" else options.runner == "direct"
-    how = (runner.Direct(lab, options.out, catalog.busybox()) if direct
-           else runner.Nest(lab, options.out, options.arch, options.deterministic))
+    direct = runner.hardware_kvm(options.arch) if options.runner == "auto" else options.runner == "direct"
+    how = (runner.Direct(lab, options.out, catalog.busybox(options.arch)) if direct
+           else runner.Nest(lab, options.out, options.deterministic))
     print(f"scenarios run {'directly on this host' if direct else 'in an emulated machine'}; logs: {options.out}")
     report, todo, cases = Report(), queue.Queue(), []
     for case in lab.cases:

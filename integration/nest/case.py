@@ -28,11 +28,18 @@ class Failed(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Only:
+    """The one architecture that a case is for, and why."""
+    arch: str
+    because: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Host:
     """The machine that the VMM runs on: L1 in the nest. Cases with equal hosts share one boot."""
     memory: int = 2048           # MiB
     cpus: int = 1                # more than one emulated CPU now and then corrupts L1
-    modules: tuple = ("kvm_amd", "loop", "tun", "dummy", "dm_mod", "dm_flakey")
+    modules: tuple = ("loop", "tun", "dummy", "dm_mod", "dm_flakey")
     qemu: tuple = ()             # further QEMU arguments: disks, an IOMMU, a network
     append: str = ""             # further kernel parameters
     kernel: str = "6.12"         # a series of catalog.SERIES
@@ -127,6 +134,7 @@ class Case:
     limit: int = 90              # seconds
     host: Host = Host()
     root: bool = False           # only root can do this on a real host; in the nest everything is root
+    only: Only = None            # what another architecture does not have, or has otherwise
     nest: bool = False           # about the nest's kernel, or changes how it is set up
 
 

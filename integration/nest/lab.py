@@ -6,17 +6,25 @@ import re
 import subprocess
 
 from images import catalog, cpio, debian
-from nest.case import Case, Host, command, quote
+from nest.case import Case, Host, Only, command, quote
 
 SCENARIOS = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 
-# The names that scenarios use for guest kernels.
+# The names that scenarios use for guest kernels: as Debian has them, and on x86_64 what a bzImage has inside.
 KERNELS = {
-    "bz612": lambda: catalog.kernel("6.12"),
-    "elf612": lambda: catalog.elf("6.12"),
-    "bz61": lambda: catalog.kernel("6.1"),
-    "elf61": lambda: catalog.elf("6.1"),
+    "x86_64": {
+        "deb612": lambda: catalog.kernel("6.12"),
+        "elf612": lambda: catalog.elf("6.12"),
+        "deb61": lambda: catalog.kernel("6.1"),
+        "elf61": lambda: catalog.elf("6.1"),
+    },
+    "aarch64": {"deb612": lambda: catalog.kernel("6.12", "aarch64")},
 }
+# Of a guest, unless a case says otherwise: the kernel that starts quickest, and the serial port.
+USUAL = {"x86_64": ("elf612", "ttyS0"), "aarch64": ("deb612", "ttyAMA0")}
+
+#: where a case needs lab.tool()
+TOOLS = Only("x86_64", "it brings programs of the machine that the nest runs on")
 
 # await PATTERN COUNT: until so many lines of the output match, or the guest's process has ended.
 AWAIT = """await() {
@@ -57,7 +65,8 @@ def loaded_by(program):
 
 
 class Lab:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, arch="x86_64"):
+        self.arch = arch  # of the program, the guests and the host that they run on
         self.folder = pathlib.Path(folder)  # for files that scenarios make
         self.program_path = pathlib.Path(program).resolve()
         self.files = {}      # name below $T -> where it comes from
@@ -81,11 +90,13 @@ class Lab:
 
     def tool(self, name):
         """Brings a program of the machine that this runs on."""
+        if self.arch != catalog.OWN:
+            raise debian.Missing(f"{name} is here for {catalog.OWN} only")
         return self.program(debian.tool(name), name)
 
     def peer(self):
         """The other end of the steps that use the network: see images/uroot/peer."""
-        return self.put(catalog.peer(), "peer")
+        return self.put(catalog.peer(self.arch), "peer")
 
     def guest_tools(self, *names):
         """A further initramfs with programs of the machine that this runs on, in /sbin, and their libraries."""
@@ -104,11 +115,16 @@ class Lab:
         """Another scenario, for those that do the same for longer."""
         return scenario(SCENARIOS / f"{name}.py")
 
+    @property
+    def serial(self):
+        """The guest's name for its first serial port."""
+        return USUAL[self.arch][1]
+
     def kernel(self, name):
-        return self.put(KERNELS[name](), name)
+        return self.put(KERNELS[self.arch][name](), name)
 
     def initramfs(self):
-        return self.put(catalog.uroot(), "uroot.cpio")
+        return self.put(catalog.uroot(self.arch), "uroot.cpio")
 
     def make(self, name):
         """A path for a file that the scenario writes; `put` it then."""
@@ -119,7 +135,7 @@ class Lab:
         """A further initramfs with kernel modules, which the guest inserts before it does anything else."""
         path = self.make(f"modules-{series}-{'-'.join(names)}.cpio")
         with cpio.Archive(path) as archive:
-            for number, (name, content) in enumerate(catalog.modules(series, names)):
+            for number, (name, content) in enumerate(catalog.modules(series, names, self.arch)):
                 archive.text(f"lib/guest/{number:02}-{name}", content)
         return self.put(path)
 
@@ -136,23 +152,35 @@ class Lab:
             lines.append(f"await {quote(pattern)} {asked[pattern]} && {{ {typed}; }} >&3")
         return "\n".join([*lines, end])
 
-    def vmm(self, *extra, kernel="elf612", steps="off", cpus=1, memory="256M", append="quiet panic=-1", modules=(),
-            disks=(), console="ttyS0"):
+    def vmm(self, *extra, kernel=None, steps="off", cpus=1, memory="256M", append="quiet panic=-1", modules=(),
+            disks=(), console=None):
         """The command line of one guest that runs `steps` (see images/uroot/steps).
 
-        The kernel is an ELF file unless unpacking is what the case is about: where the VMM itself is emulated,
+        On x86_64 the kernel is an ELF file unless unpacking is what the case is about: where the VMM itself is emulated,
         unpacking a bzImage is a good part of what a guest costs.
         """
-        line = " ".join(filter(None, [f"console={console}", append, f"vmm.test={steps}" if steps else ""]))
+        line = " ".join(filter(None, [f"console={console or self.serial}", append, f"vmm.test={steps}" if steps else ""]))
         if modules:
             extra = ("--initramfs", self.modules(*modules), *extra)
         extra = (*extra, *(word for disk in disks for word in ("--disk", disk)))
-        return command(self.program(self.program_path, "vmm"), "run", "--kernel", self.kernel(kernel),
+        return command(self.program(self.program_path, "vmm"), "run", "--kernel", self.kernel(kernel or USUAL[self.arch][0]),
                        "--initramfs", self.initramfs(), "--cmd-line", line, "--memory", memory,
                        "--num-cpu", cpus, *extra)
 
     def case(self, name, script, check, **options):
         self.cases.append(Case(f"{self.scenario}.{name}", script, check, **options))
 
+    def only(self, which, make, *names):
+        """Cases for one architecture: make(lab) adds them there, elsewhere they are skipped, and say why."""
+        before = len(self.cases)
+        if which.arch == self.arch:
+            make(self)
+            added = [case.name.partition(".")[2] for case in self.cases[before:]]
+            if added != list(names):
+                raise ValueError(f"cases {added} were announced as {names}")
+        else:
+            for name in names:
+                self.case(name, "", None, only=which)
 
-__all__ = ["HOST", "Host", "Lab", "SCENARIOS", "around", "command", "scenario"]
+
+__all__ = ["HOST", "Host", "Lab", "Only", "SCENARIOS", "TOOLS", "around", "command", "scenario"]

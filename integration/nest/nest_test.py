@@ -11,8 +11,8 @@ from unittest import mock
 
 from images import cpio
 from nest import __main__ as program
-from nest import runner
-from nest.case import Case, Failed, Host, Result, command
+from nest import machine, runner
+from nest.case import Case, Failed, Host, Only, Result, command
 from nest.lab import Lab
 from nest.runner import Direct, Nest, Pulse
 
@@ -112,6 +112,55 @@ class BatchTest(unittest.TestCase):
         cases = [Case(name, "", None) for name in "abc"]
         names = [[case.name for case in batch] for batch in program.batches(cases, 2)]
         self.assertEqual(names, [["a", "c"], ["b"]])
+
+
+class OnlyTest(unittest.TestCase):
+    """What only one architecture can do is made there, and said elsewhere."""
+
+    ONLY = Only("aarch64", "of a reason")
+
+    def add(self, arch, *names):
+        with tempfile.TemporaryDirectory() as folder:
+            lab = Lab("/bin/true", folder, arch)
+            lab.scenario = "s"
+            lab.only(self.ONLY, lambda lab: lab.case("one", "true", None), *names)
+            return lab
+
+    def test_case_is_made_where_it_runs(self):
+        lab = self.add("aarch64", "one")
+        self.assertEqual([(case.name, case.script) for case in lab.cases], [("s.one", "true")])
+        self.assertEqual(Nest(lab, "out").refuses(lab.cases[0]), "")
+
+    def test_case_of_another_architecture_is_skipped_with_its_reason(self):
+        lab = self.add("x86_64", "one")
+        self.assertEqual([case.name for case in lab.cases], ["s.one"])
+        self.assertEqual(Nest(lab, "out").refuses(lab.cases[0]), "for aarch64 only: of a reason")
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(Direct(lab, folder).refuses(lab.cases[0]), "for aarch64 only: of a reason")
+
+    def test_names_that_were_not_announced_are_an_error(self):
+        with self.assertRaisesRegex(ValueError, "were announced as"):
+            self.add("aarch64", "two")
+
+
+class MachineTest(unittest.TestCase):
+    def setUp(self):
+        patches = (mock.patch.object(machine.catalog, "kernel", lambda series, arch: f"{series}-{arch}"),
+                   mock.patch.object(machine.debian, "tool", lambda name: name))
+        for patch in patches:
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def test_console_and_results_are_two_devices(self):
+        for arch, device in ("x86_64", "-serial chardev:results"), ("aarch64", "virtserialport,chardev=results"):
+            words = machine.command(arch, Host(), "initramfs", "file:console", "channel")
+            self.assertIn("-serial file:console", " ".join(words))
+            self.assertIn("-chardev file,id=results,path=channel", " ".join(words))
+            self.assertIn(device, " ".join(words))
+            self.assertEqual(words[words.index("-kernel") + 1], f"6.12-{arch}")
+
+    def test_without_results_there_is_no_device_for_them(self):
+        self.assertNotIn("results", " ".join(machine.command("aarch64", Host(), "initramfs", "stdio")))
 
 
 class DirectTest(unittest.TestCase):

@@ -5,6 +5,7 @@ import io
 import math
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -21,11 +22,11 @@ SILENCE = 25  # CPU seconds of the emulator without a sign of life, which L1 giv
 STALL = 30  # seconds beyond a case's limit (or for a boot) after which L1 counts as hung
 
 
-def hardware_kvm():
+def hardware_kvm(arch):
     """Whether this host can run a stock guest directly: hardware virtualisation, and we may use it."""
     modules = pathlib.Path("/sys/module")
-    hardware = (modules / "kvm_intel").exists() or (modules / "kvm_amd").exists()
-    return hardware and os.access("/dev/kvm", os.R_OK | os.W_OK)
+    hardware = arch == "aarch64" or (modules / "kvm_intel").exists() or (modules / "kvm_amd").exists()
+    return arch == platform.machine() and hardware and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def session_members(session):
@@ -80,6 +81,11 @@ def end_session(session):
         time.sleep(0.01)
 
 
+def wrong_architecture(case, arch):
+    """Why a case is not for an architecture; empty when it is."""
+    return f"for {case.only.arch} only: {case.only.because}" if case.only and case.only.arch != arch else ""
+
+
 class Direct:
     """On this very host: hardware KVM, no emulation."""
 
@@ -107,7 +113,7 @@ class Direct:
             return "needs a machine of its own: runs in the nest"
         if case.root and os.getuid() != 0:
             return "needs root"
-        return ""
+        return wrong_architecture(case, self.lab.arch)
 
     def run(self, cases):
         for case in cases:
@@ -140,15 +146,15 @@ class Nest:
 
     name = "nest"
 
-    def __init__(self, lab, out, arch="x86_64", deterministic=False):
-        self.lab, self.out, self.arch, self.deterministic = lab, pathlib.Path(out), arch, deterministic
+    def __init__(self, lab, out, deterministic=False):
+        self.lab, self.out, self.deterministic = lab, pathlib.Path(out), deterministic
         self.boots = 0
         self.numbering = threading.Lock()
 
     def refuses(self, case):
         if self.deterministic and (case.host.qemu or case.host.cpus != 1):
             return "deterministic time is for one CPU without disks"
-        return ""
+        return wrong_architecture(case, self.lab.arch)
 
     def run(self, cases):
         """Boots L1 as often as it takes: a case that takes L1 down fails, those after it run in the next.
@@ -182,11 +188,11 @@ class Nest:
         host, initramfs, channel = cases[0].host, folder / "initramfs", folder / "channel"
         machine.write_initramfs(initramfs, host, self.lab, patient)
         channel.touch()
-        command = machine.command(self.arch, host, initramfs, f"file:{folder}/console.log", channel,
+        command = machine.command(self.lab.arch, host, initramfs, f"file:{folder}/console.log", channel,
                                   self.deterministic)
         with open(folder / "qemu.log", "wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True)  # runs: qemu-system-x86_64
+                                       start_new_session=True)  # runs: qemu-system-x86_64 qemu-system-aarch64
             try:
                 yield from self.follow(process, folder, {case.name: case for case in patient})
             finally:

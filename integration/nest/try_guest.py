@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots one Linux guest to its shell: on this host if it has hardware KVM, else in an emulated machine.
 
-PYTHONPATH=integration python3 -m nest.try_guest --vmm PATH [vmm run's own flags...]
+PYTHONPATH=integration python3 -m nest.try_guest --vmm PATH [--arch ARCH] [vmm run's own flags...]
 On a terminal the guest's console is yours. Otherwise commands come from standard input, one a line (or are a few
 of our own), the guest is powered off at the end, and the exit code says whether all of that worked.
 """
@@ -29,7 +29,7 @@ BOOT_LIMIT, COMMAND_LIMIT = 180, 60  # seconds
 
 
 def guest(lab, extra):
-    return lab.vmm(*extra, kernel="bz612", steps="", memory="512M", append="quiet")
+    return lab.vmm(*extra, kernel="deb612", steps="", memory="512M", append="quiet")
 
 
 @contextlib.contextmanager
@@ -37,11 +37,11 @@ def nested(lab, extra, work, console):
     """The command that boots L1 with the guest on its console; yields it with the file of the guest's exit code."""
     size = shutil.get_terminal_size()
     script = (f"stty rows {size.lines} cols {size.columns} 2>/dev/null\ndmesg -n 1\nexport T=/t O=/tmp\n"
-              f"{guest(lab, extra)}\necho \"@exit $?\" >/dev/ttyS1\n")
+              f"{guest(lab, extra)}\necho \"@exit $?\" >/dev/{machine.ARCHITECTURES[lab.arch].channel}\n")
     host, archive, channel = Host(), work / "initramfs", work / "channel"
     machine.write_initramfs(archive, host, lab, [], console=script)
     channel.touch()
-    yield machine.command("x86_64", host, archive, console, channel), channel
+    yield machine.command(lab.arch, host, archive, console, channel), channel
 
 
 def exit_code(channel, code):
@@ -93,7 +93,7 @@ class Talk:
 def scripted(command, channel, environment):
     lines = [line.strip() for line in sys.stdin if line.strip()] or COMMANDS
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-                               env=environment)  # runs: sh qemu-system-x86_64
+                               env=environment)  # runs: sh qemu-system-x86_64 qemu-system-aarch64
     try:
         problem = Talk(process).run(lines)
         if not problem:
@@ -114,7 +114,7 @@ def scripted(command, channel, environment):
 def interactive(command, channel, environment):
     before = termios.tcgetattr(sys.stdin)
     try:
-        code = subprocess.call(command, env=environment)  # runs: sh qemu-system-x86_64
+        code = subprocess.call(command, env=environment)  # runs: sh qemu-system-x86_64 qemu-system-aarch64
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
     return exit_code(channel, code)
@@ -123,15 +123,16 @@ def interactive(command, channel, environment):
 def main():
     parser = argparse.ArgumentParser(prog="try", description=__doc__)
     parser.add_argument("--vmm", required=True)
+    parser.add_argument("--arch", choices=sorted(machine.ARCHITECTURES), default="x86_64")
     options, extra = parser.parse_known_args()
-    lab = Lab(options.vmm, tempfile.gettempdir())
+    lab = Lab(options.vmm, tempfile.gettempdir(), options.arch)
     with catalog.lock():
         guest(lab, extra)  # fetches and builds what it names
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     talk = interactive if terminal else scripted
     with tempfile.TemporaryDirectory(prefix="vmm-try-") as folder:
         work = pathlib.Path(folder)
-        if runner.hardware_kvm():
+        if runner.hardware_kvm(options.arch):
             print("== this host has hardware KVM: the guest runs on it. Ctrl-A X leaves it.", flush=True)
             for name, source in lab.files.items():
                 (work / name).symlink_to(source)

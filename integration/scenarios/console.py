@@ -88,7 +88,7 @@ def in_a_file(r):
 
 def places(lab):
     peer = lab.peer()
-    both = "ttyS0 console=hvc0"  # the kernel writes to the serial port too, where it finds one
+    both = f"{lab.serial} console=hvc0"  # the kernel writes to the serial port too, where it finds one
     guest = lab.vmm("--console", "pty", "--serial", "off", "--console-port", "name=word,pty", console=both, steps="ask")
     lab.case("hvc0-pty", f"""{{ {guest}; echo $? >$O/code; }} &
 place() {{

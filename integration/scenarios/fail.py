@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A failing host: the guest gets the error that the specification has for it, a line says why, all else goes on."""
-from nest.lab import around
+from nest.lab import TOOLS, around
 
 SECTORS = 16384
 SETUP = f"""for f in shrinks removed flaky late healthy; do truncate -s 8M $f; done
@@ -69,9 +69,13 @@ def check(r):
     r.require(len(r.err.splitlines()) == len(LINES), f"stderr has {r.err[:600]!r}")
 
 
-def cases(lab):
+def disks(lab):
     lab.tool("dmsetup")
     guest = lab.vmm(modules=("virtio_blk",), disks=DISKS.values(), steps="ask")
     talk = lab.talk(guest, *(("^@test ready", f"{{ {act or ':'}; }} >>$O/host 2>&1; echo {steps}")
                              for act, steps in ACTS))
     lab.case("disks", around(SETUP, talk, TEARDOWN), check, root=True)
+
+
+def cases(lab):
+    lab.only(TOOLS, disks, "disks")

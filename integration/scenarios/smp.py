@@ -2,6 +2,9 @@
 """More than one vCPU: all online, and arranged as asked. The default topology is looked at in net.py's taps."""
 
 from nest.case import COMPLAINT
+from nest.lab import Only
+
+APIC = Only("x86_64", "it is about APIC ids")
 
 
 def online(count, **shape):
@@ -30,11 +33,15 @@ def sparse(r):
     r.says_nothing(COMPLAINT)
 
 
-def cases(lab):
+def sparse_case(lab):
     brought_up = ",".join(f"online:{cpu}" for cpu in SPARSE)
     lab.case("sparse", lab.vmm("--cpus", "boot=125,topology=1:5:5:5", cpus=125, memory="512M",
                                append="quiet panic=-1 maxcpus=1",
                                steps=f"{brought_up},cpus,topology,pin:124,clock,kmsg:3,off"), sparse, limit=180)
+
+
+def cases(lab):
+    lab.only(APIC, sparse_case, "sparse")
     # Threads, cores, dies, packages.
     lab.case("two-by-two", lab.vmm("--cpus", "boot=4,topology=2:1:1:2", steps="cpus,topology,kmsg:3,off", cpus=4),
              online(4, packages=2, cores=2, threads=4), limit=180)

@@ -2,7 +2,7 @@
 //! Links the guest as tests/bare does: no start files, no libraries, at 1 MiB.
 
 fn main() {
-    let bare = "../../../tests/bare";
+    let bare = "../../../tests/bare/x86_64";
     println!("cargo:rerun-if-changed={bare}/link.ld");
     println!("cargo:rerun-if-changed={bare}/start.S");
     let script = std::fs::canonicalize(format!("{bare}/link.ld")).unwrap();

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr, PAGE_SIZE};
 
 // From the PVH entry to guest_main() in ring 3, shared with the guests in C++.
-global_asm!(include_str!("../../../../tests/bare/start.S"), options(att_syntax));
+global_asm!(include_str!("../../../../tests/bare/x86_64/start.S"), options(att_syntax));
 
 const COM1: u16 = 0x3f8;
 const DEBUG_EXIT: u16 = 0xf4;

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"syscall"
 	"unsafe"
@@ -24,8 +25,10 @@ func loadModules() {
 	}
 }
 
+// finitModule is a system call that package syscall does not have.
+var finitModule = map[string]uintptr{"amd64": 313, "arm64": 273}[runtime.GOARCH]
+
 func insert(path string) error {
-	const finitModule = 313
 	file, err := os.Open(path)
 	if err != nil {
 		return err
