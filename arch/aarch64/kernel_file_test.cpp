@@ -143,6 +143,9 @@ TEST(ArmKernelFileTest, OtherFilesAreNamed) {
 
     EXPECT_THAT(text("#!/bin/sh\n"),
                 HasSubstr("a script (#!/bin/sh), neither an arm64 Linux Image nor ELF"));
+    // With U+009B a terminal is told something.
+    EXPECT_THAT(text("#!/bin/sh\x9b 2J\n"),
+                HasSubstr("a script (#!/bin/sh), neither an arm64 Linux Image nor ELF"));
     EXPECT_THAT(text("070701000"), HasSubstr("a cpio archive, not a kernel"));
     EXPECT_THAT(error_of(pack(Compression::Gzip, std::as_bytes(std::span{"hello\n"}))),
                 HasSubstr("compressed with gzip; inside"));

@@ -49,7 +49,7 @@ private:
     Placement placement_;
 };
 
-Error no_room(std::string what, std::string advice) {
+Error refusal(std::string what, std::string advice) {
     return Error{ErrorKind::Config, std::move(what)}.hint(std::move(advice));
 }
 
@@ -60,7 +60,7 @@ Result<Placed> Load::place(const ImageHeader& header) {
     const std::uint64_t room = request_.ram.size;
     if (header.text_offset > room || size > room - header.text_offset)
         return std::unexpected(
-            no_room(cat("the kernel needs ", size_text(size), " of memory from an offset of ",
+            refusal(cat("the kernel needs ", size_text(size), " of memory from an offset of ",
                         Hex{header.text_offset}, " on, the guest has ", ram_text()),
                     "Give the guest more memory with --memory"));
     const GpaRange range{Gpa{request_.ram.first.value() + header.text_offset}, size};
@@ -80,7 +80,7 @@ Result<> Load::unpack_image(GpaRange to) {
     const auto bytes = host_span(memory_, to.first, std::min(room, to.size + kUnpackSlack));
     const auto got = VMM_TRY(unpack(part.compression, packed.bytes(), bytes));
     if (!got.finished || got.size > to.size)
-        return std::unexpected(no_room(
+        return std::unexpected(refusal(
             cat("it unpacks to more than the ", size_text(to.size), " that its header names"),
             "Copy or install the kernel again"));
     std::ranges::fill(bytes.subspan(got.size), std::byte{0});
@@ -109,7 +109,7 @@ Result<GpaRange> Load::place_initramfs(Gpa from) {
     const auto at = placement_.lowest_free(size, Placement::kPageSize, from);
     if (!at)
         return std::unexpected(
-            no_room(cat("initramfs ", initramfs_names(request_.initramfs), " (", size_text(size),
+            refusal(cat("initramfs ", initramfs_names(request_.initramfs), " (", size_text(size),
                         ") does not fit in memory of ", ram_text(), " beside the kernel"),
                     "Give the guest more memory with --memory, or a smaller initramfs"));
     const GpaRange range{*at, size};
@@ -123,7 +123,7 @@ Result<Gpa> Load::place_tree(GpaRange initramfs, Gpa from) {
     const auto at = placement_.lowest_free(tree.size(), kTreeAlignment, from);
     if (!at || !memory_.copy_out(*at, tree))
         return std::unexpected(
-            no_room(cat("the device tree (", size_text(tree.size()), ") does not fit in memory of ",
+            refusal(cat("the device tree (", size_text(tree.size()), ") does not fit in memory of ",
                         ram_text(), " beside the kernel"),
                     "Give the guest more memory with --memory"));
     return *at;

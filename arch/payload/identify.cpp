@@ -2,12 +2,12 @@
 #include "payload/identify.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <optional>
 #include <string_view>
 
 #include "payload/unpack.hpp"
+#include "vmm/printable.hpp"
 #include "vmm/text.hpp"
 
 namespace vmm {
@@ -129,7 +129,7 @@ std::string first_line(ByteView head) {
     std::string line;
     for (const std::byte byte : head.first(std::min<std::size_t>(head.size(), 60))) {
         const auto c = std::to_integer<char>(byte);
-        if (c < 0x20)
+        if (!is_printable(c))
             break;
         line += c;
     }

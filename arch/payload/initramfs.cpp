@@ -12,6 +12,13 @@ std::uint64_t padded(std::uint64_t size) {
 
 }  // namespace
 
+Result<std::vector<BootFile>> open_initramfs(std::span<const std::string> paths) {
+    std::vector<BootFile> archives;
+    for (const std::string& path : paths)
+        archives.push_back(VMM_TRY(BootFile::open(path, "initramfs")));
+    return archives;
+}
+
 std::uint64_t initramfs_size(std::span<const BootFile> archives) {
     std::uint64_t size = 0;
     for (const BootFile& file : archives)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "payload/boot_file.hpp"
 #include "vmm/error.hpp"
@@ -14,6 +15,9 @@
 #include "vmm/guest_memory.hpp"
 
 namespace vmm {
+
+/// Errors name the file that cannot be used.
+Result<std::vector<BootFile>> open_initramfs(std::span<const std::string> paths);
 
 /// Bytes with the padding in between; 0 without archives.
 std::uint64_t initramfs_size(std::span<const BootFile> archives);

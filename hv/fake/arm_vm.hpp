@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -95,7 +96,7 @@ public:
         ++record_.gics_completed;
         return {};
     }
-    Result<> reset() override {
+    Result<> reset(std::span<const std::uint64_t> /*mpidrs*/) override {
         ++record_.gic_resets;
         return {};
     }

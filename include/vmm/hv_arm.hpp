@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "vmm/gpa.hpp"
@@ -72,8 +73,8 @@ public:
     virtual Result<std::unique_ptr<Vcpu>> create_vcpu(std::uint32_t index) = 0;
     /// After the last vCPU was made, before one runs.
     virtual Result<> complete_gic() = 0;
-    /// The GIC as after power-on. No vCPU runs.
-    virtual Result<> reset() = 0;
+    /// The GIC as after power-on. `mpidrs` are those of the vCPUs, none of which runs.
+    virtual Result<> reset(std::span<const std::uint64_t> mpidrs) = 0;
 };
 
 /// Where virtual machines come from: as hv::x86::Hypervisor.

@@ -3,24 +3,28 @@
 
 #include <gtest/gtest.h>
 
+#include "config/board.hpp"
 #include "config/config_test_support.hpp"
+#include "vmm/text.hpp"
 
 namespace vmm::config {
 namespace {
 
 using test::good;
 
+const std::string kSerialConsole = cat("console=", board().serial_console);
+
 TEST(CmdlineTest, ConsoleIsPutInFront) {
     auto config = good();
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 initcall_blacklist=jent_mod_init");
+    EXPECT_EQ(effective_cmdline(config), cat(kSerialConsole, " initcall_blacklist=jent_mod_init"));
 
     config.payload.cmdline = "quiet -- console=x";
     EXPECT_EQ(effective_cmdline(config),
-              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
+              cat(kSerialConsole, " initcall_blacklist=jent_mod_init quiet -- console=x"));
 
     config.payload.cmdline = effective_cmdline(config);
     EXPECT_EQ(effective_cmdline(config),
-              "console=ttyS0 initcall_blacklist=jent_mod_init quiet -- console=x");
+              cat(kSerialConsole, " initcall_blacklist=jent_mod_init quiet -- console=x"));
 }
 
 TEST(CmdlineTest, ConsoleThatIsThereStays) {
@@ -29,15 +33,16 @@ TEST(CmdlineTest, ConsoleThatIsThereStays) {
     EXPECT_EQ(effective_cmdline(config), "initcall_blacklist=jent_mod_init quiet console=tty0");
 
     config.payload.cmdline = R"(x="a console=b" noconsole=1)";
-    EXPECT_EQ(effective_cmdline(config),
-              R"(console=ttyS0 initcall_blacklist=jent_mod_init x="a console=b" noconsole=1)");
+    EXPECT_EQ(
+        effective_cmdline(config),
+        cat(kSerialConsole, R"( initcall_blacklist=jent_mod_init x="a console=b" noconsole=1)"));
 }
 
 TEST(CmdlineTest, FipsModeKeepsItsJitterSource) {
     auto config = good();
     config.payload.cmdline = "fips=1";
 
-    EXPECT_EQ(effective_cmdline(config), "console=ttyS0 fips=1");
+    EXPECT_EQ(effective_cmdline(config), cat(kSerialConsole, " fips=1"));
 }
 
 TEST(CmdlineTest, NoConsoleIsNamedWhereThereIsNoneAndNothingWhenSwitchedOff) {

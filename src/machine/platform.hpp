@@ -51,6 +51,18 @@ struct SerialPort {
     std::function<std::uint64_t()> drop_output;
 };
 
+/// Of a UART of devices/.
+template <class Uart>
+SerialPort serial_port_of(Uart& uart) {
+    return SerialPort{.user = &uart,
+                      .lock = &uart.lock(),
+                      .has_output = [&uart] { return uart.has_output(); },
+                      .drop_output = [&uart] { return uart.drop_output(); }};
+}
+
+/// A kernel file from this size on is worth huge pages under it; a bare-metal payload is not.
+inline constexpr std::uint64_t kLargePayload = 4ULL << 20;
+
 class Platform {
 public:
     virtual ~Platform() = default;

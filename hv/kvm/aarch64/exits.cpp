@@ -4,24 +4,6 @@
 #include "vmm/text.hpp"
 
 namespace vmm::kvm {
-namespace {
-
-hv::VmExit system_event(const kvm_run& run) noexcept {
-    using Kind = hv::exit::SystemEvent::Kind;
-    switch (run.system_event.type) {
-        case KVM_SYSTEM_EVENT_SHUTDOWN:
-            return hv::exit::SystemEvent{Kind::PowerOff};
-        case KVM_SYSTEM_EVENT_RESET:
-            return hv::exit::SystemEvent{Kind::Reset};
-        case KVM_SYSTEM_EVENT_CRASH:
-            return hv::exit::SystemEvent{Kind::Crash};
-        default:
-            return hv::exit::Failed{};
-    }
-}
-
-}  // namespace
-
 hv::VmExit decode_rare(const kvm_run& run) noexcept {
     return run.exit_reason == KVM_EXIT_SYSTEM_EVENT ? system_event(run)
                                                     : hv::VmExit{hv::exit::Failed{}};

@@ -5,13 +5,11 @@
 
 #include <linux/kvm.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
+#include "kvm/exits.hpp"
 #include "vmm/hv.hpp"
 
 namespace vmm::kvm {
@@ -24,12 +22,7 @@ hv::VmExit decode_rare(const kvm_run& run) noexcept;
 inline hv::VmExit decode(kvm_run& run) noexcept {
     if (run.exit_reason != KVM_EXIT_MMIO) [[unlikely]]
         return decode_rare(run);
-    auto& mmio = run.mmio;
-    const auto data = std::as_writable_bytes(std::span{mmio.data})
-                          .first(std::min<std::size_t>(mmio.len, sizeof mmio.data));
-    if (mmio.is_write != 0)
-        return hv::exit::MmioWrite{Gpa{mmio.phys_addr}, data};
-    return hv::exit::MmioRead{Gpa{mmio.phys_addr}, data};
+    return mmio_access(run);
 }
 
 /// Why KVM cannot go on, in a sentence for a user. `pc` is where the vCPU stands, if that could be

@@ -119,7 +119,6 @@ Result<std::unique_ptr<hv::arm::Vcpu>> Vm::create_vcpu(std::uint32_t index) {
         add(target, KVM_ARM_VCPU_POWER_OFF);
     auto vcpu = std::make_unique<Vcpu>(vm().made(UniqueFd{fd}), parts_.run_page_size, target);
     VMM_TRY(vcpu->reset());
-    mpidrs_.push_back(VMM_TRY(vcpu->mpidr()));
     return vcpu;
 }
 

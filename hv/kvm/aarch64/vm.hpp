@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
+#include <span>
 
 #include "kvm/aarch64/gic.hpp"
 #include "kvm/aarch64/vcpu.hpp"
@@ -58,14 +58,13 @@ public:
     unsigned max_vcpus() const noexcept override;
 
     Result<std::unique_ptr<hv::arm::Vcpu>> create_vcpu(std::uint32_t index) override;
-    Result<> reset() override { return gic_->reset(mpidrs_); }
+    Result<> reset(std::span<const std::uint64_t> mpidrs) override { return gic_->reset(mpidrs); }
 
 private:
     const Handle& vm() const noexcept { return parts_.vm; }
 
     const Parts parts_;
     hv::arm::GicLayout layout_;
-    std::vector<std::uint64_t> mpidrs_;  // of the vCPUs
     MemorySlots slots_;
     IrqPins pins_;
     IrqRoutes routes_;

@@ -12,20 +12,6 @@
 namespace vmm::kvm {
 namespace {
 
-hv::VmExit system_event(const kvm_run& run) noexcept {
-    using Kind = hv::exit::SystemEvent::Kind;
-    switch (run.system_event.type) {
-        case KVM_SYSTEM_EVENT_SHUTDOWN:
-            return hv::exit::SystemEvent{Kind::PowerOff};
-        case KVM_SYSTEM_EVENT_RESET:
-            return hv::exit::SystemEvent{Kind::Reset};
-        case KVM_SYSTEM_EVENT_CRASH:
-            return hv::exit::SystemEvent{Kind::Crash};
-        default:
-            return hv::exit::Failed{};
-    }
-}
-
 /// "48 0f 01 d0": two digits a byte.
 std::string bytes(std::span<const __u8> data) {
     constexpr std::string_view kDigits = "0123456789abcdef";

@@ -5,18 +5,16 @@
 
 #include <linux/kvm.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
 
+#include "kvm/exits.hpp"
 #include "vmm/hv.hpp"
 
 namespace vmm::kvm {
 
-// The two frequent exits, inline.
-
+/// Frequent, so inline.
 inline hv::VmExit port_access(kvm_run& run) noexcept {
     const auto& io = run.io;
     auto* data = reinterpret_cast<std::byte*>(&run) + io.data_offset;
@@ -25,15 +23,6 @@ inline hv::VmExit port_access(kvm_run& run) noexcept {
     if (io.direction == KVM_EXIT_IO_OUT)
         return hv::exit::PortOut{io.port, size, {data, length}};
     return hv::exit::PortIn{io.port, size, {data, length}};
-}
-
-inline hv::VmExit mmio_access(kvm_run& run) noexcept {
-    auto& mmio = run.mmio;
-    const auto data = std::as_writable_bytes(std::span{mmio.data})
-                          .first(std::min<std::size_t>(mmio.len, sizeof mmio.data));
-    if (mmio.is_write != 0)
-        return hv::exit::MmioWrite{Gpa{mmio.phys_addr}, data};
-    return hv::exit::MmioRead{Gpa{mmio.phys_addr}, data};
 }
 
 /// All others. Failed without a text: KVM gave the vCPU up, or does what we did not ask for; see

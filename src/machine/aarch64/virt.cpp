@@ -9,6 +9,7 @@
 #include "config/command_line.hpp"
 #include "config/limits.hpp"
 #include "machine/host_entropy.hpp"
+#include "payload/initramfs.hpp"
 #include "vmm/log.hpp"
 #include "vmm/size_text.hpp"
 #include "vmm/text.hpp"
@@ -17,9 +18,6 @@ namespace vmm::machine {
 namespace {
 
 using namespace aarch64;  // the board is made of its numbers
-
-// A kernel file from this size on is worth huge pages under it; a bare-metal payload is not.
-constexpr std::uint64_t kLargePayload = 4 * kMiB;
 
 // A configuration that is let through puts the test exit register where none of these are.
 constexpr bool is_known_to_config(GpaRange range) {
@@ -63,8 +61,7 @@ Result<std::unique_ptr<Virt>> Virt::create(const VmConfig& config,
     auto kernel = VMM_TRY(KernelFile::open(config.payload.kernel));
     log::info("kernel ", config.payload.kernel, ": ", kernel.describe());
     std::unique_ptr<Virt> board{new Virt{config, std::move(hypervisor), std::move(kernel)}};
-    for (const auto& path : config.payload.initramfs)
-        board->initramfs_.push_back(VMM_TRY(BootFile::open(path, "initramfs")));
+    board->initramfs_ = VMM_TRY(open_initramfs(config.payload.initramfs));
     return board;
 }
 
@@ -149,10 +146,7 @@ Result<> Virt::add_debug_exit(const PlatformParts& parts) {
 std::optional<SerialPort> Virt::serial() {
     if (!uart_)
         return std::nullopt;
-    return SerialPort{.user = &*uart_,
-                      .lock = &uart_->lock(),
-                      .has_output = [this] { return uart_->has_output(); },
-                      .drop_output = [this] { return uart_->drop_output(); }};
+    return serial_port_of(*uart_);
 }
 
 PciLines Virt::pci_lines() const {
@@ -196,14 +190,15 @@ Result<> Virt::connect(pci::HostBridge& bridge, const PlatformParts& parts) {
     return parts.mmio.map(kEcam.first.value(), pci::kEcamSize, bridge.ecam());
 }
 
-std::vector<std::byte> Virt::device_tree(GpaRange initramfs) const {
+std::vector<std::byte> Virt::device_tree(GpaRange initramfs,
+                                         const std::string& command_line) const {
     std::array<std::byte, 64> seed{};
     HostEntropy entropy;
     entropy.fill(seed);
     return aarch64::device_tree({.mpidrs = mpidrs_,
                                  .cpu_map = cpu_map(config_.cpus),
                                  .ram = ram_range(config_.memory.size),
-                                 .command_line = config::effective_cmdline(config_),
+                                 .command_line = command_line,
                                  .initramfs = initramfs,
                                  .gic = gic_layout(),
                                  .gic_version = vm_->gic_version(),
@@ -218,21 +213,22 @@ Result<> Virt::load(GuestRam& ram) {
     VMM_TRY(ram.clear());
     if (kernel_.file().size() >= kLargePayload)
         ram.advise_huge_pages();
-    const auto entry =
-        VMM_TRY(aarch64::load(kernel_,
-                              {.ram = ram_range(ram.size()),
-                               .initramfs = initramfs_,
-                               .make_tree = [this](GpaRange at) { return device_tree(at); }},
-                              ram));
+    const auto command_line = config::effective_cmdline(config_);
+    const auto entry = VMM_TRY(
+        aarch64::load(kernel_,
+                      {.ram = ram_range(ram.size()),
+                       .initramfs = initramfs_,
+                       .make_tree = [&](GpaRange at) { return device_tree(at, command_line); }},
+                      ram));
     log::info(entry.how);
-    log::info("kernel command line: ", config::effective_cmdline(config_));
+    log::info("kernel command line: ", command_line);
     return vcpus_[0]->set_entry(entry.cpu);
 }
 
 Result<> Virt::reset() {
     for (const auto& vcpu : vcpus_)
         VMM_TRY(vcpu->reset());
-    VMM_TRY_OR(vm_->reset(), "cannot reset the interrupt controller (GIC)");
+    VMM_TRY_OR(vm_->reset(mpidrs_), "cannot reset the interrupt controller (GIC)");
     return {};
 }
 

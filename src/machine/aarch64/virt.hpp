@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "aarch64/device_tree.hpp"
@@ -59,7 +60,7 @@ private:
     Result<> add_clock_and_buttons(Bus& mmio);
     Result<> add_debug_exit(const PlatformParts& parts);
     Result<> check_page_size();
-    std::vector<std::byte> device_tree(GpaRange initramfs) const;
+    std::vector<std::byte> device_tree(GpaRange initramfs, const std::string& command_line) const;
 
     void exit_requested(std::uint32_t value) noexcept override;
 

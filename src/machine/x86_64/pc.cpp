@@ -9,6 +9,7 @@
 #include "config/limits.hpp"
 #include "config/x86_64/in_use.hpp"
 #include "machine/host_entropy.hpp"
+#include "payload/initramfs.hpp"
 #include "vmm/log.hpp"
 #include "vmm/text.hpp"
 #include "x86_64/layout.hpp"
@@ -18,9 +19,6 @@ namespace vmm::machine {
 namespace {
 
 using namespace x86_64;  // the PC is made of its numbers
-
-// A kernel file from this size on is worth huge pages under it; a bare-metal payload is not.
-constexpr std::uint64_t kLargePayload = 4 * kMiB;
 
 // A configuration that is let through puts the test exit port where none of these are.
 constexpr bool is_known_to_config(PortRange range) {
@@ -72,8 +70,7 @@ Result<std::unique_ptr<Pc>> Pc::create(const VmConfig& config,
     auto kernel = VMM_TRY(KernelFile::open(config.payload.kernel));
     log::info("kernel ", config.payload.kernel, ": ", kernel.describe());
     std::unique_ptr<Pc> pc{new Pc{config, std::move(hypervisor), std::move(kernel)}};
-    for (const auto& path : config.payload.initramfs)
-        pc->initramfs_.push_back(VMM_TRY(BootFile::open(path, "initramfs")));
+    pc->initramfs_ = VMM_TRY(open_initramfs(config.payload.initramfs));
     return pc;
 }
 
@@ -136,10 +133,7 @@ Result<> Pc::add_hotplug_controller(PciHotplugEvents& events, Bus& ports) {
 std::optional<SerialPort> Pc::serial() {
     if (!com1_)
         return std::nullopt;
-    return SerialPort{.user = &*com1_,
-                      .lock = &com1_->lock(),
-                      .has_output = [this] { return com1_->has_output(); },
-                      .drop_output = [this] { return com1_->drop_output(); }};
+    return serial_port_of(*com1_);
 }
 
 GuestHotplug* Pc::hotplug() {
